@@ -1,0 +1,183 @@
+"""The local AWS seen from outside: start moto, deploy the project's own template, and make Amazon's side of it.
+
+Everything goes through boto3 with an explicit endpoint and made-up credentials. What Amazon *does* is in `service.py`.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from jwo_catalog_pipeline.sandbox.signatures import Credentials
+
+TEMPLATE = Path(__file__).parents[2] / "deploy" / "cloudformation.yaml"
+STACK = "jwo-sandbox"
+REPORT_BUCKET = "jwo-reports-sandbox"
+API_ROLE = "catalog-api-invoke"
+AWS_REGION = "us-east-1"
+API_REGION = "us-west-2"  # not AWS_REGION, so that mixing them up is noticed
+ACCESS_KEY_ID = "AKIASANDBOXSANDBOX00"
+SECRET_ACCESS_KEY = "sandbox-secret-access-key-of-no-value"  # noqa: S105 opens nothing but the sandbox
+LINK_SECONDS = 3600  # documented: a report link is valid for 60 minutes
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What exists after provisioning: the stack's outputs, and Amazon's topic and role."""
+
+    bucket: str
+    ledger_table: str
+    queue_url: str
+    queue_arn: str
+    topic_arn: str
+    api_role_arn: str
+
+
+class LocalAws:
+    """A moto process of one's own and the clients to it."""
+
+    def __init__(self, port: int = 0):
+        """Start moto and wait until it answers.
+
+        Args:
+            port: port on the loopback address; 0 takes a free one.
+        """
+        # The child inherits a socket that listens already, so early connections wait instead of being refused. The
+        # pipe on its standard input is its lifeline, and a session of its own keeps Ctrl-C from it.
+        with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jwo_catalog_pipeline.sandbox.moto_server", str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+            self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=AWS_REGION)
+        config = Config(signature_version="v4", proxies={}, retries={"total_max_attempts": 1})
+        self._clients = {
+            name: session.client(name, endpoint_url=self.endpoint, config=config)
+            for name in ("cloudformation", "iam", "sns")
+        }
+        s3 = Config(signature_version="s3v4", proxies={}, s3={"addressing_style": "path"})
+        self._clients["s3"] = session.client("s3", endpoint_url=self.endpoint, config=s3)
+        self._topic_arn = ""
+        self._request("GET", "/moto-api/data.json")
+
+    def client(self, name: str) -> Any:
+        """The boto3 client of `cloudformation`, `iam`, `s3` or `sns`."""
+        return self._clients[name]
+
+    def provision(self, raw_delivery: bool = False) -> Resources:
+        """Deploy the template and play Amazon's part: topic, report bucket, role, and the queue's subscription.
+
+        Args:
+            raw_delivery: subscribe with raw message delivery instead of SNS envelopes.
+
+        Returns:
+            Names of all that the pipeline needs.
+        """
+        self._topic_arn = self.client("sns").create_topic(Name="jwo-catalog-ingestions")["TopicArn"]
+        outputs = self.deploy(TEMPLATE.read_text(), JwoTopicArn=self._topic_arn)
+        self.client("s3").create_bucket(Bucket=REPORT_BUCKET)
+        # moto issues sessions of any role to anyone; the trust policy is for the reader.
+        trust = {"Effect": "Allow", "Principal": {"AWS": outputs["PipelineRoleArn"]}, "Action": "sts:AssumeRole"}
+        role = self.client("iam").create_role(
+            RoleName=API_ROLE,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )
+        self.client("sns").subscribe(
+            TopicArn=self._topic_arn,
+            Protocol="sqs",
+            Endpoint=outputs["QueueArn"],
+            Attributes={"RawMessageDelivery": "true"} if raw_delivery else {},
+        )
+        return Resources(
+            bucket=outputs["BucketName"],
+            ledger_table=outputs["LedgerTableName"],
+            # moto names the host of the real SQS here.
+            queue_url=outputs["QueueUrl"].replace(f"https://sqs.{AWS_REGION}.amazonaws.com", self.endpoint),
+            queue_arn=outputs["QueueArn"],
+            topic_arn=self._topic_arn,
+            api_role_arn=role["Role"]["Arn"],
+        )
+
+    def deploy(self, template: str, stack: str = STACK, **parameters: str) -> dict[str, str]:
+        """Create a CloudFormation stack.
+
+        Args:
+            template: text of the template.
+            stack: name of the stack.
+            parameters: the template's parameters.
+
+        Returns:
+            The stack's outputs by key.
+
+        Raises:
+            RuntimeError: the stack did not come up.
+        """
+        client = self.client("cloudformation")
+        client.create_stack(
+            StackName=stack,
+            TemplateBody=template,
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        made = client.describe_stacks(StackName=stack)["Stacks"][0]
+        if made["StackStatus"] != "CREATE_COMPLETE":
+            raise RuntimeError(f"stack {stack} is {made['StackStatus']}: {made.get('StackStatusReason')}")
+        return {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
+
+    def put_report(self, key: str, content: bytes) -> None:
+        """Store a report where its links will point."""
+        self.client("s3").put_object(Bucket=REPORT_BUCKET, Key=key, Body=content, ContentType="application/json")
+
+    def report_link(self, key: str, *, expired: bool = False) -> str:
+        """A presigned link to a report, valid for 60 minutes, or one whose time is over already."""
+        return self.client("s3").generate_presigned_url(
+            "get_object",
+            Params={"Bucket": REPORT_BUCKET, "Key": key},
+            ExpiresIn=0 if expired else LINK_SECONDS,
+        )
+
+    def publish(self, message: str) -> None:
+        """Publish to Amazon's topic, and so to the queue."""
+        self.client("sns").publish(TopicArn=self._topic_arn, Message=message)
+
+    def session_credentials(self, access_key_id: str) -> Credentials | None:
+        """The credentials of a session that STS has issued, or None if it has issued none of that name."""
+        try:
+            found = json.loads(self._request("GET", f"/sandbox/secret/{access_key_id}"))
+        except urllib.error.HTTPError:
+            return None
+        return Credentials(
+            found["secret_access_key"], found["session_token"], datetime.fromisoformat(found["expiration"])
+        )
+
+    def reset(self) -> None:
+        """Forget every resource."""
+        self._request("POST", "/moto-api/reset")
+
+    def stop(self) -> None:
+        """End the moto process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _request(self, method: str, path: str) -> bytes:
+        request = urllib.request.Request(self.endpoint + path, method=method)  # noqa: S310 our own http endpoint
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            return bytes(answer.read())

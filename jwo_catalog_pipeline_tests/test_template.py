@@ -1,0 +1,181 @@
+"""The CloudFormation template: clean, deployable with no parameter given, and as tight as it claims to be.
+
+moto leaves out some properties (queue policy, versioning, TTL, point-in-time recovery, public access); those are read
+in the template itself.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox
+
+TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation.yaml"
+OUTPUTS = {"BucketName", "LedgerTableName", "QueueUrl", "DeadLetterQueueUrl", "PipelineRoleArn"}
+TOPIC = "arn:aws:sns:us-east-1:111122223333:jwo"
+ROLE = "arn:aws:iam::111122223333:role/jwo"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!Ref x` as `{"Ref": x}`."""
+
+
+def _tag(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+def _resolve(value: Any, parameters: dict[str, str], conditions: dict[str, bool]) -> Any:
+    """Carry out `Ref` of parameters and `If`; the rest stays as it is."""
+    if isinstance(value, list):
+        found = [_resolve(one, parameters, conditions) for one in value]
+        return [one for one in found if one != {"Ref": "AWS::NoValue"}]
+    if not isinstance(value, dict):
+        return value
+    if "If" in value:
+        condition, yes, no = value["If"]
+        return _resolve(yes if conditions[condition] else no, parameters, conditions)
+    if value.get("Ref") in parameters:
+        return parameters[value["Ref"]]
+    return {key: _resolve(one, parameters, conditions) for key, one in value.items()}
+
+
+def _resources(**parameters: str) -> dict[str, Any]:
+    template = yaml.load(TEMPLATE.read_text(), _Loader)
+    given = {name: parameters.get(name, found["Default"]) for name, found in template["Parameters"].items()}
+    conditions = {}
+    for name, condition in template["Conditions"].items():
+        reference, empty = condition["Not"][0]["Equals"]
+        conditions[name] = given[reference["Ref"]] != empty
+    resources = template["Resources"]
+    return {name: _resolve(found, given, conditions)["Properties"] for name, found in resources.items()}
+
+
+def _allowed(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
+
+
+def _role_actions(**parameters: str) -> set[str]:
+    (policy,) = _resources(**parameters)["PipelineRole"]["Policies"]
+    actions: set[str] = set()
+    for statement in _allowed(policy["PolicyDocument"]):
+        found = statement["Action"]
+        actions |= {found} if isinstance(found, str) else set(found)
+    return actions
+
+
+@pytest.fixture
+def outputs(fresh: RunningSandbox) -> dict[str, str]:
+    """Outputs of the template deployed into the local AWS, with no parameter given."""
+    client = fresh.client("cloudformation")
+    client.create_stack(StackName="plain", TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"])
+    (stack,) = client.describe_stacks(StackName="plain")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def test_the_template_is_clean_under_cfn_lint():
+    linter = Path(sys.executable).with_name("cfn-lint")
+    found = subprocess.run([linter, TEMPLATE], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_the_outputs_have_the_names_that_the_design_fixes(outputs: dict[str, str]):
+    assert set(outputs) == {*OUTPUTS, "QueueArn"}
+    assert all(outputs.values())
+
+
+def test_the_bucket_is_encrypted(fresh: RunningSandbox, outputs: dict[str, str]):
+    s3, bucket = fresh.client("s3"), {"Bucket": outputs["BucketName"]}
+    rules = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_the_bucket_keeps_versions_and_is_not_public():
+    bucket = _resources()["Bucket"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    blocks = bucket["PublicAccessBlockConfiguration"]
+    assert sorted(blocks) == ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
+    assert all(blocks.values())
+
+
+def test_the_table_has_the_keys_of_the_ledger(fresh: RunningSandbox, outputs: dict[str, str]):
+    table = fresh.client("dynamodb").describe_table(TableName=outputs["LedgerTableName"])["Table"]
+    keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
+    assert keys == [("pk", "HASH"), ("sk", "RANGE")]
+    assert {one["AttributeType"] for one in table["AttributeDefinitions"]} == {"S"}
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_the_table_forgets_links_and_can_be_brought_back():
+    table = _resources()["LedgerTable"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+
+
+@pytest.mark.parametrize("name", ["Bucket", "LedgerTable"])
+def test_what_holds_data_outlives_the_stack(name: str):
+    resource = yaml.load(TEMPLATE.read_text(), _Loader)["Resources"][name]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_queue_keeps_messages_for_14_days_and_sets_bad_ones_aside(fresh: RunningSandbox, outputs: dict[str, str]):
+    sqs = fresh.client("sqs")
+    for url in (outputs["QueueUrl"], outputs["DeadLetterQueueUrl"]):
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        assert found["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+        assert found["SqsManagedSseEnabled"] == "true"
+    redrive = sqs.get_queue_attributes(QueueUrl=outputs["QueueUrl"], AttributeNames=["All"])["Attributes"][
+        "RedrivePolicy"
+    ]
+    assert outputs["DeadLetterQueueUrl"].rsplit("/", 1)[1] in redrive
+
+
+def test_the_queue_admits_amazons_topic_and_nobody_else():
+    (allowed,) = _allowed(_resources(JwoTopicArn=TOPIC)["QueuePolicy"]["PolicyDocument"])
+    assert allowed["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert allowed["Action"] == "sqs:SendMessage"
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": TOPIC}}
+
+
+def test_without_a_topic_the_queue_admits_nobody():
+    assert _allowed(_resources()["QueuePolicy"]["PolicyDocument"]) == []
+
+
+@pytest.mark.parametrize("name", ["QueuePolicy", "BucketPolicy"])
+def test_what_does_not_come_over_tls_is_denied(name: str):
+    denied = _resources()[name]["PolicyDocument"]["Statement"][0]
+    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_role_may_do_what_the_pipeline_does_and_no_more():
+    always = {
+        *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:AbortMultipartUpload"),
+        *(f"dynamodb:{verb}Item" for verb in ("Get", "Put", "Update", "Delete", "BatchGet", "ConditionCheck")),
+        *("dynamodb:Query", "dynamodb:DescribeTable"),
+        *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    }
+    assert _role_actions() == always | {"execute-api:Invoke"}
+    assert _role_actions(JwoTopicArn=TOPIC, JwoApiRoleArn=ROLE) == always | {
+        "sns:ConfirmSubscription",
+        "sts:AssumeRole",
+    }
+
+
+def test_no_statement_of_the_role_is_for_everything():
+    (policy,) = _resources(JwoTopicArn=TOPIC, SourceBucketName="export")["PipelineRole"]["Policies"]
+    statements = _allowed(policy["PolicyDocument"])
+    assert all(statement["Resource"] != "*" for statement in statements)
+    sources = [statement["Sid"] for statement in statements if statement["Sid"].endswith("Source")]
+    assert sources == ["ListSource", "ReadSource"]
