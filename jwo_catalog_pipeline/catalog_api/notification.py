@@ -1,0 +1,126 @@
+"""What a message on the queue says: a result, a subscription to confirm, or nothing that can be read.
+
+The exact JSON inside Amazon's notification is unknown, so the reader is tolerant: the documented names first, then
+`ID_NAMES` and `URL_NAMES`, at any depth. Nothing here touches the network; `sns_signature` checks the envelope.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Documented or expected names first; the guesses behind them live only here.
+ID_NAMES = ("ingestionId", "ingestion_id", "IngestionId", "ingestionID", "uploadId")
+URL_NAMES = ("reportDownloadLink", "reportDownloadUrl", "reportUrl", "presignedUrl", "downloadUrl", "url")
+STATUS_NAMES = ("processingStatus", "status")
+
+_SIGNED_QUERY = re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"'\\]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ResultNotice:
+    """An ingestion has ended; the URL of its report is a secret, and None where the message has none."""
+
+    ingestion_id: str
+    report_url: str | None = field(repr=False)
+    processing_status: str | None = None
+
+
+@dataclass(frozen=True)
+class SubscriptionConfirmation:
+    """Amazon SNS asks whether the queue wants the topic's messages; the token is a secret."""
+
+    topic_arn: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A message that cannot be believed or understood; it is kept, with the reason."""
+
+    reason: str
+
+
+Message = ResultNotice | SubscriptionConfirmation | Unreadable
+
+
+class InvalidSignature(Exception):
+    """An SNS envelope whose signature does not prove that its topic's owner sent it."""
+
+
+def read_message(body: str, topic_arn: str, verify: Callable[[Mapping[str, Any]], None] | None) -> Message:
+    """Read one SQS message body, an SNS envelope or raw delivery.
+
+    Args:
+        body: the message as received.
+        topic_arn: Amazon's topic; an envelope from any other is not believed.
+        verify: raises `InvalidSignature` for an envelope that is not genuine; None where the queue policy alone
+            vouches (raw delivery, local stacks).
+    """
+    try:
+        outer = json.loads(body)
+    except (ValueError, RecursionError):
+        return Unreadable("not JSON")
+    if not isinstance(outer, dict):
+        return Unreadable("not a JSON object")
+    if "TopicArn" not in outer or "Type" not in outer:
+        if verify:
+            return Unreadable("no SNS envelope to verify; for raw delivery set JWO_VERIFY_SIGNATURES=off")
+        return _read_notice(outer)
+    if outer["TopicArn"] != topic_arn:
+        return Unreadable("from another topic than JWO_TOPIC_ARN")
+    if verify:
+        try:
+            verify(outer)
+        except InvalidSignature as error:
+            return Unreadable(f"signature not valid: {error}")
+    return _read_envelope(outer)
+
+
+def _read_envelope(outer: Mapping[str, Any]) -> Message:
+    if outer["Type"] == "SubscriptionConfirmation":
+        token = outer.get("Token")
+        return SubscriptionConfirmation(outer["TopicArn"], token) if isinstance(token, str) else Unreadable("no token")
+    if outer["Type"] != "Notification":
+        return Unreadable(f"an SNS message of type {str(outer['Type'])[:40]!r}")
+    try:
+        inner = json.loads(outer["Message"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return Unreadable("the notification's Message is not JSON")
+    return _read_notice(inner)
+
+
+def _read_notice(value: object) -> Message:
+    ingestion_id = _first(value, ID_NAMES)
+    if ingestion_id is None:
+        return Unreadable(f"no ingestion id under any of {', '.join(ID_NAMES)}")
+    return ResultNotice(ingestion_id, _first(value, URL_NAMES), _first(value, STATUS_NAMES))
+
+
+def _first(value: object, names: tuple[str, ...]) -> str | None:
+    """The first non-empty text under one of the names, best name first, outer objects before inner ones."""
+    objects = list(_objects(value))
+    for name in names:
+        for each in objects:
+            if isinstance(found := each.get(name), str) and found:
+                return found
+    return None
+
+
+def _objects(value: object) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value, breadth first (json.loads has bounded the depth)."""
+    level = [value]
+    while level:
+        yield from (each for each in level if isinstance(each, dict))
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        ]
+
+
+def without_secrets(text: str) -> str:
+    """The text with the secret parts of presigned URLs and SNS tokens struck out, fit to be kept for good."""
+    text = _SIGNED_QUERY.sub(r"\1***", text)
+    return re.sub(r'("(?:Token|SubscribeURL|UnsubscribeURL)"\s*:\s*")[^"]*', r"\1***", text)

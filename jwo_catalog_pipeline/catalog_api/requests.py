@@ -1,0 +1,99 @@
+"""Bodies of Catalog API requests: items as JSON documents, documents packed into batches.
+
+The limits are CATALOG_API.md's: 10,000 items a request (documented) and 10 MB at the gateway (general AWS
+behaviour). Absent optional fields are left out, never sent as null or "" (inferred).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+MAX_ITEMS = 10_000  # items or SKUs in one request, documented
+MAX_BYTES = 9_500_000  # bytes of one request's body: the gateway's 10 MB less room for headers
+ADDITIONAL_BARCODES = "additional_external_product_information"
+
+_PREFIX, _SUFFIX = b'{"catalogItems":[', b"]}"
+
+
+def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+    """Serialise items the way they are sent, and hash what is sent.
+
+    Args:
+        items: one row per item with the `fields` as text columns; missing values are left out.
+        fields: the item's field names in the order in which they are written.
+
+    Returns:
+        `store_id`, `item_sku`, `document` (the item's JSON text) and `content_hash` (SHA-256 of it, in hex),
+        ordered by store and SKU (byte order), so that equal items give equal batches.
+    """
+    members = ", ".join(_member(field) for field in fields)
+    with duckdb.connect() as db:
+        db.register("items", items[list(fields)])
+        return (
+            db.sql(f"""
+            SELECT store_id, item_sku, '{{' || concat_ws(',', {members}) || '}}' AS document,
+                   sha256(document) AS content_hash
+            FROM items ORDER BY store_id, item_sku""")  # noqa: S608 (the field names are ours)
+            .to_arrow_table()
+            .to_pandas()
+        )
+
+
+def _member(field: str) -> str:
+    """SQL of one `"name":value` pair; NULL, and so left out, where the field is missing."""
+    value = _additional_barcodes_sql(field) if field == ADDITIONAL_BARCODES else f'to_json("{field}")'
+    return f"""'"{field}":' || {value}"""
+
+
+def _additional_barcodes_sql(field: str) -> str:
+    """SQL that turns `[["code", "type"], ...]` into the elements Amazon expects.
+
+    The element's shape is unknown; this is the assumption of CATALOG_API.md, and this its only place.
+    """
+    element = """'{' || concat_ws(',', '"external_product_id":' || to_json(pair[1]),
+                                       '"external_product_id_type":' || to_json(pair[2])) || '}'"""
+    pairs = f"""from_json("{field}", '[["VARCHAR"]]')"""
+    return f"'[' || array_to_string(list_transform({pairs}, lambda pair: {element}), ',') || ']'"
+
+
+def batch_bounds(sizes: np.ndarray, max_items: int = MAX_ITEMS, max_bytes: int = MAX_BYTES) -> list[tuple[int, int]]:
+    """Cut a list of documents into the fewest consecutive batches within the limits.
+
+    Args:
+        sizes: UTF-8 length in bytes of each document.
+        max_items: the most documents in a batch.
+        max_bytes: the most bytes of a batch's body, envelope and commas included.
+
+    Returns:
+        `(first, past_last)` positions of each batch.
+
+    Raises:
+        ValueError: a single document is larger than a batch may be.
+    """
+    ends = np.cumsum(sizes + 1)  # each document with its comma; the last comma is spared
+    room = max_bytes - len(_PREFIX) - len(_SUFFIX) + 1
+    bounds, first = [], 0
+    while first < len(sizes):
+        sent = int(ends[first - 1]) if first else 0
+        past_last = min(first + max_items, int(np.searchsorted(ends, sent + room, side="right")))
+        if past_last == first:
+            raise ValueError(f"item {first} takes {sizes[first]:,} bytes, more than one request may ({room:,})")
+        bounds.append((first, past_last))
+        first = past_last
+    return bounds
+
+
+def upload_bodies(documents: pd.Series) -> Iterator[tuple[int, int, bytes]]:
+    """Yield `(first, past_last, body)` for each upload request that carries the documents, in their order."""
+    encoded = [document.encode() for document in documents]
+    sizes = np.fromiter((len(document) for document in encoded), dtype=np.int64, count=len(encoded))
+    for first, past_last in batch_bounds(sizes):
+        yield first, past_last, _PREFIX + b",".join(encoded[first:past_last]) + _SUFFIX
+
+
+def status_body(ingestion_id: str) -> bytes:
+    """The body of a status request."""
+    return json.dumps({"ingestionId": ingestion_id}).encode()

@@ -1,0 +1,175 @@
+"""The signed client against the sandbox, which verifies signatures with an implementation of its own."""
+
+import boto3
+import pytest
+from botocore.credentials import Credentials
+from botocore.session import Session
+
+from jwo_catalog_pipeline.catalog_api.answers import (
+    Answer,
+    IngestionStatus,
+    raise_for_status,
+    read_accepted,
+    read_status,
+)
+from jwo_catalog_pipeline.catalog_api.client import ambient_credentials, assumed_role
+from jwo_catalog_pipeline.catalog_api.errors import (
+    AccessDenied,
+    CatalogApiError,
+    NoCredentials,
+    NotReached,
+    OutcomeUnknown,
+    RequestRefused,
+    Throttled,
+)
+from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, impatient_pool, items
+from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox
+
+
+def body_of(**changes: str) -> bytes:
+    ((_, _, body),) = upload_bodies(item_documents(items("A", **changes), FIELDS)["document"])
+    return body
+
+
+@pytest.mark.parametrize("kind", ["ambient credentials", "assumed role"])
+def test_non_ascii_bytes_are_signed_so_that_the_server_computes_the_same_signature(
+    fresh: RunningSandbox, kind: str
+) -> None:
+    role = assumed_role(fresh.environment["JWO_API_ROLE_ARN"], lambda: boto3.client("sts"))
+    credentials = ambient_credentials(Session()) if kind == "ambient credentials" else role
+    accepted = api_client(fresh, credentials=credentials).upload(body_of(item_name="Crème brûlée חלב 🥛"))
+    (call,) = fresh.get("requests")
+    assert (call["http_status"], call["ingestion_id"]) == (201, accepted.ingestion_id)
+    assert call["access_key_id"].startswith("ASIA") is (kind == "assumed role")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"region": "eu-central-1"},
+        {"credentials": lambda: Credentials("AKIAUNKNOWN", "wrong")},
+        {"credentials": lambda: Credentials("sandbox", "wrong")},
+    ],
+)
+def test_a_wrong_signature_is_denied(fresh: RunningSandbox, changes: dict) -> None:
+    with pytest.raises(AccessDenied, match="two usual causes"):
+        api_client(fresh, **changes).upload(body_of())
+
+
+def test_a_role_is_assumed_once_and_its_credentials_are_kept(fresh: RunningSandbox) -> None:
+    asked = []
+
+    def sts() -> object:
+        asked.append(1)
+        return boto3.client("sts")
+
+    api = api_client(fresh, credentials=assumed_role(fresh.environment["JWO_API_ROLE_ARN"], sts))
+    for _ in range(3):
+        api.upload(body_of())
+    assert len({call["access_key_id"] for call in fresh.get("requests")}) == 1
+    assert len(asked) == 1
+
+
+def test_a_role_that_cannot_be_assumed_says_so_and_sends_nothing(fresh: RunningSandbox) -> None:
+    sts = boto3.client(
+        "sts", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
+    )
+    api = api_client(fresh, credentials=assumed_role("arn:aws:iam::123456789012:role/nobody", lambda: sts))
+    with pytest.raises(NoCredentials, match=r"EndpointConnectionError.*check JWO_API_ROLE_ARN"):
+        api.upload(body_of())
+    assert fresh.get("requests") == []
+
+
+def test_a_status_call_gives_state_and_link_and_keeps_the_link_out_of_its_text(fresh: RunningSandbox) -> None:
+    api = api_client(fresh)
+    accepted = api.upload(body_of())
+    fresh.drain()
+    status = api.status(accepted.ingestion_id)
+    assert status.final
+    assert "X-Amz-Signature" in (status.report_url or "")
+    assert "X-Amz" not in repr(status)
+
+
+def test_an_unknown_ingestion_is_refused(fresh: RunningSandbox) -> None:
+    with pytest.raises(RequestRefused):
+        api_client(fresh).status("no-such-id")
+
+
+def test_an_unknown_status_means_wait() -> None:
+    assert not read_status(Answer(200, {}, b'{"processingStatus": "POLISHING"}')).final
+    assert not IngestionStatus("INQUEUE", None).final
+
+
+def test_no_connection_is_not_sent_and_a_hang_is_unknown(fresh: RunningSandbox) -> None:
+    with pytest.raises(NotReached, match="nothing was sent"):
+        api_client(fresh, url="http://127.0.0.1:9").upload(body_of())
+    fresh.misbehave(hang_after_ingesting=1)
+    with pytest.raises(OutcomeUnknown, match="ReadTimeoutError"):
+        api_client(fresh, http=impatient_pool()).upload(body_of())
+
+
+def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox) -> None:
+    """25 calls through a budget of 10 a second: the service, which counts for itself, refuses none of them."""
+    fresh.misbehave(requests_per_second=10)
+    api = api_client(fresh, budget=CallBudget(10))
+    for _ in range(25):
+        api.upload(body_of())
+    assert {call["http_status"] for call in fresh.get("requests")} == {201}
+
+
+def test_any_window_of_a_second_sees_at_most_the_budget() -> None:
+    now, taken = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    budget = CallBudget(10, clock=lambda: now[0], sleep=sleep)
+    for n in range(200):
+        budget.take()
+        taken.append(now[0])
+        now[0] += (n % 7) * 0.03
+    assert all(later - earlier >= 1.0 for earlier, later in zip(taken, taken[10:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cause", "ingested", "retryable"),
+    [
+        (400, b'{"errorMsg": "Invalid request body"}', RequestRefused, False, False),
+        (403, b'{"message": "Forbidden"}', AccessDenied, False, False),
+        (413, b"<html>", RequestRefused, False, False),
+        (429, b'{"errorMsg": "Too Many Requests"}', Throttled, False, True),
+        (500, b'{"errorMsg": "retry"}', OutcomeUnknown, None, True),
+        (502, b"", OutcomeUnknown, None, True),
+        (307, b"", RequestRefused, False, False),
+        (200, b"{}", OutcomeUnknown, None, True),
+        (201, b'{"ingestionId": 5}', OutcomeUnknown, None, True),
+        (200, b"\xff\xfe", OutcomeUnknown, None, True),
+    ],
+)
+def test_each_answer_has_its_cause(
+    status: int, body: bytes, cause: type[CatalogApiError], ingested: bool | None, retryable: bool
+) -> None:
+    with pytest.raises(cause) as raised:
+        read_accepted(Answer(status, {"x-amzn-requestid": "req-1"}, body))
+    assert type(raised.value) is cause
+    assert (raised.value.ingested, raised.value.retryable) == (ingested, retryable)
+    assert "(request id req-1)" in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_any_2xx_with_an_id_is_accepted(status: int) -> None:
+    assert read_accepted(Answer(status, {}, b'{"ingestionId": "i-1"}')).ingestion_id == "i-1"
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("3600", 60.0), ("soon", None), ("-1", 0.0)])
+def test_retry_after_is_honoured_up_to_a_minute(header: str, seconds: float | None) -> None:
+    with pytest.raises(Throttled) as raised:
+        raise_for_status(Answer(429, {"retry-after": header}, b""))
+    assert raised.value.retry_after == seconds
+
+
+def test_a_redirect_is_not_followed(fresh: RunningSandbox) -> None:
+    with pytest.raises(RequestRefused, match="redirects are not followed"):
+        raise_for_status(Answer(308, {"location": "https://elsewhere"}, b""))

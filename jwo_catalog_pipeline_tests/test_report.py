@@ -1,0 +1,135 @@
+"""Reports: every plausible shape, nothing guessed beyond it, and links followed nowhere but to S3."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report
+from jwo_catalog_pipeline.upload.settling import match_outcomes
+from jwo_catalog_pipeline_tests.conftest import api_client, impatient_pool, items
+from jwo_catalog_pipeline_tests.test_client import body_of
+from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox
+
+LOCAL = "http://127.0.0.1:5000"
+FAILED = {"item_sku": "B", "store_id": "S", "status": "FAILED", "errors": [{"code": "E1", "message": "bad"}]}
+SHAPES = {
+    "results": {"ingestionId": "i", "itemResults": [{"item_sku": "A", "store_id": "S", "status": "SUCCESS"}, FAILED]},
+    "errors": {
+        "ingestionId": "i",
+        "processingStatus": "DONE",
+        "errors": [{"item_sku": "B", "store_id": "S", "errorCode": "E1", "errorMessage": "bad"}],
+    },
+    "items": [{"item_sku": "A", "store_id": "S", "status": "SUCCESS"}, FAILED],
+}
+
+
+def outcomes(value: object, *skus: str) -> list[tuple[str, ...]]:
+    sent = items(*skus, store="S")[["store_id", "item_sku"]].assign(content_hash="h")
+    matched = match_outcomes(sent, read_report(json.dumps(value).encode())).fillna("")
+    return list(matched[["item_sku", "outcome", "code", "message"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_plausible_shape_gives_the_same_outcomes(shape: str) -> None:
+    assert read_report(json.dumps(SHAPES[shape]).encode()).shape == shape
+    assert outcomes(SHAPES[shape], "A", "B") == [("A", "accepted", "", ""), ("B", "rejected", "E1", "bad")]
+
+
+def test_an_item_that_a_complete_list_does_not_mention_is_not_taken_for_accepted() -> None:
+    assert outcomes(SHAPES["items"], "A", "C")[1] == ("C", "unreported", "", "the report does not mention the item")
+    assert outcomes(SHAPES["errors"], "A", "C")[1] == ("C", "accepted", "", "")
+
+
+def test_an_item_reported_twice_takes_the_worse_outcome() -> None:
+    good = {"item_sku": "B", "store_id": "S", "status": "SUCCESS"}
+    for listed in ([good, FAILED], [FAILED, good]):
+        assert outcomes(listed, "B") == [("B", "rejected", "E1", "bad")]
+
+
+def test_an_entry_without_a_store_speaks_for_the_sku_in_every_store() -> None:
+    report = read_report(b'[{"item_sku": "A", "status": "FAILED", "errors": [{"code": "E"}]}]')
+    sent = pd.concat([items("A", store="S"), items("A", store="T")])[["store_id", "item_sku"]].assign(content_hash="h")
+    assert match_outcomes(sent, report)["outcome"].tolist() == ["rejected", "rejected"]
+
+
+def test_an_entry_for_an_item_that_was_not_sent_changes_nothing() -> None:
+    assert outcomes(SHAPES["results"], "A") == [("A", "accepted", "", "")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<Error><Code>AccessDenied</Code></Error>",
+        b"null",
+        b'{"summary": {"total": 1}}',
+        b'{"errors": [], "processingStatus": "CANCELLED"}',
+        b'[{"item_sku": "A", "status": "SUCCESS"}, 5]',
+        b'[{"sku_of_another_name": "A"}]',
+        b"[" * 200_000,
+    ],
+)
+def test_an_unknown_shape_says_nothing_about_any_item(content: bytes) -> None:
+    report = read_report(content)
+    assert report.shape == "unknown"
+    sent = items("A", store="S")[["store_id", "item_sku"]].assign(content_hash="h")
+    assert match_outcomes(sent, report)["outcome"].tolist() == ["unreported"]
+
+
+@pytest.mark.parametrize("errors", [5, "text", {"a": 1}, [None, 3]])
+def test_odd_error_lists_do_not_break_the_reader(errors: object) -> None:
+    assert outcomes([{"item_sku": "A", "status": "FAILED", "errors": errors}], "A")[0][1] == "rejected"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bucket.s3.us-east-1.amazonaws.com/r.json?X-Amz-Signature=s",
+        "https://s3.us-west-2.amazonaws.com/bucket/r.json",
+        "https://bucket.s3.amazonaws.com/r.json",
+        "https://my.bucket.s3-us-west-2.amazonaws.com:443/r.json",
+        "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/r",
+        "http://127.0.0.1:5000/bucket/r.json",
+    ],
+)
+def test_s3_and_the_endpoint_in_use_are_where_reports_come_from(url: str) -> None:
+    check_report_link(url, LOCAL)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bucket.s3.amazonaws.com/r.json",
+        "https://s3.amazonaws.com.evil.example/r.json",
+        "https://evil.example/s3.amazonaws.com",
+        "https://evils3.amazonaws.com/",
+        "https://bucket.s3.amazonaws.com:8443/r",
+        "https://user@bucket.s3.amazonaws.com/r",
+        "https://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:5001/bucket/r.json",
+        "http://localhost:5000/bucket/r.json",
+        "file:///etc/passwd",
+        "https://evil.example\\@s3.amazonaws.com/",
+        "https://bucket.s3.amazonaws.com:99999999/",
+        "https://ec2.us-east-1.amazonaws.com/s3.amazonaws.com",
+        "",
+    ],
+)
+def test_any_other_link_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ForbiddenReportLink) as raised:
+        check_report_link(url, LOCAL)
+    assert "Signature" not in str(raised.value)
+
+
+def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox) -> None:
+    api = api_client(fresh)
+    accepted = api.upload(body_of())
+    fresh.drain()
+    fresh.misbehave(expire_links=1, operation="status")
+    endpoint = fresh.environment["AWS_ENDPOINT_URL"]
+    with pytest.raises(ReportUnavailable, match="answered 403: it has probably expired"):
+        fetch_report(impatient_pool(), api.status(accepted.ingestion_id).report_url or "", endpoint)
+    content = fetch_report(impatient_pool(), api.status(accepted.ingestion_id).report_url or "", endpoint)
+    assert read_report(content).outcomes["outcome"].tolist() == ["accepted"]

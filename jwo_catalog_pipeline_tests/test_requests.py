@@ -1,0 +1,76 @@
+"""Bodies of requests: what is in an item's document, and how documents become batches."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jwo_catalog_pipeline.catalog_api.requests import MAX_BYTES, batch_bounds, item_documents, upload_bodies
+from jwo_catalog_pipeline_tests.conftest import FIELDS, items
+
+
+def test_a_document_holds_the_given_fields_as_strings_and_leaves_out_the_others() -> None:
+    (document,) = item_documents(items("A", brand_name="Café <\"'&>"), FIELDS)["document"]
+    assert json.loads(document) == {
+        "item_sku": "A",
+        "external_product_id": "4006381333931",
+        "external_product_id_type": "EAN",
+        "item_name": "Item A",
+        "store_id": "JWO-STORE-01",
+        "standard_price": "1.99",
+        "brand_name": "Café <\"'&>",
+    }
+
+
+def test_additional_barcodes_become_the_assumed_elements_without_empty_types() -> None:
+    pairs = '[["4006381333931","EAN"],["96385074",null]]'
+    (document,) = item_documents(items("A", additional_external_product_information=pairs), FIELDS)["document"]
+    assert json.loads(document)["additional_external_product_information"] == [
+        {"external_product_id": "4006381333931", "external_product_id_type": "EAN"},
+        {"external_product_id": "96385074"},
+    ]
+
+
+def test_the_same_item_has_the_same_hash_and_any_change_another() -> None:
+    hashes = [
+        item_documents(items("A", **change), FIELDS)["content_hash"][0]
+        for change in ({}, {}, {"standard_price": "2.00"}, {"brand_name": "x"})
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_documents_are_in_order_of_store_and_sku_whatever_the_order_they_came_in() -> None:
+    table = items("b", "a", "Z", "é").sample(frac=1, random_state=1)
+    assert list(item_documents(table, FIELDS)["item_sku"]) == ["Z", "a", "b", "é"]
+
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 9), st.integers(60, 120))
+def test_batches_cover_every_item_once_within_both_limits_and_none_could_be_spared(
+    sizes: list[int], max_items: int, max_bytes: int
+) -> None:
+    bounds = batch_bounds(np.array(sizes, dtype=np.int64), max_items, max_bytes)
+    assert [n for first, past in bounds for n in range(first, past)] == list(range(len(sizes)))
+    for first, past in bounds:
+        assert past - first <= max_items
+        assert len('{"catalogItems":[]}') + sum(sizes[first:past]) + (past - first - 1) <= max_bytes
+    for (first, _), (_, past) in pairwise(bounds):
+        size = len('{"catalogItems":[]}') + sum(sizes[first:past]) + (past - first - 1)
+        assert past - first > max_items or size > max_bytes
+
+
+def test_bodies_are_the_documents_and_stay_below_the_gateways_limit() -> None:
+    documents = item_documents(items(*(f"S{n:04}" for n in range(3000)), item_name="ü" * 4000), FIELDS)["document"]
+    bodies = list(upload_bodies(documents))
+    assert len(bodies) == 3
+    assert all(len(body) <= MAX_BYTES for _, _, body in bodies)
+    found = [item["item_sku"] for _, _, body in bodies for item in json.loads(body)["catalogItems"]]
+    assert found == [f"S{n:04}" for n in range(3000)]
+
+
+def test_one_item_larger_than_a_request_is_an_error() -> None:
+    with pytest.raises(ValueError, match="item 1 takes 101 bytes"):
+        batch_bounds(np.array([10, 101]), 10, 100)
