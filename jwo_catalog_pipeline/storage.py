@@ -1,0 +1,86 @@
+"""Objects in JWO_BUCKET: bytes, and tables as Parquet. The one place that talks to S3.
+
+Writes replace whole objects under keys that their content or identity decides, so writing twice is writing once.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import BotoCoreError, ClientError
+
+# zstd: a third of snappy's size on catalogs, at the same speed.
+COMPRESSION = "zstd"
+
+
+class StorageError(Exception):
+    """An object in the bucket could not be read or written; the message says which, and why."""
+
+
+class NoSuchObject(StorageError):
+    """The bucket has no object of this key."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket and the client to reach it with."""
+
+    client: Any
+    name: str
+
+    def put(self, key: str, content: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write an object; it is durable when this returns.
+
+        Raises:
+            StorageError: the bucket is missing, or may not be written.
+        """
+        try:
+            self.client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "write", key) from None
+
+    def get(self, key: str) -> bytes:
+        """Read an object.
+
+        Raises:
+            NoSuchObject: there is none.
+            StorageError: the bucket is missing, or may not be read.
+        """
+        try:
+            return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "read", key) from None
+
+    def put_json(self, key: str, value: Any) -> None:
+        """Write a value as JSON."""
+        self.put(key, json.dumps(value, ensure_ascii=False).encode(), "application/json")
+
+    def put_table(self, key: str, table: pd.DataFrame) -> int:
+        """Write a table as Parquet, without its index; gives the size in bytes."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression=COMPRESSION)
+        self.put(key, buffer.getvalue(), "application/vnd.apache.parquet")
+        return buffer.tell()
+
+    def get_table(self, key: str) -> pd.DataFrame:
+        """Read a table written by `put_table`."""
+        return pq.read_table(io.BytesIO(self.get(key))).to_pandas()
+
+    def uri(self, key: str) -> str:
+        """The object's s3:// address, for people."""
+        return f"s3://{self.name}/{key}"
+
+    def _explained(self, error: ClientError | BotoCoreError, verb: str, key: str) -> StorageError:
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        if code in ("NoSuchKey", "404"):
+            return NoSuchObject(f"{self.uri(key)} does not exist")
+        remedy = {
+            "NoSuchBucket": "no such bucket; deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
+            "AccessDenied": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+            "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
+        }.get(code, code)
+        return StorageError(f"cannot {verb} {self.uri(key)}: {remedy}")

@@ -1,0 +1,273 @@
+"""The ledger: one DynamoDB table of uploads, batches, attempts and notifications.
+
+| pk                | sk                      | what                                                              |
+|-------------------|-------------------------|-------------------------------------------------------------------|
+| HEAD              | HEAD                    | the newest applied upload, and how often anything was sent under it |
+| OPEN              | <upload>                | an upload with batches that are not final: the worklist            |
+| UPLOAD#<upload>   | PLAN                    | the newest plan, and the head it was made against                  |
+| UPLOAD#<upload>   | UPLOAD                  | the applied upload; its existence means: all batches recorded      |
+| UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                              |
+| UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                    |
+| INGESTION#<id>    | BATCH                   | the batch that became this ingestion                               |
+| INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                |
+| NEWS              | <id>                    | an ingestion has ended, and its batch has not been told yet        |
+| UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
+
+Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
+layout and the single writes; what they are for is in `sending`, `inbox` and `settling`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.records import Batch, Head, read_batch
+from jwo_catalog_pipeline.upload.states import BatchState
+
+# A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
+LINK_SECONDS = 2 * 3600
+
+
+class Conflict(Exception):
+    """A conditional write found the table changed since it was read; nothing was written."""
+
+
+class Ledger:
+    """Reads and single conditional writes. `now` gives epoch seconds."""
+
+    def __init__(self, table: Any, now: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._now = now
+
+    def now(self) -> int:
+        """The ledger's clock, in whole epoch seconds."""
+        return int(self._now())
+
+    # -- plain access ------------------------------------------------------------------------------------------
+
+    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        """One item, read consistently; numbers come as int."""
+        with self._explained():
+            found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+        return _plain(found) if found else None
+
+    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
+        condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
+        start: dict[str, Any] = {}
+        while True:
+            with self._explained():
+                page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
+            yield from map(_plain, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Write an item whole, over whatever was there."""
+        with self._explained():
+            self._table.put_item(Item=dict(item))
+
+    def delete(self, pk: str, sk: str) -> None:
+        """Remove an item; that it is gone already is fine."""
+        with self._explained():
+            self._table.delete_item(Key={"pk": pk, "sk": sk})
+
+    def transact(self, *actions: Mapping[str, Any]) -> None:
+        """Do all of the writes or none.
+
+        Raises:
+            Conflict: a condition did not hold.
+        """
+        with self._explained():
+            self._table.meta.client.transact_write_items(TransactItems=list(actions))
+
+    def try_change(self, batch: Batch, **changes: Any) -> bool:
+        """Change a batch, provided that it is still as it was read; whether it was."""
+        try:
+            self.transact(self.change_batch(batch, **changes))
+        except Conflict:
+            return False
+        return True
+
+    # -- transaction parts -------------------------------------------------------------------------------------
+
+    def put_new(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Transaction part: write an item that must not exist yet."""
+        return {"Put": {**self._named, "Item": dict(item), "ConditionExpression": "attribute_not_exists(pk)"}}
+
+    def change_batch(self, batch: Batch, **changes: Any) -> dict[str, Any]:
+        """Transaction part: change a batch, provided that it is still as it was read."""
+        return self._update(
+            batch.key,
+            {name: str(value) if isinstance(value, BatchState) else value for name, value in changes.items()},
+            "#s = :was AND attempts = :attempts AND #o = :owner",
+            {":was": str(batch.state), ":attempts": batch.attempts, ":owner": batch.owner},
+            {"#s": "state", "#o": "owner"},
+        )
+
+    def take_head(self, base: Head, upload: str) -> dict[str, Any]:
+        """Transaction part: make `upload` the newest, provided that nobody sent anything since `base` was read."""
+        condition = "#u = :base AND #q = :sequence" if base.upload else "attribute_not_exists(pk)"
+        values = {":base": base.upload, ":sequence": base.sequence} if base.upload else {}
+        names = {"#u": "upload", "#q": "sequence"} if base.upload else {}
+        changes = {"upload": upload, "sequence": base.sequence + 1}
+        return self._update({"pk": "HEAD", "sk": "HEAD"}, changes, condition, values, names)
+
+    def count_send(self, upload: str) -> dict[str, Any]:
+        """Transaction part: note that something is sent, provided that `upload` is still the newest."""
+        return {
+            "Update": {
+                **self._named,
+                "Key": {"pk": "HEAD", "sk": "HEAD"},
+                "UpdateExpression": "SET #q = #q + :one",
+                "ConditionExpression": "#u = :upload",
+                "ExpressionAttributeNames": {"#q": "sequence", "#u": "upload"},
+                "ExpressionAttributeValues": {":one": 1, ":upload": upload},
+            }
+        }
+
+    def put_any(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Transaction part: write an item over whatever was there."""
+        return {"Put": {**self._named, "Item": dict(item)}}
+
+    def delete_any(self, pk: str, sk: str) -> dict[str, Any]:
+        """Transaction part: remove an item, if it is there."""
+        return {"Delete": {**self._named, "Key": {"pk": pk, "sk": sk}}}
+
+    # -- reading what is recorded ------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """The newest applied upload."""
+        found = self.get("HEAD", "HEAD")
+        return Head(found["upload"], found["sequence"]) if found else Head()
+
+    def plan(self, upload: str) -> dict[str, Any] | None:
+        """The newest plan of an upload: `plan`, `base_upload`, `base_sequence`, `planned_at`, `counts`."""
+        return self.get(f"UPLOAD#{upload}", "PLAN")
+
+    def upload(self, upload: str) -> dict[str, Any] | None:
+        """The applied upload: `plan`, `base_upload`, `batches`, `items`, `applied_at`, `state`."""
+        return self.get(f"UPLOAD#{upload}", "UPLOAD")
+
+    def batches(self, upload: str) -> list[Batch]:
+        """The batches of an applied upload in their order; none where it was not applied."""
+        record = self.upload(upload)
+        if record is None:
+            return []
+        return [read_batch(item) for item in self.query(f"UPLOAD#{upload}", f"BATCH#{record['plan']}#")]
+
+    def batch(self, upload: str, plan: str, number: int) -> Batch:
+        """One batch as it is now."""
+        key = Batch(upload, plan, number, 0, 0, "").key
+        item = self.get(**key)
+        if item is None:
+            raise LedgerUnavailable(f"the ledger has lost batch {number} of upload {upload}; restore the table")
+        return read_batch(item)
+
+    def open_uploads(self) -> list[str]:
+        """Uploads with batches that are not final, oldest first."""
+        return [item["sk"] for item in self.query("OPEN")]
+
+    def ingestion(self, ingestion_id: str) -> Batch | None:
+        """The batch that became an ingestion; None while the ledger does not know it."""
+        found = self.get(f"INGESTION#{ingestion_id}", "BATCH")
+        return self.batch(found["upload"], found["plan"], found["number"]) if found else None
+
+    def link(self, ingestion_id: str) -> str | None:
+        """The presigned URL of a report, a secret; None where there is none or it has expired."""
+        found = self.get(f"INGESTION#{ingestion_id}", "LINK")
+        return found["url"] if found and found["expires_at"] > self.now() else None
+
+    # -- news about ingestions ---------------------------------------------------------------------------------
+
+    def put_news(self, ingestion_id: str, source: str, status: str | None, url: str | None) -> None:
+        """Keep the news that an ingestion has ended; the link first, for without news nobody looks for it."""
+        if url:
+            self.put_link(ingestion_id, url)
+        self.put(
+            {
+                "pk": "NEWS",
+                "sk": ingestion_id,
+                "source": source,
+                "processing_status": status or "",
+                "received_at": self.now(),
+            }
+        )
+
+    def put_link(self, ingestion_id: str, url: str) -> None:
+        """Keep the newest presigned URL of a report until it expires."""
+        expires = self.now() + LINK_SECONDS
+        self.put({"pk": f"INGESTION#{ingestion_id}", "sk": "LINK", "url": url, "expires_at": expires})
+
+    def news(self) -> list[dict[str, Any]]:
+        """News that no batch has been told yet: `sk` is the ingestion id, `processing_status` may be empty."""
+        return list(self.query("NEWS"))
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {"TableName": self._table.name}
+
+    def _update(
+        self,
+        key: Mapping[str, str],
+        changes: Mapping[str, Any],
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """An Update part that sets attributes; `#n<i>` and `:v<i>` stand for them, as some are reserved words."""
+        sets = ", ".join(f"#n{i} = :v{i}" for i in range(len(changes)))
+        return {
+            "Update": {
+                **self._named,
+                "Key": dict(key),
+                "UpdateExpression": f"SET {sets}",
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {**names, **{f"#n{i}": name for i, name in enumerate(changes)}},
+                "ExpressionAttributeValues": {
+                    **values,
+                    **{f":v{i}": value for i, value in enumerate(changes.values())},
+                },
+            }
+        }
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
+                raise Conflict(str(error)) from None
+            raise LedgerUnavailable(
+                f"cannot use the ledger table {self._table.name}: {_REMEDIES.get(code, code)}"
+            ) from None
+        except BotoCoreError as error:
+            raise LedgerUnavailable(
+                f"cannot reach the ledger table {self._table.name}: {type(error).__name__}; "
+                "check AWS credentials, region and network"
+            ) from None
+
+
+_REMEDIES = {
+    "ResourceNotFoundException": "it does not exist; deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE "
+    "to its LedgerTableName",
+    "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+}
+
+
+def _plain(value: Any) -> Any:
+    """DynamoDB's Decimals as int (the ledger holds no fractions), throughout."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return int(value) if hasattr(value, "as_integer_ratio") and not isinstance(value, bool) else value

@@ -1,0 +1,131 @@
+"""The published state: per item, what was last sent and what became of it.
+
+Derived, never stored as truth: the snapshot taken before the newest upload, folded with the batches since. A snapshot
+names the batch of each item that was in flight, so what became of those is looked up as well.
+"""
+
+from typing import cast
+
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog.changes import PUBLISHED_COLUMNS
+from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.records import Batch, plan_prefix
+from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
+
+_DTYPES = {name: "int64" if name in ("batch", "sent_at") else "str" for name in PUBLISHED_COLUMNS}
+
+
+def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
+    """What Amazon is known to hold: `PUBLISHED_COLUMNS`, one row per item, ordered by store and SKU.
+
+    A missing `content_hash` means that what Amazon holds of the item is not known (its batch was refused as a whole,
+    cancelled, or given back unsent), so that the next plan sends it again.
+    """
+    head = ledger.head().upload
+    record = ledger.upload(head) if head else None
+    if record is None:
+        return _empty()
+    snapshot = bucket.get_table(state_key(head, record["plan"]))
+    open_before = snapshot["state"] == PublishedState.IN_FLIGHT
+    newest = pd.concat([_empty()] + [batch_state(bucket, batch) for batch in ledger.batches(head)])
+    layers = [snapshot[~open_before], _resolved(ledger, bucket, snapshot[open_before]), newest]
+    folded = pd.concat(layers, ignore_index=True).drop_duplicates(["store_id", "item_sku"], keep="last")
+    return folded.sort_values(["store_id", "item_sku"], ignore_index=True)
+
+
+def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+    """Every item of a batch and where it is.
+
+    Returns:
+        `store_id`, `item_sku`, `content_hash`, `outcome`, `code`, `message`, `ingestion_id`: the outcome is `accepted`,
+        `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight` or `in_doubt`; or
+        `refused`, `superseded` or `failed`, where that is what became of the whole batch.
+    """
+    if batch.state is BatchState.SETTLED:
+        outcomes = bucket.get_table(outcomes_key(batch))
+    else:
+        outcomes = batch_items(bucket, batch).assign(
+            outcome=_open_outcome(batch.state), code=None, message=batch.message or None
+        )
+    return outcomes.assign(ingestion_id=batch.ingestion_id or None).astype("str")
+
+
+def _open_outcome(state: BatchState) -> str:
+    """Where the items of an unsettled batch are. Not its state: an accepted batch's items are in flight."""
+    return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
+
+
+def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+    """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`."""
+    return bucket.get_table(items_key(batch))
+
+
+def batch_state(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+    """What a batch did to its items' published state; no rows while it was not sent."""
+    if batch.state in (BatchState.PLANNED, BatchState.SUPERSEDED):
+        return _empty()
+    outcomes = batch_outcomes(bucket, batch)
+    whole = PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED
+    states = {
+        ACCEPTED: PublishedState.ACCEPTED,
+        REJECTED: PublishedState.REJECTED,
+        UNREPORTED: PublishedState.IN_FLIGHT,
+    }
+    known = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED
+    return outcomes.assign(
+        content_hash=outcomes["content_hash"] if known else None,
+        state=outcomes["outcome"].map({key: str(value) for key, value in states.items()}).fillna(str(whole)),
+        reason=outcomes["code"].str.cat(outcomes["message"], sep=": ", na_rep="").str.strip(": "),
+        upload=batch.upload,
+        batch=batch.number,
+        sent_at=batch.sent_at,
+    )[PUBLISHED_COLUMNS].astype(_DTYPES)
+
+
+def _resolved(ledger: Ledger, bucket: Bucket, waiting: pd.DataFrame) -> pd.DataFrame:
+    """What has become of items that were in flight when the snapshot was taken."""
+    by_upload = {
+        upload: {each.number: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()
+    }
+    parts = [_empty()]
+    for key, rows in waiting.groupby(["upload", "batch"]):
+        upload, number = cast("tuple[str, int]", key)
+        batch = by_upload[upload][number]
+        if batch.state in (BatchState.PLANNED, BatchState.SUPERSEDED):  # given back unsent after the snapshot
+            parts.append(rows.assign(content_hash=None, state=str(PublishedState.REJECTED)).astype(_DTYPES))
+        else:
+            # An item may have been sent again since; the snapshot's rows say which are still this batch's.
+            parts.append(batch_state(bucket, batch).merge(rows[["store_id", "item_sku"]]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in _DTYPES.items()})
+
+
+def state_key(upload: str, plan: str) -> str:
+    """Where the snapshot of the published state before an upload is kept."""
+    return f"{plan_prefix(upload, plan)}/published_before.parquet"
+
+
+def items_key(batch: Batch) -> str:
+    """Where the list of a batch's items is kept."""
+    return f"{batch.prefix}/items/{batch.number:04}.parquet"
+
+
+def body_key(batch: Batch) -> str:
+    """Where the exact bytes of a batch are kept."""
+    return f"{batch.prefix}/batches/{batch.number:04}.json"
+
+
+def report_key(batch: Batch) -> str:
+    """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
+    return f"{batch.prefix}/reports/{batch.number:04}.json"
+
+
+def outcomes_key(batch: Batch) -> str:
+    """Where what the report says of each item is kept."""
+    return f"{batch.prefix}/outcomes/{batch.number:04}.parquet"

@@ -1,0 +1,99 @@
+"""Recording an upload: its batches and their bytes first, then the upload and the head in one transaction.
+
+Everything before that transaction is named by the plan's digest, so a worker that dies, or two that do it at once,
+leave nothing behind that another plan could be mixed up with. Nothing is sent here.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog.changes import to_send
+from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, NoPlan
+from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.planning import plan_digest
+from jwo_catalog_pipeline.upload.published import body_key, items_key
+from jwo_catalog_pipeline.upload.records import Batch, Head, batch_item
+from jwo_catalog_pipeline.upload.settling import close_if_final
+from jwo_catalog_pipeline.upload.states import BatchState
+
+
+def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataFrame, fields: Sequence[str]) -> None:
+    """Record an upload and take the head; it makes no difference whether another worker does the same at once.
+
+    Args:
+        ledger: must hold the plan's record.
+        bucket: takes the batches' bytes and lists of items.
+        upload: the upload's key.
+        changes: the plan as `make_plan` returned it.
+        fields: the item's fields.
+
+    Raises:
+        NoPlan: the table is not the recorded plan.
+        AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
+    """
+    recorded = ledger.plan(upload)
+    if recorded is None:
+        raise NoPlan(f"upload {upload} has no plan; materialize catalog_changes for it first")
+    base, digest = Head(recorded["base_upload"], recorded["base_sequence"]), recorded["plan"]
+    if plan_digest(changes, base) != digest:
+        raise NoPlan(f"the stored plan of upload {upload} is not the recorded one; materialize catalog_changes again")
+    if (head := ledger.head()) != base:
+        raise _another_since(upload, base, head)
+    batches = list(_prepare(bucket, upload, digest, to_send(changes), fields))
+    for batch in batches:
+        ledger.put(batch_item(batch))
+    record = {
+        "pk": f"UPLOAD#{upload}",
+        "sk": "UPLOAD",
+        "plan": digest,
+        "base_upload": base.upload,
+        "batches": len(batches),
+        "items": sum(batch.items for batch in batches),
+        "applied_at": ledger.now(),
+        "state": "open",
+    }
+    try:
+        ledger.transact(
+            ledger.put_new(record), ledger.take_head(base, upload), ledger.put_any({"pk": "OPEN", "sk": upload})
+        )
+    except Conflict:
+        if ledger.upload(upload) is None:
+            raise _another_since(upload, base, ledger.head()) from None
+
+
+def _prepare(bucket: Bucket, upload: str, digest: str, sent: pd.DataFrame, fields: Sequence[str]) -> Iterator[Batch]:
+    """Write each batch's bytes and items to the bucket."""
+    documents = item_documents(sent, fields)
+    if list(documents["content_hash"]) != list(sent["content_hash"]):
+        raise NoPlan(f"the items of upload {upload} do not match their plan; materialize catalog_changes again")
+    for number, (first, past_last, body) in enumerate(upload_bodies(documents["document"]), start=1):
+        items = documents.iloc[first:past_last][["store_id", "item_sku", "content_hash"]]
+        batch = Batch(upload, digest, number, len(items), len(body), hashlib.sha256(body).hexdigest())
+        bucket.put(body_key(batch), body, "application/json")
+        bucket.put_table(items_key(batch), items)
+        yield batch
+
+
+def supersede_older(ledger: Ledger, upload: str) -> None:
+    """Take out of play what older uploads have not sent; they cannot send it any more once `upload` has the head."""
+    if ledger.head().upload != upload:
+        return
+    for older in ledger.open_uploads():
+        if older == upload:
+            continue
+        for batch in ledger.batches(older):
+            if batch.state is BatchState.PLANNED:
+                ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
+        close_if_final(ledger, older)
+
+
+def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:
+    what = f"upload {head.upload} was applied" if head.upload != base.upload else f"upload {head.upload} has sent more"
+    return AnotherUploadSince(
+        f"{what} since upload {upload} was planned, so nothing was sent; materialize catalog_changes for {upload} "
+        "again to compare with what Amazon holds now"
+    )

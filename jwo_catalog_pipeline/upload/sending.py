@@ -1,0 +1,208 @@
+"""Applying a plan: record the upload, then send batch after batch; and resuming where that stopped.
+
+Before any byte leaves, the bytes are in the bucket and the attempt is in the ledger. Whatever happens in between, the
+ledger says which of these holds, so the next call of `apply` goes on from there:
+
+1. batches and their bytes recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
+2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`recording`);
+3. attempt recorded, head still ours, in one transaction: the batch may have been sent;
+4. answer recorded.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from jwo_catalog_pipeline.catalog_api.answers import Accepted
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.published import body_key
+from jwo_catalog_pipeline.upload.recording import record_upload, supersede_older
+from jwo_catalog_pipeline.upload.records import Batch, utc
+from jwo_catalog_pipeline.upload.settling import close_if_final
+from jwo_catalog_pipeline.upload.states import BatchState
+
+ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
+# Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
+BACKOFF = wait_random_exponential(multiplier=1, max=30)
+SHOWN_ERROR_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What sending needs: the three stores of truth, and who is sending."""
+
+    ledger: Ledger
+    bucket: Bucket
+    api: CatalogApi
+    owner: str
+    lease_seconds: int = 300
+    on_batch: Callable[[Batch, int], None] = field(default=lambda batch, of: None)
+    sleep: Callable[[float], None] = time.sleep
+
+    def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+        """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
+
+        Args:
+            upload: the upload's key.
+            changes: the plan as `make_plan` returned it.
+            fields: the item's fields.
+
+        Raises:
+            AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
+            NoPlan: the table is not the recorded plan.
+            LeaseHeld, LeaseLost: another worker is at it.
+            UploadStopped: a batch could not be sent; call again to resume.
+            CatalogApiError: no credentials; nothing was recorded or sent.
+        """
+        self.api.check_ready()
+        if self.ledger.upload(upload) is None:
+            record_upload(self.ledger, self.bucket, upload, changes, fields)
+        supersede_older(self.ledger, upload)
+        batches = self.ledger.batches(upload)
+        for batch in batches:
+            if batch.state.sendable:
+                self._send(batch)
+                self.on_batch(self.ledger.batch(upload, batch.plan, batch.number), len(batches))
+        close_if_final(self.ledger, upload)
+        return self.ledger.batches(upload)
+
+    def _send(self, batch: Batch) -> None:
+        """Try one batch until it is accepted or refused.
+
+        Raises:
+            UploadStopped: it is neither, after `ATTEMPTS_A_RUN` tries or at once where another try cannot help.
+        """
+        body = self.bucket.get(body_key(batch))
+        if hashlib.sha256(body).hexdigest() != batch.sha256:
+            raise UploadStopped(f"{self.bucket.uri(body_key(batch))} was changed after it was recorded; restore it")
+        retrying = Retrying(
+            sleep=self.sleep,
+            retry=retry_if_exception(lambda error: isinstance(error, CatalogApiError) and error.retryable),
+            stop=stop_after_attempt(ATTEMPTS_A_RUN),
+            wait=_wait,
+            reraise=True,
+        )
+        try:
+            retrying(self._attempt, batch, body)
+        except RequestRefused:
+            return  # recorded; the other batches go on
+        except CatalogApiError as error:
+            raise UploadStopped(
+                f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "
+                "accepted; materialize ingestion_record for this upload again to resume it"
+            ) from error
+
+    def _attempt(self, batch: Batch, body: bytes) -> None:
+        held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))
+        try:
+            accepted = self.api.upload(body)
+        except CatalogApiError as error:
+            self._record_failure(held, error)
+            raise
+        self._record_acceptance(held, accepted)
+
+    def _begin(self, batch: Batch) -> Batch:
+        """Record the attempt and hold the batch, provided that it is sendable and the head is still its upload's."""
+        now = self.ledger.now()
+        if batch.state is BatchState.SENDING and batch.owner != self.owner and batch.lease_until > now:
+            raise LeaseHeld(
+                f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}; "
+                f"if that run is dead, resume after {utc(batch.lease_until)}"
+            )
+        if not batch.state.sendable:
+            raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now; nothing was sent")
+        changes: dict[str, Any] = {
+            "state": BatchState.SENDING,
+            "attempts": batch.attempts + 1,
+            # A batch found in `sending` was left by a worker that died: it may have been ingested.
+            "in_doubt": batch.in_doubt or batch.state is BatchState.SENDING,
+            "owner": self.owner,
+            "lease_until": now + self.lease_seconds,
+            "sent_at": batch.sent_at or now,
+        }
+        attempt = {**_attempt_key(batch, batch.attempts + 1), "started_at": now, "owner": self.owner}
+        try:
+            self.ledger.transact(
+                self.ledger.change_batch(batch, **changes),
+                self.ledger.count_send(batch.upload),
+                self.ledger.put_new(attempt),
+            )
+        except Conflict:
+            head = self.ledger.head()
+            if head.upload != batch.upload:
+                if batch.state is BatchState.PLANNED:
+                    self.ledger.try_change(
+                        batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over"
+                    )
+                    close_if_final(self.ledger, batch.upload)
+                raise AnotherUploadSince(
+                    f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
+                ) from None
+            raise LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}") from None
+        return replace(batch, **changes)
+
+    def _record_acceptance(self, batch: Batch, accepted: Accepted) -> None:
+        pointer = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+        answer = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
+        self._write(
+            batch,
+            {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer},
+            self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
+            self._ended(batch, outcome="accepted", ingestion_id=accepted.ingestion_id, **answer),
+        )
+
+    def _record_failure(self, batch: Batch, error: CatalogApiError) -> None:
+        """Record what an error means: refused, back to planned, or in doubt (for good, once an attempt was)."""
+        in_doubt = batch.in_doubt or error.ingested is None
+        if in_doubt:
+            state = BatchState.IN_DOUBT
+        else:
+            state = BatchState.REFUSED if isinstance(error, RequestRefused) else BatchState.PLANNED
+        answer = {
+            "http_status": error.http_status or 0,
+            "request_id": error.request_id or "",
+            "message": str(error)[:SHOWN_ERROR_CHARACTERS],
+        }
+        self._write(
+            batch,
+            {"state": state, "in_doubt": in_doubt, "sent_at": batch.sent_at if in_doubt else 0, **answer},
+            self._ended(batch, outcome=type(error).__name__, **answer),
+        )
+
+    def _ended(self, batch: Batch, **facts: object) -> dict[str, object]:
+        """Transaction part: complete the attempt's record."""
+        item = {
+            **_attempt_key(batch, batch.attempts),
+            "owner": self.owner,
+            "ended_at": self.ledger.now(),
+            **facts,
+        }
+        return self.ledger.put_any(item)
+
+    def _write(self, batch: Batch, changes: dict[str, object], *others: dict[str, object]) -> None:
+        try:
+            self.ledger.transact(self.ledger.change_batch(batch, **changes), *others)
+        except Conflict:
+            raise LeaseLost(
+                f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
+            ) from None
+
+
+def _wait(state: RetryCallState) -> float:
+    """Full jitter, or longer where the service asks for it."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, CatalogApiError) else None
+    return max(BACKOFF(state), asked or 0.0)
+
+
+def _attempt_key(batch: Batch, attempt: int) -> dict[str, str]:
+    return {"pk": f"UPLOAD#{batch.upload}", "sk": f"ATTEMPT#{batch.plan}#{batch.number:04}#{attempt:04}"}

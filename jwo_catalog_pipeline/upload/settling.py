@@ -1,0 +1,211 @@
+"""From news to outcomes: telling batches that their ingestion has ended, asking where there is no news, and storing
+what the reports say of each item. Every step may be done again.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import pandas as pd
+import urllib3
+
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.report import (
+    ACCEPTED,
+    REJECTED,
+    UNREPORTED,
+    Report,
+    fetch_report,
+    read_report,
+)
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.published import batch_items, batch_outcomes, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.states import BatchState
+
+STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
+_ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
+_WORST_FIRST = {REJECTED: 0, UNREPORTED: 1, ACCEPTED: 2}
+_log = logging.getLogger(__name__)
+
+
+def mark_reported(ledger: Ledger) -> None:
+    """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
+    for news in ledger.news():
+        batch = ledger.ingestion(news["sk"])
+        if batch is None:
+            continue
+        if batch.state is BatchState.ACCEPTED:
+            changes = {"state": BatchState.REPORTED, "processing_status": news["processing_status"]}
+            try:
+                ledger.transact(ledger.change_batch(batch, **changes), ledger.delete_any("NEWS", news["sk"]))
+            except Conflict:
+                continue  # somebody else was faster, or the next tick will be
+        else:
+            ledger.delete("NEWS", news["sk"])
+
+
+def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
+    """Open uploads with batches whose report is to be fetched, oldest first, and how many."""
+    found = {}
+    for upload in ledger.open_uploads():
+        reported = sum(batch.state is BatchState.REPORTED for batch in ledger.batches(upload))
+        if reported:
+            found[upload] = reported
+        else:
+            close_if_final(ledger, upload)
+    return found
+
+
+def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
+    """Ask the status API about accepted batches without news for so long, those not asked for the longest first.
+
+    Returns:
+        The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
+    """
+    latest = ledger.now() - overdue_seconds
+    waiting = [
+        batch
+        for upload in ledger.open_uploads()
+        for batch in ledger.batches(upload)
+        if batch.state is BatchState.ACCEPTED and max(batch.sent_at, batch.asked_at) <= latest
+    ]
+    answers = {}
+    for batch in sorted(waiting, key=lambda each: max(each.sent_at, each.asked_at))[:STATUS_CALLS_A_TICK]:
+        try:
+            status = api.status(batch.ingestion_id)
+        except CatalogApiError as error:
+            _log.warning("no status of ingestion %s: %s", batch.ingestion_id, error)
+            answers[batch.ingestion_id] = type(error).__name__
+            break  # whatever it is, the next call would most likely meet it too
+        answers[batch.ingestion_id] = status.processing_status
+        if status.final:
+            ledger.put_news(batch.ingestion_id, "status", status.processing_status, status.report_url)
+        else:
+            ledger.try_change(batch, asked_at=ledger.now())
+    return answers
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Fetches reports and stores what they say. `endpoint` is the S3 endpoint in use, from which links may come."""
+
+    ledger: Ledger
+    bucket: Bucket
+    api: CatalogApi
+    http: urllib3.PoolManager
+    endpoint: str
+
+    def settle(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
+        """Settle what can be settled of an upload.
+
+        Returns:
+            One row per item of the upload: `upload`, `batch`, `store_id`, `item_sku`, `outcome`, `code`, `message`,
+            `ingestion_id`, `content_hash`; and a sentence for each batch whose report could not be had.
+        """
+        problems = []
+        for batch in self.ledger.batches(upload):
+            if batch.state is BatchState.REPORTED:
+                try:
+                    self._settle_batch(batch)
+                except (CatalogApiError, Conflict) as error:
+                    problems.append(f"batch {batch.number}, ingestion {batch.ingestion_id}: {error}")
+            elif batch.state is BatchState.SETTLED:
+                # Read again from what is stored, so that a better reader mends what an older one did not understand.
+                self._store_outcomes(batch, self.bucket.get(report_key(batch)))
+        close_if_final(self.ledger, upload)
+        return upload_outcomes(self.ledger, self.bucket, upload), problems
+
+    def _settle_batch(self, batch: Batch) -> None:
+        content = None if batch.processing_status in _ENDED_BADLY else self._fetch(batch)
+        if content is None:
+            batch = self.ledger.batch(batch.upload, batch.plan, batch.number)
+            message = f"Amazon ended the ingestion as {batch.processing_status}"
+            self.ledger.transact(self.ledger.change_batch(batch, state=BatchState.FAILED, message=message))
+            return
+        self.bucket.put(report_key(batch), content, "application/json")
+        self._store_outcomes(batch, content)
+
+    def _fetch(self, batch: Batch) -> bytes | None:
+        """The report, through the link at hand or a fresh one; None where the status says that there will be none."""
+        if link := self.ledger.link(batch.ingestion_id):
+            try:
+                return fetch_report(self.http, link, self.endpoint)
+            except ReportUnavailable as error:
+                _log.info("%s; asking for a fresh link", error)
+            except ForbiddenReportLink as error:
+                _log.warning("ingestion %s: %s; asking the status API", batch.ingestion_id, error)
+        status = self.api.status(batch.ingestion_id)
+        if status.processing_status in _ENDED_BADLY:
+            self.ledger.transact(self.ledger.change_batch(batch, processing_status=status.processing_status))
+            return None
+        if not status.report_url:
+            raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
+        self.ledger.put_link(batch.ingestion_id, status.report_url)
+        return fetch_report(self.http, status.report_url, self.endpoint)
+
+    def _store_outcomes(self, batch: Batch, content: bytes) -> None:
+        report = read_report(content)
+        outcomes = match_outcomes(batch_items(self.bucket, batch), report)
+        self.bucket.put_table(outcomes_key(batch), outcomes)
+        counts = {str(outcome): int(count) for outcome, count in outcomes["outcome"].value_counts().items()}
+        self.ledger.transact(
+            self.ledger.change_batch(batch, state=BatchState.SETTLED, report_shape=report.shape, outcomes=counts)
+        )
+
+
+def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
+    """Give every item of a batch what the report says of it.
+
+    Args:
+        items: `store_id`, `item_sku`, `content_hash`, in the batch's order.
+        report: an entry without a store speaks for the SKU in every store; one for an item not sent is left out.
+
+    Returns:
+        The items in their order with `outcome`, `code`, `message`. An item listed twice takes the worse outcome.
+    """
+    rank = report.outcomes["outcome"].map(_WORST_FIRST)
+    worst_first = report.outcomes.loc[rank.sort_values(kind="stable").index]
+    anywhere = worst_first["store_id"].isna()
+    exact = worst_first[~anywhere].drop_duplicates(["store_id", "item_sku"])
+    by_sku = worst_first[anywhere].drop_duplicates("item_sku").drop(columns="store_id")
+    matched = items.merge(exact, how="left", on=["store_id", "item_sku"])
+    fallback = items.merge(by_sku, how="left", on="item_sku")
+    listed = matched["outcome"].notna()
+    said = ["outcome", "code", "message"]
+    matched[said] = matched[said].where(listed, fallback[said])
+    unlisted = matched["outcome"].isna()
+    matched.loc[unlisted, "outcome"] = ACCEPTED if report.others_succeeded else UNREPORTED
+    if not report.others_succeeded:
+        matched.loc[unlisted, "message"] = "the report does not mention the item"
+    return matched.astype("str")
+
+
+def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame:
+    """Every item of an applied upload and where it is; see `Settler.settle`."""
+    parts = [
+        batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.number) for batch in ledger.batches(upload)
+    ]
+    columns = [
+        "upload",
+        "batch",
+        "store_id",
+        "item_sku",
+        "outcome",
+        "code",
+        "message",
+        "ingestion_id",
+        "content_hash",
+    ]
+    dtypes = {name: "int64" if name == "batch" else "str" for name in columns}
+    empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
+    return pd.concat([empty, *parts], ignore_index=True)[columns].astype(dtypes)
+
+
+def close_if_final(ledger: Ledger, upload: str) -> None:
+    """Take an applied upload off the worklist once nothing more will happen to its batches."""
+    record = ledger.upload(upload)
+    if record and record["state"] == "open" and all(batch.state.final for batch in ledger.batches(upload)):
+        settled = {**record, "state": "settled", "settled_at": ledger.now()}
+        ledger.transact(ledger.put_any(settled), ledger.delete_any("OPEN", upload))

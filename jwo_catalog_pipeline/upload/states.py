@@ -1,0 +1,42 @@
+"""The states of a batch, which changes between them are allowed, and what each means for its items."""
+
+from enum import StrEnum
+
+
+class BatchState(StrEnum):
+    """Where a batch is (DESIGN.md, Vocabulary)."""
+
+    PLANNED = "planned"  # recorded, not sent
+    SENDING = "sending"  # a worker holds it and may be sending it right now
+    ACCEPTED = "accepted"  # Amazon gave an ingestion id
+    REPORTED = "reported"  # Amazon says that the ingestion has ended
+    SETTLED = "settled"  # the report is stored, every item's outcome known as far as it tells
+    REFUSED = "refused"  # a definite no to the whole batch
+    IN_DOUBT = "in_doubt"  # it may have been ingested
+    SUPERSEDED = "superseded"  # a newer upload took over before it was sent
+    FAILED = "failed"  # Amazon says CANCELLED or FATAL
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to the batch."""
+        return self in FINAL
+
+    @property
+    def sendable(self) -> bool:
+        """Whether its bytes may be sent, given the lease and the head."""
+        return self in {BatchState.PLANNED, BatchState.SENDING, BatchState.IN_DOUBT}
+
+
+FINAL = frozenset({BatchState.SETTLED, BatchState.REFUSED, BatchState.SUPERSEDED, BatchState.FAILED})
+
+
+class PublishedState(StrEnum):
+    """What Amazon is known to hold of an item."""
+
+    ACCEPTED = "accepted"
+    IN_FLIGHT = "in_flight"
+    REJECTED = "rejected"
+
+
+# While a batch is in one of these, Amazon may be changing its items.
+IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.ACCEPTED, BatchState.REPORTED})

@@ -1,0 +1,172 @@
+"""What tests share: the running sandbox, and the pipeline's parts wired to it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import pandas as pd
+import pytest
+import urllib3
+
+from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, assumed_role, http_pool
+from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.inbox import Inbox
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.planning import make_plan
+from jwo_catalog_pipeline.upload.published import published_state
+from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.sending import Sender
+from jwo_catalog_pipeline.upload.settling import Settler, mark_reported
+from jwo_catalog_pipeline_tests.project import Project
+from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, fresh, sandbox
+
+__all__ = ["fresh", "sandbox"]
+
+FIELDS = list(ITEM_FIELDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_the_sandbox(sandbox: RunningSandbox) -> Iterator[None]:
+    """Tests see the sandbox's AWS and nothing of the caller's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "JWO_", "DAGSTER_")):
+                patch.delenv(name)
+        for name, value in sandbox.environment.items():
+            if name.startswith("AWS_"):
+                patch.setenv(name, value)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        yield
+
+
+@dataclass
+class Clock:
+    """A clock that only tests move; starts at a real moment, for signatures have nothing to do with it."""
+
+    seconds: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Parts:
+    """The upload protocol's parts, wired to the sandbox; `slept` lists the pauses that sending asked for."""
+
+    sandbox: RunningSandbox
+    bucket: Bucket
+    ledger: Ledger
+    api: CatalogApi
+    clock: Clock
+    slept: list[float] = field(default_factory=list)
+    owners: Iterator[int] = field(default_factory=count)
+
+    def sender(self, **changes: Any) -> Sender:
+        values = {"api": self.api, "owner": f"run-{next(self.owners)}", "sleep": self.slept.append, **changes}
+        return Sender(self.ledger, self.bucket, **values)
+
+    def inbox(self, verify: Any = None) -> Inbox:
+        env = self.sandbox.environment
+        return Inbox(
+            boto3.client("sqs"),
+            boto3.client("sns"),
+            env["JWO_QUEUE_URL"],
+            env["JWO_TOPIC_ARN"],
+            self.ledger,
+            self.bucket,
+            verify,
+        )
+
+    def settler(self) -> Settler:
+        return Settler(self.ledger, self.bucket, self.api, self.api.http, self.sandbox.environment["AWS_ENDPOINT_URL"])
+
+    def plan(self, upload: str, items: pd.DataFrame, quarantined: pd.DataFrame | None = None) -> pd.DataFrame:
+        nothing = items.iloc[:0]
+        return make_plan(
+            self.ledger, self.bucket, upload, items, nothing if quarantined is None else quarantined, FIELDS, 24
+        ).changes
+
+    def apply(self, upload: str, items: pd.DataFrame) -> list[Batch]:
+        return self.sender().apply(upload, self.plan(upload, items), FIELDS)
+
+    def settle(self, upload: str) -> pd.DataFrame:
+        """Process, receive, mark and fetch: everything that follows an upload."""
+        self.sandbox.drain()
+        self.inbox().receive(20)
+        mark_reported(self.ledger)
+        outcomes, problems = self.settler().settle(upload)
+        assert problems == []
+        return outcomes
+
+    def published(self) -> dict[tuple[str, str], str]:
+        table = published_state(self.ledger, self.bucket)
+        return dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
+
+    def sent(self) -> int:
+        """Upload calls that reached the service."""
+        return sum(call["operation"] == "upload" for call in self.sandbox.get("requests"))
+
+
+@pytest.fixture
+def parts(fresh: RunningSandbox) -> Parts:
+    env = fresh.environment
+    clock = Clock()
+    table = boto3.resource("dynamodb").Table(env["JWO_LEDGER_TABLE"])
+    bucket = Bucket(boto3.client("s3"), env["JWO_BUCKET"])
+    return Parts(fresh, bucket, Ledger(table, clock), api_client(fresh), clock)
+
+
+def api_client(sandbox: RunningSandbox, **changes: Any) -> CatalogApi:
+    env = sandbox.environment
+    values = {
+        "url": env["JWO_API_URL"],
+        "region": env["JWO_API_REGION"],
+        "credentials": assumed_role(env["JWO_API_ROLE_ARN"], lambda: boto3.client("sts")),
+        "budget": CallBudget(0),
+        "http": http_pool(),
+        **changes,
+    }
+    return CatalogApi(**values)
+
+
+def impatient_pool() -> urllib3.PoolManager:
+    """Gives up after a quarter of a second, where a test waits for a time-out."""
+    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=0.25))
+
+
+def items(*skus: str, store: str = "JWO-STORE-01", **changes: str) -> pd.DataFrame:
+    """Valid items with these SKUs, ordered by SKU; changes apply to all of them."""
+    rows = [
+        {
+            **dict.fromkeys(FIELDS),
+            "item_sku": sku,
+            "external_product_id": "4006381333931",
+            "external_product_id_type": "EAN",
+            "item_name": f"Item {sku}",
+            "store_id": store,
+            "standard_price": "1.99",
+            **changes,
+        }
+        for sku in sorted(skus)
+    ]
+    return pd.DataFrame(rows, columns=FIELDS, dtype="str")
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def project(fresh: RunningSandbox, instance: dg.DagsterInstance, tmp_path: Path) -> Project:
+    instance.wipe()
+    return Project(fresh, instance, tmp_path)
