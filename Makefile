@@ -18,7 +18,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deploy/*.yaml
 
-# uv installs the locked set in seconds, from whatever index pip is configured for.
+# pip installs the locked set from whatever index it is configured for.
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,55 @@
+"""The locked DuckDB in which mappings and barcode rules run.
+
+Belongs here: opening it, and the list of functions that a mapping may call.
+Does not belong here: reading files; this database cannot.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import duckdb
+import pyarrow as pa
+
+# A mapping of a few million rows fits; an expression that makes endless text ends in an error, not in a dead machine.
+MEMORY_LIMIT = "2GB"
+
+# Macros that DuckDB itself defines and that only compute; the others look into the catalog or the session.
+_BUILT_IN_MACROS = {"nullif", "split_part", "if", "fmod", "fdiv", "array_to_string", "list_first", "list_last"}
+_BUILT_IN_MACROS |= {"list_reverse", "list_min", "list_max", "list_sum", "list_any_value", "days_in_month"}
+
+
+def connect_locked() -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the project's functions that can reach neither files nor settings."""
+    db = duckdb.connect()
+    db.execute(resources.files(__package__).joinpath("functions.sql").read_text(encoding="utf-8"))
+    db.execute(
+        f"SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = ''; SET python_enable_replacements = false; "
+        "SET enable_external_access = false; SET lock_configuration = true"
+    )
+    return db
+
+
+def register(db: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Show a table to the database, in pieces, for DuckDB shares out whole pieces among its threads."""
+    db.register(name, pa.Table.from_batches(table.combine_chunks().to_batches(max_chunksize=61440), table.schema))
+
+
+@cache
+def callable_functions() -> frozenset[str]:
+    """Names, in lower case, of the functions that a mapping's expression may call.
+
+    Scalar functions whose result depends on their arguments only, and the project's macros. Not: aggregates, table
+    functions, what reads clock, chance or session, helpers that begin with an underscore.
+    """
+    with connect_locked() as db:
+        names = db.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE CASE function_type "
+            "  WHEN 'scalar' THEN stability = 'CONSISTENT' "
+            "  WHEN 'macro' THEN (NOT internal AND function_name[1] <> '_') OR function_name IN $macros END "
+            "EXCEPT SELECT function_name FROM duckdb_functions() "
+            "WHERE function_type NOT IN ('scalar', 'macro') AND function_name <> 'repeat'",
+            {"macros": sorted(_BUILT_IN_MACROS)},
+        ).fetchall()
+    return frozenset(name.lower() for (name,) in names)

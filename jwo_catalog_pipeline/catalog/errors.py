@@ -1,0 +1,25 @@
+"""What can go wrong between an export file and a validated catalog: one class per cause.
+
+Belongs here: the exceptions of `catalog/`, whose messages name the file, the row or field, and the remedy.
+Does not belong here: what the Catalog API or AWS may answer (see `catalog_api/errors.py`).
+"""
+
+
+class CatalogError(Exception):
+    """A catalog file, its mapping or its items cannot be used as they are."""
+
+
+class SourceFileError(CatalogError):
+    """The export file is missing, empty, cut off, or not in the format that it should be in."""
+
+
+class MappingError(CatalogError):
+    """The field mapping file is not valid, or does not fit the columns of the export."""
+
+
+class StructureError(CatalogError):
+    """A table lacks columns, or its columns have other types than the catalog's structure asks for."""
+
+
+class InvalidItems(CatalogError):
+    """Items that are about to be sent break a rule that only errors can break."""

@@ -1,0 +1,1 @@
+"""A small grocery export and its field mapping, to try the pipeline with."""
