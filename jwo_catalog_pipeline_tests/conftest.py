@@ -25,7 +25,7 @@ from jwo_catalog_pipeline.upload.records import Batch
 from jwo_catalog_pipeline.upload.sending import Sender
 from jwo_catalog_pipeline.upload.settling import Settler, mark_reported
 from jwo_catalog_pipeline_tests.project import Project
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, fresh, sandbox
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, fresh, sandbox
 
 __all__ = ["fresh", "sandbox"]
 

@@ -25,7 +25,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, impatient_pool, items
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 
 def body_of(**changes: str) -> bytes:

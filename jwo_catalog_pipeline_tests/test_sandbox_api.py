@@ -7,7 +7,7 @@ import pytest
 
 from jwo_catalog_pipeline.sandbox.faults import Faults, Settings
 from jwo_catalog_pipeline.sandbox.service import JwoService
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, item
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 ADDITIONAL = "additional_external_product_information"
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, item
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 UPLOAD = {"catalogItems": [item()]}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, item
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 DESCRIBED = {
     "AWS_ENDPOINT_URL",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jwo_catalog_pipeline.sandbox import barcodes
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, item
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 ADDITIONAL = "additional_external_product_information"
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.credentials import Credentials
 
 from jwo_catalog_pipeline.sandbox import signatures
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox, item
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 BODY = json.dumps({"catalogItems": [item(item_name="Crème brûlée 牛乳 ₪")]}, ensure_ascii=False).encode()
 MISMATCH = "does not match the signature you provided"

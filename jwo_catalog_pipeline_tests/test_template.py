@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jwo_catalog_pipeline_tests.test_sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation.yaml"
 OUTPUTS = {"BucketName", "LedgerTableName", "QueueUrl", "DeadLetterQueueUrl", "PipelineRoleArn"}

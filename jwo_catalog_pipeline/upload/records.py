@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
+
 from jwo_catalog_pipeline.upload.states import BatchState
 
 
@@ -79,3 +81,24 @@ def read_batch(item: Mapping[str, Any]) -> Batch:
 def upload_key(moment: datetime) -> str:
     """The key of an upload that starts at a moment (UTC): `2026-11-23T190700Z`."""
     return moment.strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def batch_table(batches: list[Batch]) -> pd.DataFrame:
+    """The ledger's batches as a table for people: one row per batch."""
+    columns = {
+        "batch": [batch.number for batch in batches],
+        "state": [str(batch.state) for batch in batches],
+        "items": [batch.items for batch in batches],
+        "bytes": [batch.bytes for batch in batches],
+        "attempts": [batch.attempts for batch in batches],
+        "sent_at": [utc(batch.sent_at) for batch in batches],
+        "ingestion_id": [batch.ingestion_id or None for batch in batches],
+        "http_status": [batch.http_status for batch in batches],
+        "request_id": [batch.request_id or None for batch in batches],
+        "message": [batch.message or None for batch in batches],
+        "sha256": [batch.sha256 for batch in batches],
+    }
+    numbers = ("batch", "items", "bytes", "attempts", "http_status")
+    return pd.DataFrame(
+        {name: pd.Series(values, dtype="int64" if name in numbers else "str") for name, values in columns.items()}
+    )

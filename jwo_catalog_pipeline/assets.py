@@ -1,0 +1,294 @@
+"""The assets, in data order. Thin: each calls one or two functions and says what a person wants to see.
+
+https://docs.dagster.io/guides/build/assets
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
+from jwo_catalog_pipeline.catalog.errors import StructureError
+from jwo_catalog_pipeline.catalog.mapping import apply_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.reading import read_source
+from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog.validation import revalidate, validate
+from jwo_catalog_pipeline.checks import (
+    STRUCTURE,
+    as_markdown,
+    check_specs,
+    rule_results,
+    share_result,
+    structure_result,
+)
+from jwo_catalog_pipeline.failures import expected_failures
+from jwo_catalog_pipeline.io_manager import table_schema, table_version
+from jwo_catalog_pipeline.resources import (
+    CatalogApiResource,
+    SourceResource,
+    StorageResource,
+    UploadPolicyResource,
+    settler,
+)
+from jwo_catalog_pipeline.upload.errors import UploadError
+from jwo_catalog_pipeline.upload.planning import make_plan
+from jwo_catalog_pipeline.upload.records import batch_table
+from jwo_catalog_pipeline.upload.sending import Sender
+
+catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
+
+GROUP = "jwo_catalog"
+DATA_TEAM, ENGINEERS = ["team:catalog-data"], ["team:catalog-platform"]
+SAMPLE_ROWS = 10  # in tables that the UI shows
+
+
+class CatalogConfig(dg.Config):
+    """How much may be wrong with a catalog."""
+
+    max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows above which nothing is sent")
+
+
+@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1")
+def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
+    """The retailer's export as it is: every row, every column as text, with its row number."""
+    with expected_failures(), tempfile.TemporaryDirectory() as folder:
+        mapping = source.mapping()
+        file = source.find()
+        path, sha256 = source.fetch(file, Path(folder))
+        rows = read_source(path, mapping.source, file.uri)
+    unchanged = _last_metadata(context, "sha256") == sha256
+    context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
+    return dg.MaterializeResult(
+        value=rows,
+        data_version=dg.DataVersion(sha256),
+        metadata={
+            "dagster/row_count": len(rows),
+            "dagster/column_schema": table_schema(rows),
+            "uri": dg.MetadataValue.path(file.uri),
+            "etag": file.etag,
+            "version": file.version,
+            "bytes": file.size,
+            "sha256": sha256,
+            "modified": file.modified.isoformat(),
+            "columns": dg.MetadataValue.json([str(name) for name in rows.columns if name != "source_row"]),
+            "unchanged": unchanged,
+            "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
+        },
+    )
+
+
+@dg.multi_asset(
+    name="jwo_catalog",
+    outs={
+        "jwo_catalog": dg.AssetOut(
+            group_name=GROUP,
+            owners=DATA_TEAM,
+            kinds={"duckdb", "pandera"},
+            code_version="1",
+            description="The export as JWO items: mapped, and every row valid. What Amazon's catalog should be.",
+        ),
+        "quarantined_items": dg.AssetOut(
+            group_name=GROUP,
+            owners=DATA_TEAM,
+            kinds={"pandera"},
+            code_version="1",
+            description="Rows that break a rule, each with its row in the source and the reasons: the worklist.",
+        ),
+    },
+    check_specs=check_specs(),
+)
+def mapped_catalog(
+    context: dg.AssetExecutionContext,
+    config: CatalogConfig,
+    source: SourceResource,
+    policy: UploadPolicyResource,
+    source_catalog: pd.DataFrame,
+) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
+    """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
+    with expected_failures():
+        mapping = source.mapping()
+        mapped = apply_mapping(mapping, source_catalog)
+        try:
+            validation = validate(mapped, policy.store_ids or None)
+        except StructureError as error:
+            yield dg.AssetCheckResult(
+                passed=False, check_name=STRUCTURE, asset_key="jwo_catalog", description=str(error)
+            )
+            raise
+    quarantined = validation.quarantined
+    # First the worklist, which is needed most when the rest is blocked.
+    yield dg.MaterializeResult(
+        asset_key="quarantined_items",
+        value=quarantined,
+        data_version=table_version(quarantined),
+        metadata={
+            **_rows_and_columns(quarantined, ITEM_FIELDS),
+            "reasons": dg.MetadataValue.md(
+                as_markdown(
+                    pd.DataFrame(
+                        [(r.name, r.count) for r in validation.rules if r.level == "error" and r.count],
+                        columns=["rule", "rows"],
+                    )
+                )
+            ),
+            "sample": dg.MetadataValue.md(as_markdown(quarantined.head(SAMPLE_ROWS))),
+        },
+    )
+    share = share_result(validation, config.max_invalid_share)
+    yield structure_result()
+    yield share
+    yield from rule_results(validation)
+    if not share.passed:
+        raise dg.Failure(share.description, allow_retries=False)
+    items = validation.valid
+    yield dg.MaterializeResult(
+        asset_key="jwo_catalog",
+        value=items,
+        data_version=table_version(items),
+        metadata={
+            **_rows_and_columns(items, ITEM_FIELDS),
+            "items_by_store": dg.MetadataValue.json(_counts(items["store_id"])),
+            "mapping_sha256": mapping.sha256,
+            "field_mapping": dg.MetadataValue.md(as_markdown(mapping_table(mapping))),
+            "sample": dg.MetadataValue.md(as_markdown(items.head(SAMPLE_ROWS))),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=ENGINEERS,
+    kinds={"duckdb"},
+    code_version="1",
+    partitions_def=catalog_uploads,
+)
+def catalog_changes(
+    context: dg.AssetExecutionContext,
+    storage: StorageResource,
+    policy: UploadPolicyResource,
+    jwo_catalog: pd.DataFrame,
+    quarantined_items: pd.DataFrame,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """What this upload would send: the difference between the catalog and what Amazon holds. Sends nothing."""
+    with expected_failures():
+        if policy.archive:
+            raise UploadError("JWO_ARCHIVE is on, but this version cannot archive yet; set it to off")
+        plan = make_plan(
+            storage.open_ledger(),
+            storage.open_bucket(),
+            context.partition_key,
+            jwo_catalog,
+            quarantined_items,
+            list(ITEM_FIELDS),
+            policy.in_flight_hours,
+        )
+    counts = counts_by_kind(plan.changes)
+    sample = to_send(plan.changes).head(SAMPLE_ROWS)
+    return dg.MaterializeResult(
+        value=plan.changes,
+        data_version=dg.DataVersion(plan.digest),
+        metadata={
+            **_rows_and_columns(plan.changes, ITEM_FIELDS),
+            **counts,
+            "quarantined": len(quarantined_items),
+            "plan": plan.digest,
+            "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
+            "sample": dg.MetadataValue.md(as_markdown(sample[[*PLAN_COLUMNS[:3], "item_name", "standard_price"]])),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=ENGINEERS,
+    kinds={"dynamodb", "s3"},
+    code_version="1",
+    partitions_def=catalog_uploads,
+)
+def ingestion_record(
+    context: dg.AssetExecutionContext,
+    storage: StorageResource,
+    catalog_api: CatalogApiResource,
+    policy: UploadPolicyResource,
+    catalog_changes: pd.DataFrame,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """The batches of this upload, sent and answered. Materializing it again resumes it: nothing accepted is resent."""
+    with expected_failures():
+        revalidate(to_send(catalog_changes), policy.store_ids or None)
+        sender = Sender(
+            storage.open_ledger(),
+            storage.open_bucket(),
+            catalog_api.client(),
+            owner=context.run.run_id,
+            lease_seconds=policy.lease_seconds,
+            on_batch=lambda batch, of: context.log.info(
+                f"batch {batch.number} of {of}: {batch.items:,} items, {batch.state} {batch.ingestion_id}"
+            ),
+        )
+        batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
+    record = batch_table(batches)
+    return dg.MaterializeResult(
+        value=record,
+        data_version=table_version(record),
+        metadata={
+            **_rows_and_columns(record),
+            "items": int(record["items"].sum()),
+            "attempts": int(record["attempts"].sum()),
+            "batches_by_state": dg.MetadataValue.json(_counts(record["state"])),
+            "batches": dg.MetadataValue.md(as_markdown(record.head(100))),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=ENGINEERS,
+    kinds={"sqs", "s3"},
+    code_version="1",
+    partitions_def=catalog_uploads,
+    deps=[ingestion_record],
+)
+def ingestion_results(
+    context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """The outcome of every item of this upload, from Amazon's reports: one row per item."""
+    with expected_failures():
+        outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
+    for problem in problems:
+        context.log.warning(problem)
+    not_accepted = outcomes[outcomes["outcome"] != "accepted"]
+    reasons = not_accepted.fillna("").value_counts(["outcome", "code", "message"]).reset_index(name="items")
+    return dg.MaterializeResult(
+        value=outcomes,
+        data_version=table_version(outcomes),
+        metadata={
+            **_rows_and_columns(outcomes),
+            **{outcome: int((outcomes["outcome"] == outcome).sum()) for outcome in ("accepted", "rejected")},
+            "items_by_outcome": dg.MetadataValue.json(_counts(outcomes["outcome"])),
+            "reasons": dg.MetadataValue.md(as_markdown(reasons.head(20))),
+            "problems": dg.MetadataValue.json(problems),
+        },
+    )
+
+
+ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results]
+
+
+def _rows_and_columns(table: pd.DataFrame, descriptions: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"dagster/row_count": len(table), "dagster/column_schema": table_schema(table, descriptions)}
+
+
+def _counts(column: pd.Series) -> dict[str, int]:
+    return {str(value): int(count) for value, count in column.value_counts().sort_index().items()}
+
+
+def _last_metadata(context: dg.AssetExecutionContext, name: str) -> Any:
+    """A metadata value of the asset's newest materialization; None where there is none."""
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    found = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    return found.value if found else None

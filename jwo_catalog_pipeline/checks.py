@@ -1,0 +1,114 @@
+"""Asset checks made from the pandera schemas: one per rule, with counts and samples.
+
+https://docs.dagster.io/guides/test/asset-checks
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog.schema import Rule, rules
+from jwo_catalog_pipeline.catalog.validation import RuleResult, Validation
+
+STRUCTURE = "structure"
+INVALID_SHARE = "invalid_share"
+# Every rule there can be: the one about stores is asked only where the stores are configured.
+_RULES = rules(store_ids=["any"])
+_ASSET = dg.AssetKey("jwo_catalog")
+
+
+def check_specs() -> list[dg.AssetCheckSpec]:
+    """The checks of `jwo_catalog`: structure, the share of invalid rows (blocking both), and every rule."""
+    blocking = {
+        STRUCTURE: "The mapped table has the columns of a JWO catalog, as text.",
+        INVALID_SHARE: "There are rows, and no larger share of them is invalid than allowed; else nothing is sent.",
+    }
+    return [
+        *(dg.AssetCheckSpec(name, asset=_ASSET, description=text, blocking=True) for name, text in blocking.items()),
+        *(dg.AssetCheckSpec(rule.name, asset=_ASSET, description=_described(rule)) for rule in _RULES),
+    ]
+
+
+def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
+    """One result per rule: how many rows break it, and samples of them."""
+    asked = {result.name for result in validation.rules}
+    for name in [rule.name for rule in _RULES if rule.name not in asked]:
+        said = "not checked, for JWO_STORE_IDS is not set"
+        yield dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=name, description=said)
+    for result in validation.rules:
+        metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
+        if result.count:
+            metadata["samples"] = dg.MetadataValue.md(as_markdown(result.samples))
+        yield dg.AssetCheckResult(
+            passed=result.count == 0,
+            asset_key=_ASSET,
+            check_name=result.name,
+            severity=_severity(result),
+            description=f"{result.count:,} rows: {result.description}" if result.count else None,
+            metadata=metadata,
+        )
+
+
+def structure_result() -> dg.AssetCheckResult:
+    """The structure holds; where it does not, `validate` raises."""
+    return dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=STRUCTURE)
+
+
+def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
+    """Whether enough rows are valid for anything to be sent."""
+    invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
+    share = invalid / rows if rows else 1.0
+    if not rows:
+        said = "the source has no rows: nothing is sent; check the export"
+    else:
+        said = f"{invalid:,} of {rows:,} rows ({share:.1%}) are invalid, {max_invalid_share:.1%} are allowed" + (
+            "" if share <= max_invalid_share else _REMEDY
+        )
+    return dg.AssetCheckResult(
+        passed=bool(rows) and share <= max_invalid_share,
+        asset_key=_ASSET,
+        check_name=INVALID_SHARE,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=said,
+        metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
+    )
+
+
+_REMEDY = (
+    ": nothing is sent. See quarantined_items for the reasons; mend the export or the mapping, or allow more for one "
+    "run with the run config ops: jwo_catalog: config: max_invalid_share"
+)
+
+
+_MAX_CELL = 100  # characters; a cell is for looking, the table in the bucket has it all
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """A small table for the UI; cells are escaped, for product names are other people's text."""
+    header = [str(name) for name in table.columns]
+    lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in table.itertuples(index=False))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None or value != value else str(value)[:_MAX_CELL]
+    for plain, escaped in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        ("|", "\\|"),
+        ("`", "\\`"),
+        ("[", "\\["),
+        ("\n", " "),
+        ("\r", " "),
+    ):
+        text = text.replace(plain, escaped)
+    return text
+
+
+def _described(rule: Rule) -> str:
+    return rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+
+
+def _severity(result: RuleResult) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if result.level == "error" else dg.AssetCheckSeverity.WARN

@@ -1,0 +1,53 @@
+"""The one list of everything that is registered: the code location `jwo_catalog_pipeline.definitions`.
+
+https://docs.dagster.io/guides/build/projects
+"""
+
+import os
+from typing import Any
+
+import dagster as dg
+
+from jwo_catalog_pipeline.assets import ASSETS
+from jwo_catalog_pipeline.io_manager import ParquetIOManager
+from jwo_catalog_pipeline.resources import StorageResource, resources_from, schedule_settings
+from jwo_catalog_pipeline.schedules import build_catalog_schedule
+from jwo_catalog_pipeline.sensors import (
+    ingestion_results_sensor,
+    overdue_ingestions_sensor,
+    source_catalog_sensor,
+)
+
+catalog_upload_job = dg.define_asset_job(
+    "catalog_upload_job",
+    selection=dg.AssetSelection.assets("ingestion_record").upstream() | dg.AssetSelection.assets("quarantined_items"),
+    description="Read, map, check, plan and send: one upload.",
+)
+ingestion_results_job = dg.define_asset_job(
+    "ingestion_results_job",
+    selection=dg.AssetSelection.assets("ingestion_results"),
+    description="Fetch the reports of one upload, and store every item's outcome.",
+)
+
+
+@dg.io_manager(required_resource_keys={"storage"})
+def parquet_io_manager(context: dg.InitResourceContext) -> ParquetIOManager:
+    """Parquet in JWO_BUCKET."""
+    storage: StorageResource = context.resources.storage
+    return ParquetIOManager(storage.open_bucket())
+
+
+def build_defs(**overrides: Any) -> dg.Definitions:
+    """Everything, with resources from the environment; `overrides` replaces resources by name (tests)."""
+    return dg.Definitions(
+        assets=ASSETS,
+        jobs=[catalog_upload_job, ingestion_results_job],
+        schedules=[build_catalog_schedule(*schedule_settings())],
+        sensors=[source_catalog_sensor, ingestion_results_sensor, overdue_ingestions_sensor],
+        resources={**resources_from(os.environ), "io_manager": parquet_io_manager, **overrides},
+        # The multiprocess executor imports everything again for every step: seconds for nothing here.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

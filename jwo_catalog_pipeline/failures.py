@@ -1,0 +1,24 @@
+"""The errors that a user can mend, and how a run shows them."""
+
+import dagster as dg
+
+from jwo_catalog_pipeline.catalog.errors import CatalogError
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.resources import SettingMissing
+from jwo_catalog_pipeline.storage import StorageError
+from jwo_catalog_pipeline.upload.errors import UploadError
+
+# Shown as a sentence, without a retry, which would only meet it again.
+EXPECTED = (CatalogError, CatalogApiError, UploadError, StorageError, SettingMissing)
+
+
+class expected_failures:
+    """Turns what a user can mend into a Failure with that sentence, which is not retried."""
+
+    def __enter__(self) -> None:
+        """Nothing to set up."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raise the Failure in place of an expected error; let everything else through."""
+        if isinstance(error, EXPECTED):
+            raise dg.Failure(str(error), allow_retries=False) from error

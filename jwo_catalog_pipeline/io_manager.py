@@ -1,0 +1,62 @@
+"""Tables between assets: Parquet in JWO_BUCKET, one object per asset and partition (never pickle).
+
+https://docs.dagster.io/guides/build/io-managers
+"""
+
+import hashlib
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+
+
+class ParquetIOManager(dg.IOManager):
+    """Stores DataFrames under `assets/<asset>[/<partition>].parquet`."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        """Write the table over the previous one; the bucket keeps versions."""
+        if not isinstance(obj, pd.DataFrame):
+            raise TypeError(f"{context.asset_key.to_user_string()} gave {type(obj).__name__}, not a DataFrame")
+        key = self._key(context)
+        size = self._bucket.put_table(key, obj)
+        context.add_output_metadata(
+            {"stored_at": dg.MetadataValue.path(self._bucket.uri(key)), "stored_bytes": dg.MetadataValue.int(size)}
+        )
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """Read the table that the upstream asset stored last."""
+        try:
+            return self._bucket.get_table(self._key(context))
+        except NoSuchObject as error:
+            name = context.asset_key.to_user_string()
+            raise dg.Failure(f"{name} has not been materialized yet ({error}); materialize it first") from None
+
+    @staticmethod
+    def _key(context: dg.OutputContext | dg.InputContext) -> str:
+        parts = ["assets", *context.asset_key.path]
+        if context.has_asset_partitions:
+            parts.append(context.asset_partition_key)
+        return "/".join(parts) + ".parquet"
+
+
+def table_version(table: pd.DataFrame) -> dg.DataVersion:
+    """A data version from the content: equal tables have equal versions."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False).combine_chunks().replace_schema_metadata()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, arrow.schema) as stream:
+        stream.write_table(arrow)
+    return dg.DataVersion(hashlib.sha256(sink.getvalue()).hexdigest())
+
+
+def table_schema(table: pd.DataFrame, descriptions: dict[str, str] | None = None) -> dg.TableSchema:
+    """The columns of a table for the UI, described where a description is known."""
+    known: dict[str, Any] = descriptions or {}
+    return dg.TableSchema(
+        [dg.TableColumn(str(name), str(dtype), known.get(str(name))) for name, dtype in table.dtypes.items()]
+    )

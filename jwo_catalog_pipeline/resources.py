@@ -1,0 +1,215 @@
+"""Configuration: thin Dagster resources that hand out ordinary objects. The only file that names environment variables.
+
+Nothing here is a secret, and nothing connects before it is asked to.
+https://docs.dagster.io/guides/build/external-resources
+"""
+
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import urllib3
+from botocore.config import Config
+from pydantic import Field
+
+from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, ambient_credentials, assumed_role, http_pool
+from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.inbox import Inbox
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.settling import Settler
+
+# Short enough that a sensor's tick ends far below its 60 s even where AWS hangs.
+_AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class SettingMissing(Exception):
+    """An environment variable that is needed is not set, or cannot be read."""
+
+
+def _set(value: str, variable: str) -> str:
+    if not value:
+        raise SettingMissing(f"{variable} is not set; put it into .env or the environment (README, Configuration)")
+    return value
+
+
+@functools.cache
+def _aws(service: str) -> Any:
+    """One client a service and process: making one takes longer than most calls."""
+    return boto3.client(service, config=_AWS)
+
+
+@functools.cache
+def _http() -> urllib3.PoolManager:
+    return http_pool()
+
+
+@functools.cache
+def _budget(calls: int) -> CallBudget:
+    return CallBudget(calls)
+
+
+class SourceResource(dg.ConfigurableResource[None]):
+    """The retailer's export and the field mapping for it."""
+
+    uri: str = Field("", description="s3://bucket/key, s3://bucket/prefix/ (newest object), or a local path")
+    mapping_path: str = Field("", description="path of the field mapping file")
+
+    def find(self) -> SourceFile:
+        """The version of the export that is there now."""
+        return find_source(self.uri, _aws("s3") if self.uri.startswith("s3://") else None)
+
+    def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
+        """A local copy of that version and its SHA-256."""
+        return fetch_source(file, folder, _aws("s3") if file.uri.startswith("s3://") else None)
+
+    def mapping(self) -> FieldMapping:
+        """The field mapping as it is now."""
+        return load_mapping(Path(_set(self.mapping_path, "JWO_MAPPING")))
+
+
+class StorageResource(dg.ConfigurableResource[None]):
+    """The bucket and the ledger table."""
+
+    bucket: str = Field("", description="bucket for everything that the pipeline stores")
+    ledger_table: str = Field("", description="DynamoDB table")
+
+    def open_bucket(self) -> Bucket:
+        """The bucket."""
+        return Bucket(_aws("s3"), _set(self.bucket, "JWO_BUCKET"))
+
+    def open_ledger(self) -> Ledger:
+        """The ledger."""
+        return Ledger(_ledger_table(_set(self.ledger_table, "JWO_LEDGER_TABLE")))
+
+
+@functools.cache
+def _ledger_table(name: str) -> Any:
+    return boto3.resource("dynamodb", config=_AWS).Table(name)
+
+
+class CatalogApiResource(dg.ConfigurableResource[None]):
+    """Amazon's Catalog API, signed, within the call budget."""
+
+    url: str = Field("", description="scheme and host that Amazon handed out")
+    region: str = Field("", description="signing region; never guessed from the host")
+    role_arn: str = Field("", description="role to assume; empty: the ambient credentials")
+    requests_per_second: int = Field(10, ge=0, description="the call budget; 0 means none")
+
+    def client(self) -> CatalogApi:
+        """The client; connections and the budget are shared by the whole process."""
+        return CatalogApi(
+            url=_set(self.url, "JWO_API_URL"),
+            region=_set(self.region, "JWO_API_REGION"),
+            credentials=_credentials(self.role_arn),
+            budget=_budget(self.requests_per_second),
+            http=_http(),
+        )
+
+
+@functools.cache
+def _credentials(role_arn: str) -> Any:
+    """Kept by role, so that a process assumes it once and botocore refreshes it."""
+    session = boto3.Session()._session
+    return assumed_role(role_arn, lambda: _aws("sts")) if role_arn else ambient_credentials(session)
+
+
+class QueueResource(dg.ConfigurableResource[None]):
+    """The queue that Amazon's topic delivers to."""
+
+    queue_url: str = Field("", description="SQS queue subscribed to Amazon's topic")
+    topic_arn: str = Field("", description="Amazon's topic: only its messages are believed")
+    verify_signatures: bool = Field(True, description="believe only envelopes with a valid SNS signature")
+
+    def inbox(self, ledger: Ledger, bucket: Bucket) -> Inbox:
+        """Takes messages from the queue into the ledger."""
+        return Inbox(
+            sqs=_aws("sqs"),
+            sns=_sns(_set(self.topic_arn, "JWO_TOPIC_ARN")),
+            queue_url=_set(self.queue_url, "JWO_QUEUE_URL"),
+            topic_arn=self.topic_arn,
+            ledger=ledger,
+            bucket=bucket,
+            verify=_verifier() if self.verify_signatures else None,
+        )
+
+
+@functools.cache
+def _sns(topic_arn: str) -> Any:
+    """A subscription is confirmed in the topic's region, which need not be ours."""
+    return boto3.client("sns", region_name=topic_arn.split(":")[3], config=_AWS)
+
+
+@functools.cache
+def _verifier() -> SnsVerifier:
+    return SnsVerifier(fetch_certificate(_http()))
+
+
+class UploadPolicyResource(dg.ConfigurableResource[None]):
+    """What an upload may do, and how long it waits."""
+
+    store_ids: list[str] = Field([], description="the retailer's stores; empty: rows are not checked against them")
+    archive: bool = Field(False, description="archive SKUs that are gone from the source")
+    overdue_minutes: float = Field(90, ge=0, description="without news for so long, an ingestion is asked for")
+    lease_seconds: int = Field(300, ge=1, description="how long a worker holds a batch without renewing")
+    in_flight_hours: float = Field(24, gt=0, description="after how long an item without outcome is sent again")
+
+
+def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
+    """Fetches reports with the resources at hand."""
+    bucket = storage.open_bucket()
+    return Settler(storage.open_ledger(), bucket, api.client(), _http(), bucket.client.meta.endpoint_url)
+
+
+def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The resources as the environment configures them; an unset variable is complained of where it is needed."""
+    env = environment.get
+    return {
+        "source": SourceResource(uri=env("JWO_SOURCE_URI", ""), mapping_path=env("JWO_MAPPING", "")),
+        "storage": StorageResource(bucket=env("JWO_BUCKET", ""), ledger_table=env("JWO_LEDGER_TABLE", "")),
+        "catalog_api": CatalogApiResource(
+            url=env("JWO_API_URL", ""),
+            region=env("JWO_API_REGION", ""),
+            role_arn=env("JWO_API_ROLE_ARN", ""),
+            requests_per_second=int(_number(environment, "JWO_API_REQUESTS_PER_SECOND", 10)),
+        ),
+        "queue": QueueResource(
+            queue_url=env("JWO_QUEUE_URL", ""),
+            topic_arn=env("JWO_TOPIC_ARN", ""),
+            verify_signatures=_switch(environment, "JWO_VERIFY_SIGNATURES", default="on"),
+        ),
+        "policy": UploadPolicyResource(
+            store_ids=[each.strip() for each in env("JWO_STORE_IDS", "").split(",") if each.strip()],
+            archive=_switch(environment, "JWO_ARCHIVE", default="off"),
+            overdue_minutes=_number(environment, "JWO_OVERDUE_MINUTES", 90),
+            lease_seconds=int(_number(environment, "JWO_LEASE_SECONDS", 300)),
+            in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24),
+        ),
+    }
+
+
+def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Cron expression and time zone of `catalog_schedule`."""
+    return environment.get("JWO_CATALOG_CRON", "0 3 * * *"), environment.get("JWO_TIMEZONE", "UTC")
+
+
+def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
+    value = environment.get(variable, default).lower()
+    if value not in ("on", "off"):
+        raise SettingMissing(f"{variable} is {value!r}; it must be on or off")
+    return value == "on"
+
+
+def _number(environment: Mapping[str, str], variable: str, default: float) -> float:
+    value = environment.get(variable) or str(default)
+    try:
+        return float(value)
+    except ValueError:
+        raise SettingMissing(f"{variable} is {value!r}; it must be a number") from None

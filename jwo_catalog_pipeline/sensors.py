@@ -1,0 +1,129 @@
+"""The sensors: a changed export starts an upload; news about ingestions starts fetching their results.
+
+A tick does little, and only what may be done twice; what it requests follows from the ledger and the run records, never
+from what this very tick happened to receive.
+https://docs.dagster.io/guides/automate/sensors
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.failures import EXPECTED
+from jwo_catalog_pipeline.resources import (
+    CatalogApiResource,
+    QueueResource,
+    SourceResource,
+    StorageResource,
+    UploadPolicyResource,
+)
+from jwo_catalog_pipeline.upload.inbox import QueueUnavailable
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.records import upload_key
+from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported, uploads_to_fetch
+
+RESULTS_JOB = "ingestion_results_job"
+# A tick is cut off at 60 s; receiving ends well before, and the rest waits in the queue for the next tick.
+RECEIVE_SECONDS = 20
+# After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
+MAX_PAUSE = timedelta(hours=1)
+RECENT_RUNS = 10
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@dg.sensor(job_name="catalog_upload_job", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+def source_catalog_sensor(
+    context: dg.SensorEvaluationContext, source: SourceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Start an upload when the export is new or has changed."""
+    try:
+        file = source.find()
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    event = context.instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))
+    known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
+    if known and known.value == file.version:
+        return dg.SkipReason(f"{file.uri} has not changed since it was read last")
+    key = upload_key(datetime.now(UTC))
+    # One run for a version of the file: what is wrong with a file does not get better by reading it again.
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=file.version, partition_key=key)],
+        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+    )
+
+
+@dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def ingestion_results_sensor(
+    context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Take Amazon's messages from the queue, and have the reports fetched that they announce."""
+    try:
+        ledger = storage.open_ledger()
+        received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
+    except (*EXPECTED, QueueUnavailable) as error:
+        return dg.SkipReason(str(error))
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items())) or "no"
+    context.log.info(f"received {said} messages")
+    return _fetch_requests(context, ledger)
+
+
+@dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def overdue_ingestions_sensor(
+    context: dg.SensorEvaluationContext,
+    storage: StorageResource,
+    catalog_api: CatalogApiResource,
+    policy: UploadPolicyResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask Amazon about ingestions without news, so that an upload settles without the queue, too."""
+    try:
+        ledger = storage.open_ledger()
+        answers = ask_overdue(ledger, catalog_api.client(), policy.overdue_minutes * 60)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    for ingestion_id, answer in answers.items():
+        context.log.info(f"ingestion {ingestion_id}: {answer}")
+    return _fetch_requests(context, ledger)
+
+
+def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
+    """A run for every upload that has something to fetch and is not being fetched, from the ledger's state."""
+    try:
+        mark_reported(ledger)
+        waiting = uploads_to_fetch(ledger)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    requests, reasons = [], []
+    for upload, batches in waiting.items():
+        runs = context.instance.get_run_records(
+            dg.RunsFilter(job_name=RESULTS_JOB, tags={"dagster/partition": upload}), limit=RECENT_RUNS
+        )
+        if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+            reasons.append(f"{upload}: {reason}")
+        else:
+            context.log.info(f"upload {upload}: {batches} reports to fetch")
+            requests.append(dg.RunRequest(partition_key=upload))
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SkipReason("; ".join(reasons) or "no report to fetch")
+
+
+def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
+    """Why no run is requested yet, given the upload's recent runs, newest first; None where one is.
+
+    A run key would be simpler, but a key whose run failed is never run again.
+    """
+    failures = 0
+    for status, _ in runs:
+        if status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    if any(status not in FINISHED for status, _ in runs):
+        return "a run is fetching its results"
+    if failures:
+        pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
+        again = runs[0][1].replace(tzinfo=UTC) + pause
+        if now < again:
+            return f"{failures} runs failed; the next starts after {again:%H:%M:%S} UTC"
+    return None
