@@ -39,6 +39,7 @@ from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.planning import make_plan
 from jwo_catalog_pipeline.upload.records import batch_table
 from jwo_catalog_pipeline.upload.sending import Sender
+from jwo_catalog_pipeline.upload.settling import not_accepted
 
 catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
@@ -67,8 +68,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         value=rows,
         data_version=dg.DataVersion(sha256),
         metadata={
-            "dagster/row_count": len(rows),
-            "dagster/column_schema": table_schema(rows),
+            **_rows_and_columns(rows),
             "uri": dg.MetadataValue.path(file.uri),
             "etag": file.etag,
             "version": file.version,
@@ -127,7 +127,7 @@ def mapped_catalog(
         value=quarantined,
         data_version=table_version(quarantined),
         metadata={
-            **_rows_and_columns(quarantined, ITEM_FIELDS),
+            **_rows_and_columns(quarantined),
             "reasons": dg.MetadataValue.md(
                 as_markdown(
                     pd.DataFrame(
@@ -151,7 +151,7 @@ def mapped_catalog(
         value=items,
         data_version=table_version(items),
         metadata={
-            **_rows_and_columns(items, ITEM_FIELDS),
+            **_rows_and_columns(items),
             "items_by_store": dg.MetadataValue.json(_counts(items["store_id"])),
             "mapping_sha256": mapping.sha256,
             "field_mapping": dg.MetadataValue.md(as_markdown(mapping_table(mapping))),
@@ -193,7 +193,7 @@ def catalog_changes(
         value=plan.changes,
         data_version=dg.DataVersion(plan.digest),
         metadata={
-            **_rows_and_columns(plan.changes, ITEM_FIELDS),
+            **_rows_and_columns(plan.changes),
             **counts,
             "quarantined": len(quarantined_items),
             "plan": plan.digest,
@@ -261,8 +261,6 @@ def ingestion_results(
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
     for problem in problems:
         context.log.warning(problem)
-    not_accepted = outcomes[outcomes["outcome"] != "accepted"]
-    reasons = not_accepted.fillna("").value_counts(["outcome", "code", "message"]).reset_index(name="items")
     return dg.MaterializeResult(
         value=outcomes,
         data_version=table_version(outcomes),
@@ -270,7 +268,7 @@ def ingestion_results(
             **_rows_and_columns(outcomes),
             **{outcome: int((outcomes["outcome"] == outcome).sum()) for outcome in ("accepted", "rejected")},
             "items_by_outcome": dg.MetadataValue.json(_counts(outcomes["outcome"])),
-            "reasons": dg.MetadataValue.md(as_markdown(reasons.head(20))),
+            "reasons": dg.MetadataValue.md(as_markdown(not_accepted(outcomes).head(2 * SAMPLE_ROWS))),
             "problems": dg.MetadataValue.json(problems),
         },
     )
@@ -279,8 +277,8 @@ def ingestion_results(
 ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results]
 
 
-def _rows_and_columns(table: pd.DataFrame, descriptions: dict[str, str] | None = None) -> dict[str, Any]:
-    return {"dagster/row_count": len(table), "dagster/column_schema": table_schema(table, descriptions)}
+def _rows_and_columns(table: pd.DataFrame) -> dict[str, Any]:
+    return {"dagster/row_count": len(table), "dagster/column_schema": table_schema(table)}
 
 
 def _counts(column: pd.Series) -> dict[str, int]:

@@ -7,35 +7,44 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import boto3
 import dagster as dg
 import pandas as pd
+import urllib3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.catalog.errors import CatalogError
+from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping
+from jwo_catalog_pipeline.catalog.reading import read_source
+from jwo_catalog_pipeline.demo_ui import POLL_SECONDS, check_port, serve_ui
+from jwo_catalog_pipeline.failures import DemoError
+from jwo_catalog_pipeline.resources import StorageResource
+from jwo_catalog_pipeline.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.records import upload_key
+from jwo_catalog_pipeline.upload.settling import not_accepted, upload_outcomes
+
+T = TypeVar("T")
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
 PROCESSING_SECONDS = 2.0  # the sandbox takes this long over an ingestion; Amazon up to an hour
 SETTLE_SECONDS = 300  # after which the demo gives up and says so
-POLL_SECONDS = 0.3
-
-
-class DemoError(Exception):
-    """The demo could not be finished; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ class Pipeline:
     defs: dg.Definitions
     instance: dg.DagsterInstance
 
-    def run(self, job: str, upload: str) -> None:
-        """Run a job for an upload; a failure's own sentence becomes the error."""
+    def run(self, job: str, upload: str) -> list[dg.AssetCheckEvaluation]:
+        """Run a job for an upload and give its checks; a failure's own sentence becomes the error."""
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=upload,
@@ -56,11 +65,10 @@ class Pipeline:
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
             raise DemoError(_sentence(failures[0]) if failures else f"{job} failed before its first step")
+        return list(result.get_asset_check_evaluations())
 
     def fetch_results(self, upload: str) -> None:
         """One tick of the results sensor, and the run that it asks for."""
-        from jwo_catalog_pipeline.sensors import ingestion_results_sensor
-
         needed = {key: (self.defs.resources or {})[key] for key in ingestion_results_sensor.required_resource_keys}
         with dg.build_sensor_context(instance=self.instance, resources=needed) as context:
             tick = ingestion_results_sensor(context)
@@ -80,13 +88,18 @@ def run_demo(source: Path | None, mapping: Path | None, ui_port: int | None, *, 
     Raises:
         DemoError: the catalog could not be sent, or did not settle.
     """
+    if ui_port:
+        check_port(ui_port)
+    # Whoever ends the demo, and however, ends what it started as well.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     console = Console(stderr=as_json, highlight=False)
     source, mapping = (source or SAMPLE / "grocery.csv").resolve(), (mapping or SAMPLE / "mapping.yaml").resolve()
-    logging.getLogger("dagster").setLevel(logging.WARNING)  # the progress display says the rest
+    logging.disable(logging.INFO)  # the progress display says it
     shutil.rmtree(HOME, ignore_errors=True)
     home = (HOME / "dagster_home").resolve()
     home.mkdir(parents=True)
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     with _sandbox(console) as (environment, control):
         _configure({**environment, "DAGSTER_HOME": str(home), "JWO_MAPPING": str(mapping)})
         _put_source(source)
@@ -98,7 +111,7 @@ def run_demo(source: Path | None, mapping: Path | None, ui_port: int | None, *, 
         else:
             _show(console, summary)
         if ui_port:
-            _serve_ui(console, ui_port)
+            serve_ui(console, HOME, ui_port)
 
 
 @contextmanager
@@ -127,8 +140,6 @@ def _configure(environment: dict[str, str]) -> None:
 
 
 def _put_source(source: Path) -> None:
-    import boto3
-
     uri = f"s3://{os.environ['JWO_BUCKET']}/source/{source.name}"
     boto3.client("s3").upload_file(str(source), os.environ["JWO_BUCKET"], f"source/{source.name}")
     os.environ["JWO_SOURCE_URI"] = uri
@@ -136,32 +147,19 @@ def _put_source(source: Path) -> None:
 
 def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     """Tell the sandbox, as Amazon would know, which stores the retailer has: those of its own export."""
-    from jwo_catalog_pipeline.catalog.errors import CatalogError
-    from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping
-    from jwo_catalog_pipeline.catalog.reading import read_source
-
     try:
         mapping = load_mapping(mapping_path)
         stores = apply_mapping(mapping, read_source(source, mapping.source, str(source)))["store_id"].dropna().unique()
     except CatalogError as error:
         raise DemoError(str(error)) from None
-    _post(f"{control}/stores", {"stores": sorted(stores)})
+    urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)})
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
-
-
-def _post(url: str, value: Any) -> Any:
-    request = urllib.request.Request(url, json.dumps(value).encode(), {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (loopback)
-        return json.load(answer)
 
 
 def _send_and_follow(console: Console) -> dict[str, Any]:
     """Run the upload and settle it, showing how far it is."""
-    # Imported now, for the definitions read the environment.
-    from jwo_catalog_pipeline.assets import catalog_uploads
+    # Imported now, for it reads the environment.
     from jwo_catalog_pipeline.definitions import build_defs
-    from jwo_catalog_pipeline.resources import StorageResource
-    from jwo_catalog_pipeline.upload.records import upload_key
 
     storage = StorageResource(bucket=os.environ["JWO_BUCKET"], ledger_table=os.environ["JWO_LEDGER_TABLE"])
     ledger, bucket = storage.open_ledger(), storage.open_bucket()
@@ -182,7 +180,7 @@ def _send_and_follow(console: Console) -> dict[str, Any]:
                 progress.update(sending, total=record["batches"], completed=accepted, visible=True)
                 progress.update(settling, total=record["items"], completed=settled, visible=True)
 
-        _until_done(pool.submit(pipeline.run, "catalog_upload_job", upload), show)
+        checks = _until_done(pool.submit(pipeline.run, "catalog_upload_job", upload), show)
         deadline = time.monotonic() + SETTLE_SECONDS
         while (record := ledger.upload(upload)) and record["state"] == "open":
             if time.monotonic() > deadline:
@@ -190,16 +188,14 @@ def _send_and_follow(console: Console) -> dict[str, Any]:
             _until_done(pool.submit(pipeline.fetch_results, upload), show)
             time.sleep(POLL_SECONDS)
         show()
-    from jwo_catalog_pipeline.upload.settling import upload_outcomes
-
-    return _summary(pipeline, upload, upload_outcomes(ledger, bucket, upload), bucket)
+    return _summary(pipeline, upload, checks, upload_outcomes(ledger, bucket, upload), bucket)
 
 
-def _until_done(work: Future[None], show: Callable[[], None]) -> None:
+def _until_done(work: Future[T], show: Callable[[], None]) -> T:
     while not work.done():
         show()
         time.sleep(POLL_SECONDS)
-    work.result()
+    return work.result()
 
 
 def _progress(console: Console) -> Progress:
@@ -213,24 +209,25 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _summary(pipeline: Pipeline, upload: str, outcomes: pd.DataFrame, bucket: Bucket) -> dict[str, Any]:
+def _summary(
+    pipeline: Pipeline, upload: str, checks: list[dg.AssetCheckEvaluation], outcomes: pd.DataFrame, bucket: Bucket
+) -> dict[str, Any]:
     """What happened, as plain values."""
-    quarantined = bucket.get_table("assets/quarantined_items.parquet")
-    rules = quarantined["reasons"].str.split("; ").explode().str.partition(":")[0].value_counts()
-    refused = outcomes[outcomes["outcome"] != "accepted"].fillna("")
+    broken: dict[dg.AssetCheckSeverity, dict[str, Any]] = {severity: {} for severity in dg.AssetCheckSeverity}
+    for check in checks:
+        if not check.passed:
+            broken[check.severity][check.check_name] = check.metadata["rows"].value
     return {
         "upload": upload,
         "source": os.environ["JWO_SOURCE_URI"],
         "source_rows": pipeline.row_count("source_catalog"),
         "items": {
             **{str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
-            "quarantined": len(quarantined),
+            "quarantined": pipeline.row_count("quarantined_items"),
         },
-        "quarantine_reasons": {str(rule): int(count) for rule, count in rules.items()},
-        "rejection_reasons": {
-            ": ".join(filter(None, map(str, key))) if isinstance(key, tuple) else str(key): int(count)
-            for key, count in refused.value_counts(["code", "message"]).items()
-        },
+        "quarantine_reasons": broken[dg.AssetCheckSeverity.ERROR],
+        "warnings": broken[dg.AssetCheckSeverity.WARN],
+        "rejection_reasons": not_accepted(outcomes).to_dict("records"),
         "files": {
             "ledger": f"DynamoDB table {os.environ['JWO_LEDGER_TABLE']}",
             "batches, reports and outcomes": bucket.uri(f"uploads/{upload}/"),
@@ -247,72 +244,22 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
     for outcome, count in summary["items"].items():
         table.add_row(outcome, f"{count:,}")
     console.print(table)
+    rejections = [
+        (each["items"], f"{each['code'] or each['outcome']}, such as: {each['example']}")
+        for each in summary["rejection_reasons"]
+    ]
     for title, reasons in (
-        ("Rejected by the service", summary["rejection_reasons"]),
-        ("Quarantined before sending, by rule", summary["quarantine_reasons"]),
+        ("Not accepted by the service, items by code", rejections),
+        ("Quarantined before sending, rows by rule", [(n, rule) for rule, n in summary["quarantine_reasons"].items()]),
+        ("Warnings, rows by rule (a warning stops no row)", [(n, rule) for rule, n in summary["warnings"].items()]),
     ):
         if reasons:
             console.print(f"\n[bold]{title}[/bold]")
-            for reason, count in reasons.items():
-                console.print(f"  {count:6,}  ", end="")
-                console.print(reason, markup=False)
+            for count, reason in reasons:
+                console.print(f"  {count:6,}  {reason}", markup=False)
     console.print("\n[bold]Where the files are[/bold] (in the sandbox, until it stops)")
     for name, place in summary["files"].items():
         console.print(f"  {name}: {place}", markup=False, soft_wrap=True)
-
-
-def _serve_ui(console: Console, port: int) -> None:
-    """Leave `dagster dev` running, with schedule and sensors on, until Ctrl-C."""
-    # In its own folder: `dagster dev` would load a .env beside it, which may point to a real account.
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "jwo_catalog_pipeline.definitions", "-p", str(port)]
-    log = HOME / "dagster-dev.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=HOME, stdout=output, stderr=subprocess.STDOUT)
-    url = f"http://localhost:{port}"
-    try:
-        with console.status(f"starting Dagster's UI at {url}"):
-            _start_automation(process, url, log)
-        console.print(
-            f"\nDagster's UI is at [bold]{url}[/bold] (lineage: {url}/asset-groups), with schedule and sensors"
-        )
-        console.print("running. Ctrl-C ends it and the sandbox.")
-        process.wait()
-    except KeyboardInterrupt:
-        console.print("stopping")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-_REPOSITORY = """query { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name }
-  schedules { name } sensors { name } } } } }"""
-_START_SCHEDULE = (
-    """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename } }"""
-)
-_START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }"""
-
-
-def _start_automation(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Wait until the code location is loaded, then switch on its schedule and sensors."""
-
-    def ask(query: str, **variables: Any) -> Any:
-        return _post(f"{url}/graphql", {"query": query, "variables": variables})["data"]
-
-    repository = None
-    while repository is None:
-        if process.poll() is not None:
-            raise DemoError(f"Dagster's UI ended at once; is port {url.rpartition(':')[2]} in use? Its log: {log}")
-        try:
-            nodes = ask(_REPOSITORY)["repositoriesOrError"].get("nodes")
-            repository = nodes[0] if nodes else None
-        except OSError:
-            pass
-        time.sleep(POLL_SECONDS)
-    place = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
-    for schedule in repository["schedules"]:
-        ask(_START_SCHEDULE, selector={**place, "scheduleName": schedule["name"]})
-    for sensor in repository["sensors"]:
-        ask(_START_SENSOR, selector={**place, "sensorName": sensor["name"]})
 
 
 def _sentence(event: dg.DagsterEvent) -> str:

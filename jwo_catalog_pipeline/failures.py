@@ -12,6 +12,10 @@ from jwo_catalog_pipeline.upload.errors import UploadError
 EXPECTED = (CatalogError, CatalogApiError, UploadError, StorageError, SettingMissing)
 
 
+class DemoError(Exception):
+    """The demo could not be finished; the message says why and what to do."""
+
+
 class expected_failures:
     """Turns what a user can mend into a Failure with that sentence, which is not retried."""
 

@@ -4,12 +4,12 @@ https://docs.dagster.io/guides/build/io-managers
 """
 
 import hashlib
-from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from jwo_catalog_pipeline.columns import COLUMNS
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 
 
@@ -54,9 +54,8 @@ def table_version(table: pd.DataFrame) -> dg.DataVersion:
     return dg.DataVersion(hashlib.sha256(sink.getvalue()).hexdigest())
 
 
-def table_schema(table: pd.DataFrame, descriptions: dict[str, str] | None = None) -> dg.TableSchema:
-    """The columns of a table for the UI, described where a description is known."""
-    known: dict[str, Any] = descriptions or {}
+def table_schema(table: pd.DataFrame) -> dg.TableSchema:
+    """The columns of a table for the UI, described where they are the pipeline's own."""
     return dg.TableSchema(
-        [dg.TableColumn(str(name), str(dtype), known.get(str(name))) for name, dtype in table.dtypes.items()]
+        [dg.TableColumn(str(name), str(dtype), COLUMNS.get(str(name))) for name, dtype in table.dtypes.items()]
     )

@@ -1,11 +1,13 @@
 """The assets as Dagster runs them: what they store, what they show, and what stops them with nothing sent."""
 
 import gzip
+import re
 
 import boto3
 import dagster as dg
 import pytest
 
+from jwo_catalog_pipeline import resources
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
 
 
@@ -154,7 +156,7 @@ def test_a_wrong_setting_stops_the_upload_with_a_sentence_that_names_it(
     monkeypatch.setattr("jwo_catalog_pipeline.upload.sending.BACKOFF", lambda _: 0.0)
     project.env[variable] = value.format(bucket=project.env["JWO_BUCKET"])
     sentence = failure(project.upload("u1"))
-    assert __import__("re").search(said, sentence), sentence
+    assert re.search(said, sentence), sentence
     assert project.requests() == []
 
 
@@ -164,6 +166,20 @@ def test_a_missing_bucket_is_named(project: Project) -> None:
     assert not result.success
     errors = " ".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
     assert "cannot write s3://no-such-bucket-anywhere/assets/source_catalog.parquet: no such bucket; deploy" in errors
+    assert project.requests() == []
+
+
+def test_missing_credentials_are_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    resources._aws.cache_clear()
+    try:
+        sentence = failure(project.upload("u1"))
+    finally:
+        resources._aws.cache_clear()
+    assert re.search(r"cannot read s3://.*: no AWS credentials found; set AWS_PROFILE or run under a role", sentence)
     assert project.requests() == []
 
 

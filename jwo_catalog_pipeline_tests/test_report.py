@@ -9,8 +9,8 @@ from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportU
 from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report
 from jwo_catalog_pipeline.upload.settling import match_outcomes
 from jwo_catalog_pipeline_tests.conftest import api_client, impatient_pool, items
-from jwo_catalog_pipeline_tests.test_client import body_of
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.test_client import body_of
 
 LOCAL = "http://127.0.0.1:5000"
 FAILED = {"item_sku": "B", "store_id": "S", "status": "FAILED", "errors": [{"code": "E1", "message": "bad"}]}

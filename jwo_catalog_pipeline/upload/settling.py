@@ -203,6 +203,14 @@ def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame
     return pd.concat([empty, *parts], ignore_index=True)[columns].astype(dtypes)
 
 
+def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Why items were not accepted, most frequent first: `outcome`, `code`, `items`, `example` (a message)."""
+    others = outcomes[outcomes["outcome"] != ACCEPTED].fillna("")
+    groups = others.groupby(["outcome", "code"], as_index=False, sort=False)
+    found = groups.agg(items=("message", "size"), example=("message", "first"))
+    return found.sort_values("items", ascending=False, kind="stable", ignore_index=True)
+
+
 def close_if_final(ledger: Ledger, upload: str) -> None:
     """Take an applied upload off the worklist once nothing more will happen to its batches."""
     record = ledger.upload(upload)
