@@ -1,4 +1,4 @@
-"""`python -m jwo_catalog_pipeline.sandbox`: start the local AWS and the JWO service, and serve until told to stop.
+"""Start the local AWS and the JWO service, and serve until told to stop.
 
 When all is ready, one line of JSON goes to standard output: the environment variables to run the pipeline with, and the
 address of the control API.
@@ -98,7 +98,7 @@ class Sandbox:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m jwo_catalog_pipeline.sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="jwo-catalog sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port of the JWO service (default: a free one)")
     parser.add_argument("--aws-port", type=int, default=0, help="port of the local AWS (default: a free one)")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds until an upload is processed")
