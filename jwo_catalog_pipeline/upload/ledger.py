@@ -24,6 +24,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.records import Batch, Head, read_batch
@@ -35,6 +36,14 @@ LINK_SECONDS = 2 * 3600
 
 class Conflict(Exception):
     """A conditional write found the table changed since it was read; nothing was written."""
+
+
+class Contended(LedgerUnavailable):
+    """A transaction was cancelled by others' load or writes, not by a condition; nothing was written."""
+
+
+# Full jitter, up to 0.05, 0.1, 0.2 ... s: such collisions are over in milliseconds.
+_PAUSE = wait_random_exponential(0.05, max=1)
 
 
 class Ledger:
@@ -84,8 +93,13 @@ class Ledger:
         Raises:
             Conflict: a condition did not hold.
         """
-        with self._explained():
-            self._table.meta.client.transact_write_items(TransactItems=list(actions))
+        # Other transactions on the same items at the same moment: DynamoDB did nothing, and asks to try again.
+        retrying = Retrying(
+            retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
+        )
+        for attempt in retrying:
+            with attempt, self._explained():
+                self._table.meta.client.transact_write_items(TransactItems=list(actions))
 
     def try_change(self, batch: Batch, **changes: Any) -> bool:
         """Change a batch, provided that it is still as it was read; whether it was."""
@@ -245,6 +259,9 @@ class Ledger:
             yield
         except ClientError as error:
             code = error.response["Error"]["Code"]
+            reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
+            if reasons and "ConditionalCheckFailed" not in reasons:
+                raise Contended(f"the ledger table {self._table.name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
                 raise Conflict(str(error)) from None
             raise LedgerUnavailable(
