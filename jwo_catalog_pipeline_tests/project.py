@@ -75,12 +75,15 @@ class Project:
     def bucket(self) -> Bucket:
         return Bucket(boto3.client("s3"), self.env["JWO_BUCKET"])
 
-    def run(self, job: str, upload: str, run_config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, upload: str, run_config: dict[str, Any] | None = None, only: list[str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         self.instance.add_dynamic_partitions(str(catalog_uploads.name), [upload])
         return self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=upload,
             raise_on_error=False,
+            asset_selection=[dg.AssetKey(name) for name in only] if only else None,
             run_config={**QUIET, **(run_config or {})},
         )
 

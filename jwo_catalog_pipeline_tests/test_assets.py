@@ -2,12 +2,15 @@
 
 import gzip
 import re
+from pathlib import Path
 
 import boto3
 import dagster as dg
 import pytest
 
 from jwo_catalog_pipeline import resources
+from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.source_file import fetch_source, find_source
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
 
 
@@ -94,6 +97,27 @@ def test_no_rows_at_all_block(project: Project) -> None:
     project.export(HEADER)
     assert "the source has no rows: nothing is sent" in failure(project.upload("u1"))
     assert project.requests() == []
+
+
+def test_items_that_became_invalid_after_planning_are_not_sent(project: Project) -> None:
+    """A failed check stops nothing by itself: what is sent is checked again when it is sent."""
+    project.upload("u1")
+    project.settle("u1")
+    project.export(HEADER, *ROWS[:2], ROWS[2].replace("2.50", "2.75"))
+    assert project.run("catalog_upload_job", "u2", only=["source_catalog", "jwo_catalog", "quarantined_items"]).success
+    assert project.run("catalog_upload_job", "u2", only=["catalog_changes"]).success
+    project.env["JWO_STORE_IDS"] = "JWO-STORE-01"
+    sentence = failure(project.run("catalog_upload_job", "u2", only=["ingestion_record"]))
+    assert "items that must not be sent: store_known (1 items, such as JWO-STORE-02 C)" in sentence
+    assert len(project.requests()) == 1
+
+
+def test_a_source_that_is_replaced_while_it_is_read_is_said_so(project: Project, tmp_path: Path) -> None:
+    s3 = boto3.client("s3")
+    found = find_source(project.env["JWO_SOURCE_URI"], s3)
+    project.export(HEADER, ROWS[0])
+    with pytest.raises(SourceFileError, match="it was replaced while it was being read; materialize source_catalog"):
+        fetch_source(found, tmp_path, s3)
 
 
 def test_a_name_that_looks_like_markup_stays_text_in_the_ui(project: Project) -> None:

@@ -163,6 +163,21 @@ def test_an_upload_that_lost_the_head_sends_nothing_more(parts: Parts) -> None:
     assert [each["standard_price"] for each in parts.sandbox.get("catalog")] == ["9.00"]
 
 
+def test_bytes_that_may_have_arrived_are_not_sent_again_once_a_newer_upload_was(parts: Parts) -> None:
+    """Invariant 3: only the condition on the head stands between this resume and overwriting newer data."""
+    older = parts.plan("u1", items("A", "B"))
+    parts.sandbox.misbehave(close_before_ingesting=5, operation="upload")
+    with pytest.raises(UploadStopped):
+        parts.sender().apply("u1", older, FIELDS)
+    assert parts.ledger.batches("u1")[0].state is BatchState.IN_DOUBT
+    parts.clock.seconds += 25 * 3600
+    parts.apply("u2", items("A", "B", standard_price="9.00"))
+    sent = parts.sent()
+    with pytest.raises(AnotherUploadSince, match="u2 took over from u1; nothing more of u1 is sent"):
+        parts.sender().apply("u1", older, FIELDS)
+    assert parts.sent() == sent
+
+
 def test_an_upload_cannot_be_planned_again_once_applied(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     with pytest.raises(AlreadyApplied, match="new partition"):

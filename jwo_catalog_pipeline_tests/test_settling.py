@@ -7,7 +7,7 @@ import pytest
 
 from jwo_catalog_pipeline.upload.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger import LINK_SECONDS
-from jwo_catalog_pipeline.upload.published import report_key
+from jwo_catalog_pipeline.upload.published import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import Parts, items
@@ -49,6 +49,19 @@ def test_a_report_in_no_known_shape_is_stored_and_marked_and_its_items_stay_open
 def test_settling_again_changes_nothing(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     first = parts.settle("u1")
+    second, problems = parts.settler().settle("u1")
+    assert (second.equals(first), problems) == (True, [])
+
+
+def test_outcomes_are_made_again_from_the_stored_report(parts: Parts) -> None:
+    """What a reader got wrong is mended by settling again with a better one; the link may have expired long ago."""
+    parts.sandbox.misbehave(reject_skus=["B"])
+    parts.apply("u1", items("A", "B"))
+    first = parts.settle("u1")
+    (batch,) = parts.ledger.batches("u1")
+    wrong = parts.bucket.get_table(outcomes_key(batch)).assign(outcome="unreported")
+    parts.bucket.put_table(outcomes_key(batch), wrong)
+    parts.clock.seconds += LINK_SECONDS + 1
     second, problems = parts.settler().settle("u1")
     assert (second.equals(first), problems) == (True, [])
 
