@@ -20,20 +20,25 @@ _BUILT_IN_MACROS = {"nullif", "split_part", "if", "fmod", "fdiv", "array_to_stri
 _BUILT_IN_MACROS |= {"list_reverse", "list_min", "list_max", "list_sum", "list_any_value", "days_in_month"}
 
 
+# The SQL that defines the functions of field mappings and barcode rules.
+FUNCTIONS = resources.files(__package__).joinpath("functions.sql").read_text(encoding="utf-8")
+
+
 def connect_locked() -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB with the project's functions that can reach neither files nor settings."""
     db = duckdb.connect()
-    db.execute(resources.files(__package__).joinpath("functions.sql").read_text(encoding="utf-8"))
+    db.execute(FUNCTIONS)
     db.execute(
-        f"SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = ''; SET python_enable_replacements = false; "
-        "SET enable_external_access = false; SET lock_configuration = true"
+        # Arrow's large strings are what pandas holds, so nothing is converted.
+        f"SET arrow_large_buffer_size = true; SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = ''; "
+        "SET python_enable_replacements = false; SET enable_external_access = false; SET lock_configuration = true"
     )
     return db
 
 
 def register(db: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """Show a table to the database, in pieces, for DuckDB shares out whole pieces among its threads."""
-    db.register(name, pa.Table.from_batches(table.combine_chunks().to_batches(max_chunksize=61440), table.schema))
+    db.register(name, pa.Table.from_batches(table.to_batches(max_chunksize=61440), table.schema))
 
 
 @cache

@@ -180,12 +180,9 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> pd.DataFrame:
         register(db, "source", pa.Table.from_pandas(source, preserve_index=False))
         for field in every:
             _check_types(db, mapping, field)
-        for number, field in enumerate(every):
-            if field.values is not None:
-                lookup = {"key": pa.array(field.values), "value": pa.array(field.values.values())}
-                register(db, f"lookup_{number}", pa.table(lookup))
         try:
-            table = db.sql(_select(mapping, every)).to_arrow_table()
+            # In one piece each, for pandas picks rows out of columns in many pieces slowly.
+            table = db.sql(_select(mapping, every)).to_arrow_table().combine_chunks()
         except duckdb.OutOfMemoryException as error:
             raise MappingError(
                 f"{mapping.path}: the mapping needs more than {MEMORY_LIMIT}: look for an expression that makes very "
@@ -231,19 +228,20 @@ def _try(field: MappedField) -> str:
 def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
     """One SELECT in three storeys: evaluate (raw), look up and collect errors (found), put into the API's order."""
     raw = ", ".join(f"{_try(field)} AS f{number}" for number, field in enumerate(every))
-    found, errors, joins = [], [], []
+    found, errors = [], []
     for number, field in enumerate(every):
-        errors.append(f"CASE WHEN f{number} IS NULL THEN '{field.name}: the expression fails on this row' END")
+        errors.append((f"f{number} IS NULL", f"'{field.name}: the expression fails on this row'"))
         value = f"f{number}.v"
         if field.values is not None:
-            joins.append(f"LEFT JOIN lookup_{number} ON lookup_{number}.key = {value}")
-            missed = f"{_not_blank(value)} IS NOT NULL AND lookup_{number}.key IS NULL"
+            looked_up = f"{_map(field.values)}[{value}]"
             if field.otherwise is None:
+                missed = f"({looked_up} IS NULL AND {_not_blank(value)} IS NOT NULL)"
                 said = f"'{field.name}: ''' || left({value}, 80) || ''' is not listed in values'"
-                errors.append(f"CASE WHEN {missed} THEN {said} END")
-                value = f"lookup_{number}.value"
+                errors.append((missed, said))
+                value = looked_up
             else:
-                value = f"CASE WHEN {missed} THEN {_quoted(field.otherwise)} ELSE lookup_{number}.value END"
+                found_or_else = f"coalesce({looked_up}, {_quoted(field.otherwise)})"
+                value = f"CASE WHEN {_not_blank(value)} IS NOT NULL THEN {found_or_else} END"
         found.append(f"{_not_blank(value)} AS v{number}")
     place = {field.name: f"v{number}" for number, field in enumerate(every)}
     barcode = place["external_product_id"]
@@ -252,16 +250,26 @@ def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
     further = ", ".join(place[field.name] for field in mapping.additional_barcodes)
     columns.append(f"{_pairs(further, barcode) if further else 'CAST(NULL AS VARCHAR)'} AS {ADDITIONAL_BARCODES}")
     inner = f"SELECT {SOURCE_ROW}, {raw} FROM source"  # noqa: S608 - expressions were parsed and checked when loaded
-    looked_up = f"SELECT {SOURCE_ROW}, {', '.join(found)}, {_sentences(errors)} FROM ({inner}) {' '.join(joins)}"  # noqa: S608
-    return f"SELECT {SOURCE_ROW}, {', '.join(columns)}, {MAPPING_ERRORS} FROM ({looked_up})"  # noqa: S608
+    middle = f"SELECT {SOURCE_ROW}, {', '.join(found)}, {_sentences(errors)} FROM ({inner})"  # noqa: S608
+    return f"SELECT {SOURCE_ROW}, {', '.join(columns)}, {MAPPING_ERRORS} FROM ({middle})"  # noqa: S608
 
 
-def _sentences(errors: list[str]) -> str:
-    return f"nullif(concat_ws('; ', {', '.join(errors)}), '') AS {MAPPING_ERRORS}"
+def _sentences(errors: list[tuple[str, str]]) -> str:
+    """All that went wrong with a row; rows where nothing did, which are most, skip the joining."""
+    sentences = ", ".join(f"CASE WHEN {wrong} THEN {said} END" for wrong, said in errors)
+    any_wrong = " OR ".join(wrong for wrong, _ in errors)
+    return f"CASE WHEN {any_wrong} THEN concat_ws('; ', {sentences}) END AS {MAPPING_ERRORS}"
 
 
 def _not_blank(value: str) -> str:
-    return f"CASE WHEN trim({value}, ' \t\r\n\u00a0') <> '' THEN {value} END"
+    """NULL for blank text. Text whose first sign is not white space, which is most, skips the trimming."""
+    begins_with_a_sign = f"({value} >= '!' AND {value} < '\u00a0') OR {value} >= '\u00a1'"
+    return f"CASE WHEN {begins_with_a_sign} OR trim({value}, ' \t\r\n\u00a0') <> '' THEN {value} END"
+
+
+def _map(values: dict[str, str]) -> str:
+    """A SQL map: unlike a join, it keeps the rows in their order."""
+    return f"map([{', '.join(map(_quoted, values))}], [{', '.join(map(_quoted, values.values()))}])"
 
 
 def _quoted(text: str) -> str:

@@ -63,7 +63,7 @@ def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
     """
     format_ = source.format or _format_of(name)
     try:
-        with duckdb.connect(config={"autoinstall_known_extensions": False}) as db:
+        with duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db:
             if format_ == "parquet":
                 table = _read_parquet(db, path, name)
             else:
