@@ -49,7 +49,8 @@ def make_export(rows: int, path: Path) -> None:
 
 def ours(export: Path, mapping_path: Path) -> dict[str, float]:
     """Read, map and validate, as `source_catalog` and `jwo_catalog` do."""
-    from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping
+    from jwo_catalog_pipeline.catalog.applying import apply_mapping
+    from jwo_catalog_pipeline.catalog.mapping import load_mapping
     from jwo_catalog_pipeline.catalog.reading import read_source
     from jwo_catalog_pipeline.catalog.validation import validate
 

@@ -12,9 +12,10 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
 from jwo_catalog_pipeline.catalog.errors import StructureError
-from jwo_catalog_pipeline.catalog.mapping import apply_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.mapping import mapping_table
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.validation import revalidate, validate

@@ -28,8 +28,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.errors import CatalogError
-from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping
+from jwo_catalog_pipeline.catalog.mapping import load_mapping
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.demo_ui import POLL_SECONDS, check_port, serve_ui
 from jwo_catalog_pipeline.failures import DemoError

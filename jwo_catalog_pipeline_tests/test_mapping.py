@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.mapping import load_mapping, mapping_table
 from jwo_catalog_pipeline.catalog.reading import SourceOptions
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.validation import validate
@@ -102,6 +103,9 @@ additional_barcodes: [second]
         (MINIMAL + "source: {options: {sep: ';'}}\n", 7, "'sep' is not known"),
         (MINIMAL + "additional_barcodes: second\n", 7, "must be a list"),
         (MINIMAL + "additional_barcodes:\n  - second\n  - count(second)\n", 9, "additional_barcodes[2]"),
+        (MINIMAL + "stores: [S1]\n", 7, "fields.store_id is mapped as well"),
+        (MINIMAL.replace("  store_id: branch\n", "") + "stores: [S1, S2, S1]\n", 6, "'S1' is listed twice"),
+        (MINIMAL.replace("  store_id: branch\n", "") + "stores: []\n", 6, "list the stores"),
         ("!!python/object/apply:os.system ['true']", 1, "must hold keys"),
     ],
 )
@@ -162,6 +166,24 @@ def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
         "'unterminated",
         "name +",
         "/* name",
+        "ATTACH 'x.db' AS y",
+        "repeat('x', 1000000000)",
+        "repeat(name, 1e9::BIGINT)",
+        "rpad(name, 2000000000, 'x')",
+        "lpad(name, length(name) * 1000000)",
+        "printf('%1000000000d', 1)",
+        "format('{:>1000000000}', name)",
+        "array_to_string(list_resize([name], 1000000000, 'x'), '')",
+        "__internal_json_copy_to_json(name)",
+        "INSTALL httpfs",
+        "SET memory_limit = '1TB'",
+        "PRAGMA database_list",
+        "CALL pragma_version()",
+        "EXPORT DATABASE '/tmp'",
+        "glob('/etc/*')",
+        "parquet_scan('/etc/passwd')",
+        "query('SELECT 1')",
+        "nextval('x')",
     ],
 )
 def test_only_one_scalar_expression_is_allowed(tmp_path: Path, expr: str) -> None:
@@ -201,6 +223,36 @@ def test_the_result_has_every_field_and_every_row_in_order(tmp_path: Path) -> No
     assert items["item_sku"].tolist() == ["A", "B"]
     assert items["external_product_id_type"].tolist() == ["EAN", "EAN8"]
     assert items["mapping_errors"].isna().all()
+
+
+def test_an_expression_that_makes_very_long_text_is_an_error_of_its_row(tmp_path: Path) -> None:
+    text = MINIMAL.replace(": name", ": repeat(repeat(name, 1000), 1000)")
+    frame = applied(tmp_path, text, export(name=["Pen", "Gum"]))
+    assert frame["mapping_errors"].tolist() == ["item_name: the result is longer than 10,000 bytes"] * 2
+    assert frame["item_name"].isna().all()
+
+
+def test_an_expression_that_needs_too_much_memory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jwo_catalog_pipeline.catalog.engine.MEMORY_LIMIT", "100MB")
+    text = MINIMAL.replace(": name", ": repeat(repeat(repeat(name, 1000), 1000), 100)")
+    with pytest.raises(MappingError, match="look for an expression that makes very long text"):
+        applied(tmp_path, text, export())
+
+
+def test_a_row_can_stand_for_an_item_in_each_of_several_stores(tmp_path: Path) -> None:
+    text = MINIMAL.replace("  store_id: branch\n", "") + "stores: [S1, 022]\n"
+    frame = applied(tmp_path, text, export())
+    assert frame[["source_row", "item_sku", "store_id"]].to_numpy().tolist() == [
+        [1, "A", "S1"],
+        [1, "A", "022"],
+        [2, "B", "S1"],
+        [2, "B", "022"],
+    ]
+    assert len(validate(frame).valid) == 4
+    assert mapping_table(load_mapping(write(tmp_path, text))).iloc[-1].tolist()[:2] == [
+        "store_id",
+        "every row in each of S1, 022",
+    ]
 
 
 def test_an_empty_export_gives_an_empty_table(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jwo_catalog_pipeline.catalog.mapping import apply_mapping, load_mapping
+from jwo_catalog_pipeline.catalog.applying import apply_mapping
+from jwo_catalog_pipeline.catalog.mapping import load_mapping
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.catalog.validation import Validation, validate
 from jwo_catalog_pipeline.sample import generate

@@ -18,6 +18,8 @@ MEMORY_LIMIT = "2GB"
 # Macros that DuckDB itself defines and that only compute; the others look into the catalog or the session.
 _BUILT_IN_MACROS = {"nullif", "split_part", "if", "fmod", "fdiv", "array_to_string", "list_first", "list_last"}
 _BUILT_IN_MACROS |= {"list_reverse", "list_min", "list_max", "list_sum", "list_any_value", "days_in_month"}
+# Scalar functions whose result may be as large as one of their arguments says.
+_GROWING = {"printf", "format", "bar", "list_resize", "array_resize"}
 
 
 # The SQL that defines the functions of field mappings and barcode rules.
@@ -46,15 +48,16 @@ def callable_functions() -> frozenset[str]:
     """Names, in lower case, of the functions that a mapping's expression may call.
 
     Scalar functions whose result depends on their arguments only, and the project's macros. Not: aggregates, table
-    functions, what reads clock, chance or session, helpers that begin with an underscore.
+    functions, what reads clock, chance or session, what makes text of any length, names that begin with an underscore.
     """
     with connect_locked() as db:
         names = db.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE CASE function_type "
             "  WHEN 'scalar' THEN stability = 'CONSISTENT' "
-            "  WHEN 'macro' THEN (NOT internal AND function_name[1] <> '_') OR function_name IN $macros END "
+            "  WHEN 'macro' THEN NOT internal OR function_name IN $macros END "
+            "AND function_name[1] <> '_' AND function_name NOT IN $growing "
             "EXCEPT SELECT function_name FROM duckdb_functions() "
             "WHERE function_type NOT IN ('scalar', 'macro') AND function_name <> 'repeat'",
-            {"macros": sorted(_BUILT_IN_MACROS)},
+            {"macros": sorted(_BUILT_IN_MACROS), "growing": sorted(_GROWING)},
         ).fetchall()
     return frozenset(name.lower() for (name,) in names)

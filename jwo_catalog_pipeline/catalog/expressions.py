@@ -18,6 +18,9 @@ from jwo_catalog_pipeline.catalog.errors import MappingError
 
 _ALLOWED = {"COLUMN_REF", "CONSTANT", "FUNCTION", "CAST", "TYPE", "CASE", "COMPARISON", "CONJUNCTION"}
 _ALLOWED |= {"OPERATOR", "BETWEEN"}
+# These make text as long as their second argument says, which must therefore be a plain, small number.
+_LENGTH_GIVEN = {"lpad", "rpad", "repeat"}
+MAX_LENGTH_GIVEN = 1_000  # characters, or repetitions; the longest field of an item has 255
 _PLAIN_WORDS = {
     "SUBQUERY": "a subquery",
     "WINDOW": "a window function",
@@ -102,11 +105,20 @@ def _check_function(part: dict[str, Any], where: str) -> None:
     name = part["function_name"]
     plain = not (part["schema"] or part["catalog"] or part["filter"] or part["distinct"])
     if plain and not part["order_bys"]["orders"] and name.lower() in callable_functions():
+        if name.lower() in _LENGTH_GIVEN and not _is_small_number(part["arguments"]):
+            raise MappingError(
+                f"{where}: the second argument of {name} must be a plain number of at most {MAX_LENGTH_GIVEN:,}"
+            )
         return
     raise MappingError(
         f"{where}: the function {name} does not exist or is not allowed (aggregates, window and table functions, and "
         f"what depends on the time, on chance or on the session, are not){suggest(name.lower(), callable_functions())}"
     )
+
+
+def _is_small_number(arguments: list[dict[str, Any]]) -> bool:
+    literal = arguments[1]["expression"].get("literal", {}) if len(arguments) > 1 else {}
+    return literal.get("kind") == "INTEGER" and int(literal["text"]) <= MAX_LENGTH_GIVEN
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
