@@ -21,6 +21,7 @@ MAPPING = """version: 1
 fields:
   item_sku: sku
   external_product_id: restore_barcode(barcode)
+  external_product_id_type: barcode_type(restore_barcode(barcode))
   item_name: clean(brand || ' ' || name)
   store_id: {expr: branch, values: {"012": S1, "045": S2, "101": S3, "102": S4}}
   standard_price: price(gross)

@@ -16,12 +16,12 @@ from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
 from jwo_catalog_pipeline.catalog.errors import StructureError
 from jwo_catalog_pipeline.catalog.mapping import mapping_table
+from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.validation import revalidate, validate
 from jwo_catalog_pipeline.checks import (
     STRUCTURE,
-    as_markdown,
     check_specs,
     rule_results,
     share_result,

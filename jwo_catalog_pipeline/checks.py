@@ -6,8 +6,8 @@ https://docs.dagster.io/guides/test/asset-checks
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
+from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.schema import Rule, rules
 from jwo_catalog_pipeline.catalog.validation import RuleResult, Validation
 
@@ -79,31 +79,6 @@ _REMEDY = (
     ": nothing is sent. See quarantined_items for the reasons; mend the export or the mapping, or allow more for one "
     "run with the run config ops: jwo_catalog: config: max_invalid_share"
 )
-
-
-_MAX_CELL = 100  # characters; a cell is for looking, the table in the bucket has it all
-
-
-def as_markdown(table: pd.DataFrame) -> str:
-    """A small table for the UI; cells are escaped, for product names are other people's text."""
-    header = [str(name) for name in table.columns]
-    lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in table.itertuples(index=False))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None or value != value else str(value)[:_MAX_CELL]
-    for plain, escaped in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        ("|", "\\|"),
-        ("`", "\\`"),
-        ("[", "\\["),
-        ("\n", " "),
-        ("\r", " "),
-    ):
-        text = text.replace(plain, escaped)
-    return text
 
 
 def _described(rule: Rule) -> str:

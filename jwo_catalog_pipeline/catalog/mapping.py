@@ -75,6 +75,12 @@ class FieldMapping:
         """Every expression, in the order of the file."""
         return [*self.fields.values(), *self.additional_barcodes]
 
+    def expressions_of(self, field: str) -> list[MappedField]:
+        """The expressions that make one JWO field: one, none, or those of the further barcodes."""
+        if field == ADDITIONAL_BARCODES:
+            return list(self.additional_barcodes)
+        return [self.fields[field]] if field in self.fields else []
+
     def where(self, field: MappedField) -> str:
         """The beginning of a message about a field."""
         return f"{self.path}, line {field.line}, {_label(field.name)}"
@@ -175,17 +181,18 @@ def _check_encoding(place: Place) -> None:
 
 def mapping_table(mapping: FieldMapping) -> pd.DataFrame:
     """The mapping for people: `field`, `expression`, `source_columns`, `note`, one row for each expression."""
-    rows = [(field.name, _shown(field), ", ".join(field.columns), field.note or "") for field in mapping.expressions]
+    rows = [(field.name, shown(field), ", ".join(field.columns), field.note or "") for field in mapping.expressions]
     if mapping.stores:
         rows.append(("store_id", f"every row in each of {', '.join(mapping.stores)}", "", ""))
     return pd.DataFrame(rows, columns=["field", "expression", "source_columns", "note"], dtype="str")
 
 
-def _shown(field: MappedField) -> str:
+def shown(field: MappedField) -> str:
+    """The expression for people, with the beginning of its lookup."""
     if field.values is None:
         return field.expr
     pairs = [f"{key} → {value}" for key, value in field.values.items()]
-    shown = pairs[:10] + [f"{len(pairs) - 10} more"] * (len(pairs) > 10)
+    listed = pairs[:10] + [f"{len(pairs) - 10} more"] * (len(pairs) > 10)
     if field.otherwise is not None:
-        shown.append(f"else {field.otherwise or 'nothing'}")
-    return f"{field.expr}: {', '.join(shown)}"
+        listed.append(f"else {field.otherwise or 'nothing'}")
+    return f"{field.expr}: {', '.join(listed)}"

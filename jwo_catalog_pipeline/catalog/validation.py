@@ -36,6 +36,7 @@ class RuleResult:
 
     Attributes:
         name: The rule's name.
+        fields: The JWO fields that it is about.
         level: An error keeps a row from being sent; a warning does not.
         description: What is required, and why.
         count: Rows that break the rule, valid and quarantined ones together.
@@ -43,6 +44,7 @@ class RuleResult:
     """
 
     name: str
+    fields: tuple[str, ...]
     level: Literal["error", "warning"]
     description: str
     count: int
@@ -138,7 +140,8 @@ def _result(rule: Rule, items: pd.DataFrame, bad: np.ndarray) -> RuleResult:
     first = np.flatnonzero(bad)[:MAX_SAMPLES]
     samples = items[[SOURCE_ROW, *KEY]].take(first)
     samples["value"] = items[rule.shown].take(first).astype("str").str.slice(0, 300)
-    return RuleResult(rule.name, rule.level, rule.description, int(bad.sum()), samples.reset_index(drop=True))
+    samples = samples.reset_index(drop=True)
+    return RuleResult(rule.name, rule.fields, rule.level, rule.description, int(bad.sum()), samples)
 
 
 def _quarantined(items: pd.DataFrame, broken: np.ndarray, failing: list[tuple[Rule, np.ndarray]]) -> pd.DataFrame:
