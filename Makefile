@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint screenshot lock clean
+.PHONY: demo test lint screenshots lock clean
 
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
@@ -26,9 +26,9 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# The README's picture of the lineage; needs chromium.
-screenshot: .venv/installed
-	SCREENSHOT=docs/lineage.png $(BIN)/pytest jwo_catalog_pipeline_tests/test_dagster_dev.py
+# The pictures in docs/; needs chromium.
+screenshots: .venv/installed
+	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/test_dagster_dev.py jwo_catalog_pipeline_tests/test_review.py
 
 # Exact versions for every Python from 3.11 on; commit the result.
 lock:

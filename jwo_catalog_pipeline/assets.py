@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/assets
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from pydantic import Field
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
 from jwo_catalog_pipeline.catalog.errors import StructureError
-from jwo_catalog_pipeline.catalog.mapping import mapping_table
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.reading import read_source
+from jwo_catalog_pipeline.catalog.review import collect
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.validation import revalidate, validate
 from jwo_catalog_pipeline.checks import (
@@ -29,6 +30,7 @@ from jwo_catalog_pipeline.checks import (
 )
 from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.io_manager import table_schema, table_version
+from jwo_catalog_pipeline.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
 from jwo_catalog_pipeline.resources import (
     CatalogApiResource,
     SourceResource,
@@ -46,6 +48,8 @@ catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
 GROUP = "jwo_catalog"
 DATA_TEAM, ENGINEERS = ["team:catalog-data"], ["team:catalog-platform"]
+# From the plan on, each upload is a partition.
+upload_asset = partial(dg.asset, group_name=GROUP, owners=ENGINEERS, code_version="1", partitions_def=catalog_uploads)
 SAMPLE_ROWS = 10  # in tables that the UI shows
 
 
@@ -107,6 +111,7 @@ def mapped_catalog(
     context: dg.AssetExecutionContext,
     config: CatalogConfig,
     source: SourceResource,
+    storage: StorageResource,
     policy: UploadPolicyResource,
     source_catalog: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
@@ -121,6 +126,8 @@ def mapped_catalog(
                 passed=False, check_name=STRUCTURE, asset_key="jwo_catalog", description=str(error)
             )
             raise
+        review = collect(mapping, source_catalog, mapped, validation, source.uri)
+        page = store_review(storage.open_bucket(), review, context.run.run_id)
     quarantined = validation.quarantined
     # First the worklist, which is needed most when the rest is blocked.
     yield dg.MaterializeResult(
@@ -138,6 +145,7 @@ def mapped_catalog(
                 )
             ),
             "sample": dg.MetadataValue.md(as_markdown(quarantined.head(SAMPLE_ROWS))),
+            "review": page,
         },
     )
     share = share_result(validation, config.max_invalid_share)
@@ -152,22 +160,19 @@ def mapped_catalog(
         value=items,
         data_version=table_version(items),
         metadata={
-            **_rows_and_columns(items),
+            "dagster/row_count": len(items),
+            "dagster/column_schema": constrained_schema(items),
+            "dagster/column_lineage": column_lineage(review),
             "items_by_store": dg.MetadataValue.json(_counts(items["store_id"])),
             "mapping_sha256": mapping.sha256,
-            "field_mapping": dg.MetadataValue.md(as_markdown(mapping_table(mapping))),
+            "field_mapping": field_mapping(review),
+            "review": page,
             "sample": dg.MetadataValue.md(as_markdown(items.head(SAMPLE_ROWS))),
         },
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=ENGINEERS,
-    kinds={"duckdb"},
-    code_version="1",
-    partitions_def=catalog_uploads,
-)
+@upload_asset(kinds={"duckdb"})
 def catalog_changes(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
@@ -204,13 +209,7 @@ def catalog_changes(
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=ENGINEERS,
-    kinds={"dynamodb", "s3"},
-    code_version="1",
-    partitions_def=catalog_uploads,
-)
+@upload_asset(kinds={"dynamodb", "s3"})
 def ingestion_record(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
@@ -246,14 +245,7 @@ def ingestion_record(
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=ENGINEERS,
-    kinds={"sqs", "s3"},
-    code_version="1",
-    partitions_def=catalog_uploads,
-    deps=[ingestion_record],
-)
+@upload_asset(kinds={"sqs", "s3"}, deps=[ingestion_record])
 def ingestion_results(
     context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
 ) -> dg.MaterializeResult[pd.DataFrame]:

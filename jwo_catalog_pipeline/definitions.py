@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from jwo_catalog_pipeline.assets import ASSETS
+from jwo_catalog_pipeline.assets import ASSETS, mapped_catalog
 from jwo_catalog_pipeline.io_manager import ParquetIOManager
+from jwo_catalog_pipeline.mapping_metadata import mapping_code_version
 from jwo_catalog_pipeline.resources import StorageResource, resources_from, schedule_settings
 from jwo_catalog_pipeline.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.sensors import (
@@ -39,12 +40,15 @@ def parquet_io_manager(context: dg.InitResourceContext) -> ParquetIOManager:
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """Everything, with resources from the environment; `overrides` replaces resources by name (tests)."""
+    resources = {**resources_from(os.environ), "io_manager": parquet_io_manager, **overrides}
+    version = mapping_code_version(resources["source"].mapping_path)
+    mapped = mapped_catalog.map_asset_specs(lambda spec: spec.replace_attributes(code_version=version))
     return dg.Definitions(
-        assets=ASSETS,
+        assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
         jobs=[catalog_upload_job, ingestion_results_job],
         schedules=[build_catalog_schedule(*schedule_settings())],
         sensors=[source_catalog_sensor, ingestion_results_sensor, overdue_ingestions_sensor],
-        resources={**resources_from(os.environ), "io_manager": parquet_io_manager, **overrides},
+        resources=resources,
         # The multiprocess executor imports everything again for every step: seconds for nothing here.
         executor=dg.in_process_executor,
     )

@@ -83,6 +83,34 @@ def test_invalid_rows_are_set_aside_with_reasons_and_the_rest_goes_on(project: P
     assert sorted(project.table("jwo_catalog")["item_sku"]) == ["A", "B", "C"]
 
 
+def test_the_mapping_is_shown_on_the_catalog(project: Project) -> None:
+    project.export(HEADER, *ROWS)
+    result = project.must_upload("u1")
+    shown = metadata(result, "jwo_catalog")
+    assert "| standard\\_price | price(price) | price | 100.0% |  |" in shown["field_mapping"]
+    assert shown["dagster/column_lineage"].deps_by_column["external_product_id"] == [
+        dg.TableColumnDep(asset_key="source_catalog", column_name="barcode")
+    ]
+    columns = {column.name: column for column in shown["dagster/column_schema"].columns}
+    assert not columns["item_sku"].constraints.nullable
+    assert columns["brand_name"].constraints.nullable
+    assert any("check digit" in promise for promise in columns["external_product_id"].constraints.other)
+    page = project.bucket.get(shown["review"].removeprefix(f"s3://{project.env['JWO_BUCKET']}/"))
+    assert b"Field mapping review" in page
+    assert b"restore_barcode(barcode)" in page
+
+
+def test_a_changed_mapping_is_another_code_version(project: Project) -> None:
+    def versions() -> set[str | None]:
+        specs = project.defs.resolve_asset_graph()
+        return {specs.get(dg.AssetKey(name)).code_version for name in ("jwo_catalog", "quarantined_items")}
+
+    before = versions()
+    assert versions() == before
+    project.mapping(MAPPING.replace("clean(name)", "upper(name)"))
+    assert versions().isdisjoint(before)
+
+
 def test_too_many_invalid_rows_block_but_the_worklist_is_stored(project: Project) -> None:
     project.export(HEADER, *ROWS, "D,4006381333932,Wrong check digit,JWO-STORE-01,1.00")
     result = project.upload("u1")

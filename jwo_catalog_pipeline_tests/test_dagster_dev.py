@@ -175,8 +175,7 @@ def test_the_schedule_sensors_and_jobs_have_their_names(ui: Ui) -> None:
 def test_the_lineage_page_shows_the_way_of_a_catalog(ui: Ui, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    # SCREENSHOT=docs/lineage.png takes the picture for the README (make screenshot).
-    picture = ROOT / os.environ["SCREENSHOT"] if "SCREENSHOT" in os.environ else tmp_path / "lineage.png"
+    picture = Path(os.environ.get("SCREENSHOTS", tmp_path), "lineage.png")  # SCREENSHOTS: see the Makefile
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 2100, "height": 640})

@@ -1,6 +1,7 @@
 """The review page and the comparison of two mappings: true, self-contained, and safe to open."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from jwo_catalog_pipeline.catalog.review import Review, as_html, as_review_markd
 from jwo_catalog_pipeline_tests.project import SAMPLE
 
 CHROMIUM = shutil.which("chromium")
-ROOT = Path(__file__).parent.parent
 # What other people's product names may hold: markup, formulas, right-to-left marks, signs of four bytes, template code.
 HOSTILE = [
     "<script>document.title = 'hit'</script>",
@@ -121,7 +121,7 @@ def test_the_samples_page_is_worth_a_picture(tmp_path: Path) -> None:
         for rule in review.rules:
             assert page.locator(f"#rule-{rule.name} tr").count() == min(rule.count, 20) + 1
         assert page.locator("svg path").count() == 14
-        page.screenshot(path=tmp_path / "review.png")
+        page.screenshot(path=Path(os.environ.get("SCREENSHOTS", tmp_path), "review.png"))  # see the Makefile
         browser.close()
 
 
