@@ -15,7 +15,7 @@ from pydantic import Field
 
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
-from jwo_catalog_pipeline.catalog.errors import StructureError
+from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.catalog.review import collect
@@ -67,6 +67,9 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         file = source.find()
         path, sha256 = source.fetch(file, Path(folder))
         rows = read_source(path, mapping.source, file.uri)
+        # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
+        if (newest := source.find()).version != file.version:
+            raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read; start the upload again")
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
     return dg.MaterializeResult(
@@ -248,13 +251,11 @@ def ingestion_record(
 @upload_asset(kinds={"sqs", "s3"}, deps=[ingestion_record])
 def ingestion_results(
     context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     """The outcome of every item of this upload, from Amazon's reports: one row per item."""
     with expected_failures():
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
-    for problem in problems:
-        context.log.warning(problem)
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         value=outcomes,
         data_version=table_version(outcomes),
         metadata={
@@ -265,6 +266,9 @@ def ingestion_results(
             "problems": dg.MetadataValue.json(problems),
         },
     )
+    if problems:
+        # After what could be had is stored; the sensors try again after a growing pause.
+        raise dg.Failure("; ".join(problems), allow_retries=False)
 
 
 ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results]

@@ -16,7 +16,7 @@ COLUMNS: dict[str, str] = {
     "items": "How many items the batch holds.",
     "bytes": "The size of the batch's body.",
     "attempts": "How often the batch was sent, or might have been.",
-    "sent_at": "When it was first sent, UTC.",
+    "sent_at": "When it was last sent, UTC.",
     "ingestion_id": "What Amazon calls the batch.",
     "http_status": "Amazon's last answer.",
     "request_id": "Amazon's id of the last call, for their support.",

@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/external-resources
 """
 
 import functools
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic import Field
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, ambient_credentials, assumed_role, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
-from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.inbox import Inbox
@@ -130,9 +131,11 @@ class QueueResource(dg.ConfigurableResource[None]):
 
     def inbox(self, ledger: Ledger, bucket: Bucket) -> Inbox:
         """Takes messages from the queue into the ledger."""
+        if not TOPIC_ARN.fullmatch(_set(self.topic_arn, "JWO_TOPIC_ARN")):
+            raise SettingMissing(f"JWO_TOPIC_ARN is {self.topic_arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME")
         return Inbox(
             sqs=_aws("sqs"),
-            sns=_sns(_set(self.topic_arn, "JWO_TOPIC_ARN")),
+            sns=_sns(self.topic_arn),
             queue_url=_set(self.queue_url, "JWO_QUEUE_URL"),
             topic_arn=self.topic_arn,
             ledger=ledger,
@@ -178,7 +181,7 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
             url=env("JWO_API_URL", ""),
             region=env("JWO_API_REGION", ""),
             role_arn=env("JWO_API_ROLE_ARN", ""),
-            requests_per_second=int(_number(environment, "JWO_API_REQUESTS_PER_SECOND", 10)),
+            requests_per_second=_whole(environment, "JWO_API_REQUESTS_PER_SECOND", 10),
         ),
         "queue": QueueResource(
             queue_url=env("JWO_QUEUE_URL", ""),
@@ -189,7 +192,7 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
             store_ids=[each.strip() for each in env("JWO_STORE_IDS", "").split(",") if each.strip()],
             archive=_switch(environment, "JWO_ARCHIVE", default="off"),
             overdue_minutes=_number(environment, "JWO_OVERDUE_MINUTES", 90),
-            lease_seconds=int(_number(environment, "JWO_LEASE_SECONDS", 300)),
+            lease_seconds=_whole(environment, "JWO_LEASE_SECONDS", 300),
             in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24),
         ),
     }
@@ -197,11 +200,11 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
     """Cron expression and time zone of `catalog_schedule`."""
-    return environment.get("JWO_CATALOG_CRON", "0 3 * * *"), environment.get("JWO_TIMEZONE", "UTC")
+    return environment.get("JWO_CATALOG_CRON") or "0 3 * * *", environment.get("JWO_TIMEZONE") or "UTC"
 
 
 def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
-    value = environment.get(variable, default).lower()
+    value = (environment.get(variable) or default).lower()
     if value not in ("on", "off"):
         raise SettingMissing(f"{variable} is {value!r}; it must be on or off")
     return value == "on"
@@ -210,6 +213,16 @@ def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool
 def _number(environment: Mapping[str, str], variable: str, default: float) -> float:
     value = environment.get(variable) or str(default)
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise SettingMissing(f"{variable} is {value!r}; it must be a number") from None
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise SettingMissing(f"{variable} is {value!r}; it must be a number, 0 or more")
+    return number
+
+
+def _whole(environment: Mapping[str, str], variable: str, default: int) -> int:
+    number = _number(environment, variable, default)
+    if number != int(number):
+        raise SettingMissing(f"{variable} is {environment[variable]!r}; it must be a whole number")
+    return int(number)

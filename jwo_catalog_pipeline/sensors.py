@@ -30,6 +30,8 @@ RECEIVE_SECONDS = 20
 # After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
 MAX_PAUSE = timedelta(hours=1)
 RECENT_RUNS = 10
+# A run that has not been heard of for so long is dead, though nobody has told Dagster (run monitoring is optional).
+LOST_RUN = timedelta(hours=1)
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -46,8 +48,12 @@ def source_catalog_sensor(
     known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
     if known and known.value == file.version:
         return dg.SkipReason(f"{file.uri} has not changed since it was read last")
-    key = upload_key(datetime.now(UTC))
     # One run for a version of the file: what is wrong with a file does not get better by reading it again.
+    if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": file.version})):
+        return dg.SkipReason(
+            f"an upload of this version of {file.uri} was started already; if it failed, start it again"
+        )
+    key = upload_key(datetime.now(UTC))
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=file.version, partition_key=key)],
         dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
@@ -105,7 +111,9 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
             context.log.info(f"upload {upload}: {batches} reports to fetch")
             requests.append(dg.RunRequest(partition_key=upload))
     if requests:
-        return dg.SensorResult(run_requests=requests)
+        # The partitions too: the ledger outlives a Dagster instance, and people delete partitions.
+        known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
+        return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
     return dg.SkipReason("; ".join(reasons) or "no report to fetch")
 
 
@@ -119,7 +127,8 @@ def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime
         if status is not dg.DagsterRunStatus.FAILURE:
             break
         failures += 1
-    if any(status not in FINISHED for status, _ in runs):
+    alive = now - LOST_RUN
+    if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
         return "a run is fetching its results"
     if failures:
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -95,8 +94,9 @@ def _newest(uri: str, bucket: str, prefix: str, s3: Any) -> SourceFile:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
+    # By hand: a key may hold ? and #, which end a URL's path.
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:

@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     OutcomeUnknown,
     RequestRefused,
     Throttled,
+    WrongEndpoint,
 )
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
@@ -142,7 +143,10 @@ def test_any_window_of_a_second_sees_at_most_the_budget() -> None:
         (429, b'{"errorMsg": "Too Many Requests"}', Throttled, False, True),
         (500, b'{"errorMsg": "retry"}', OutcomeUnknown, None, True),
         (502, b"", OutcomeUnknown, None, True),
-        (307, b"", RequestRefused, False, False),
+        (307, b"", WrongEndpoint, False, False),
+        (404, b'{"message": "Not Found"}', WrongEndpoint, False, False),
+        (408, b"", OutcomeUnknown, None, True),
+        (422, b"", RequestRefused, False, False),
         (200, b"{}", OutcomeUnknown, None, True),
         (201, b'{"ingestionId": 5}', OutcomeUnknown, None, True),
         (200, b"\xff\xfe", OutcomeUnknown, None, True),
@@ -171,5 +175,13 @@ def test_retry_after_is_honoured_up_to_a_minute(header: str, seconds: float | No
 
 
 def test_a_redirect_is_not_followed(fresh: RunningSandbox) -> None:
-    with pytest.raises(RequestRefused, match="redirects are not followed"):
+    with pytest.raises(WrongEndpoint, match="redirects are not followed"):
         raise_for_status(Answer(308, {"location": "https://elsewhere"}, b""))
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "api.invalid", "https://", "https://exa mple.com", "https://h:99999", "https://u@h", ""]
+)
+def test_an_address_that_is_none_is_said_before_anything_is_sent(fresh: RunningSandbox, url: str) -> None:
+    with pytest.raises(WrongEndpoint, match="it must be scheme and host"):
+        api_client(fresh, url=url)

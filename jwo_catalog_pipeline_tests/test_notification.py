@@ -92,4 +92,17 @@ def test_secrets_are_struck_out_of_what_is_kept() -> None:
     )
     kept = without_secrets(text)
     assert not any(secret in kept for secret in ("AKIA", "sig1", "tok1", "tok2", "tok3"))
-    assert "a=b" in kept
+    assert "a=b" not in kept
+
+
+def test_links_of_any_signature_version_and_escaped_tokens_are_struck_out() -> None:
+    link = "https://b.s3.amazonaws.com/r?AWSAccessKeyId=AKIDX&Signature=c2VjcmV0&Expires=1"
+    body = json.dumps({"Message": json.dumps({"url": link, "Token": "t0ken-in-json"}), "UnsubscribeURL": link})
+    kept = without_secrets(body)
+    assert not any(secret in kept for secret in ("AKIDX", "c2VjcmV0", "t0ken-in-json"))
+    assert "b.s3.amazonaws.com/r" in kept
+
+
+@pytest.mark.parametrize("ingestion_id", ["x" * 257, "a\u0000b", "\ud83d"])
+def test_an_id_that_cannot_be_one_is_unreadable(ingestion_id: str) -> None:
+    assert isinstance(read_message(json.dumps({"ingestionId": ingestion_id}), "", None), Unreadable)

@@ -39,7 +39,24 @@ def test_each_plausible_shape_gives_the_same_outcomes(shape: str) -> None:
 
 def test_an_item_that_a_complete_list_does_not_mention_is_not_taken_for_accepted() -> None:
     assert outcomes(SHAPES["items"], "A", "C")[1] == ("C", "unreported", "", "the report does not mention the item")
-    assert outcomes(SHAPES["errors"], "A", "C")[1] == ("C", "accepted", "", "")
+    assert outcomes(SHAPES["errors"], "A", "B", "C")[2] == ("C", "accepted", "", "")
+
+
+def test_an_error_about_an_item_that_was_not_sent_may_be_about_any() -> None:
+    assert outcomes(SHAPES["errors"], "A") == [("A", "unreported", "", "the report names items that were not sent")]
+
+
+def test_of_an_outcome_with_a_store_and_one_without_the_worse_counts() -> None:
+    good = {"item_sku": "B", "store_id": "S", "status": "SUCCESS"}
+    anywhere = {name: value for name, value in FAILED.items() if name != "store_id"}
+    assert outcomes([good, anywhere], "B")[0][1] == "rejected"
+
+
+def test_half_a_surrogate_pair_in_a_report_can_be_stored() -> None:
+    content = b'[{"item_sku": "A", "store_id": "S", "status": "FAILED", "message": "cut \\ud83d"}]'
+    report = read_report(content)
+    assert report.outcomes["message"].tolist() == ["cut ?"]
+    assert read_report(b'{"ingestionId": "i-1", "itemResults": []}').ingestion_id == "i-1"
 
 
 def test_an_item_reported_twice_takes_the_worse_outcome() -> None:

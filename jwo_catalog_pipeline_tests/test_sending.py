@@ -9,6 +9,7 @@ from jwo_catalog_pipeline.upload.errors import (
     AlreadyApplied,
     AnotherUploadSince,
     LeaseHeld,
+    LeaseLost,
     NoPlan,
     UploadStopped,
 )
@@ -176,6 +177,79 @@ def test_bytes_that_may_have_arrived_are_not_sent_again_once_a_newer_upload_was(
     with pytest.raises(AnotherUploadSince, match="u2 took over from u1; nothing more of u1 is sent"):
         parts.sender().apply("u1", older, FIELDS)
     assert parts.sent() == sent
+
+
+def test_two_workers_that_record_an_upload_at_once_lose_nothing(parts: Parts) -> None:
+    """The slower one is still writing when the faster one's batch has been accepted."""
+    plan = parts.plan("u1", items("A"))
+    client, faster = parts.bucket.client, []
+
+    def overtake(params: dict, **_: object) -> None:
+        if "/items/" in params["Key"] and not faster:
+            faster.append(True)
+            parts.sender().apply("u1", plan, FIELDS)
+
+    client.meta.events.register("before-parameter-build.s3.PutObject", overtake)
+    (batch,) = parts.sender().apply("u1", plan, FIELDS)
+    assert faster
+    assert (batch.state, batch.attempts, parts.sent()) == (BatchState.ACCEPTED, 1, 1)
+    assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
+
+
+def test_an_item_waits_from_the_last_time_it_may_have_been_sent(parts: Parts) -> None:
+    plan = parts.plan("u1", items("A"))
+    parts.sandbox.misbehave(close_before_ingesting=5, operation="upload")
+    with pytest.raises(UploadStopped):
+        parts.sender().apply("u1", plan, FIELDS)
+    parts.clock.seconds += 25 * 3600
+    parts.sender().apply("u1", plan, FIELDS)
+    assert list(parts.plan("u2", items("A", standard_price="9.00"))["change"]) == ["in_flight"]
+
+
+def test_an_ingestion_of_a_worker_that_lost_its_lease_is_kept(parts: Parts) -> None:
+    plan = parts.plan("u1", items("A"))
+    accepted = []
+
+    class Slow:
+        check_ready = parts.api.check_ready
+
+        def upload(self, body: bytes) -> object:
+            found = parts.api.upload(body)
+            if not accepted:
+                accepted.append(found.ingestion_id)
+                parts.clock.seconds += 301
+                parts.sender().apply("u1", plan, FIELDS)
+            return found
+
+    with pytest.raises(LeaseLost, match="Amazon accepted this one's bytes as ingestion"):
+        parts.sender(api=Slow()).apply("u1", plan, FIELDS)
+    assert parts.ledger.get(f"INGESTION#{accepted[0]}", "UNMATCHED")["upload"] == "u1"
+
+
+def test_a_batch_that_a_dead_worker_was_sending_is_in_doubt_once_a_newer_upload_took_over(parts: Parts) -> None:
+    plan = parts.plan("u1", items("A"))
+
+    class Dies:
+        check_ready = parts.api.check_ready
+
+        def upload(self, body: bytes) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        parts.sender(api=Dies()).apply("u1", plan, FIELDS)
+    parts.clock.seconds += 25 * 3600
+    parts.apply("u2", items("A", standard_price="9.00"))
+    (batch,) = parts.ledger.batches("u1")
+    assert (batch.state, batch.in_doubt) == (BatchState.IN_DOUBT, True)
+
+
+def test_a_wrong_address_refuses_nothing_and_can_be_resumed(parts: Parts) -> None:
+    plan = parts.plan("u1", items("A"))
+    with pytest.raises(UploadStopped, match="this does not look like the Catalog API: check JWO_API_URL"):
+        elsewhere = api_client(parts.sandbox, url=parts.sandbox.environment["AWS_ENDPOINT_URL"])
+        parts.sender(api=elsewhere).apply("u1", plan, FIELDS)
+    assert parts.ledger.batches("u1")[0].state is BatchState.PLANNED
+    assert parts.sender().apply("u1", plan, FIELDS)[0].state is BatchState.ACCEPTED
 
 
 def test_an_upload_cannot_be_planned_again_once_applied(parts: Parts) -> None:

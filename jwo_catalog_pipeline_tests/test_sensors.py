@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
+from jwo_catalog_pipeline.resources import SettingMissing, resources_from, schedule_settings
 from jwo_catalog_pipeline.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.sensors import (
     ingestion_results_sensor,
@@ -13,7 +15,7 @@ from jwo_catalog_pipeline.sensors import (
     source_catalog_sensor,
     why_wait,
 )
-from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
+from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project, failure
 
 NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
 OK, BAD, BUSY = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED
@@ -47,6 +49,24 @@ def test_an_upload_settles_without_the_queue(project: Project) -> None:
     assert project.table("ingestion_results", "u1")["outcome"].tolist() == ["accepted"] * 3
 
 
+def test_an_upload_whose_partition_is_gone_from_dagster_is_still_fetched(project: Project) -> None:
+    project.upload("u1")
+    project.sandbox.drain()
+    project.instance.delete_dynamic_partition("catalog_uploads", "u1")
+    result = project.tick(ingestion_results_sensor)
+    assert result.dynamic_partitions_requests[0].partition_keys == ["u1"]
+
+
+def test_a_report_that_cannot_be_had_fails_its_run_after_storing_the_rest(project: Project) -> None:
+    project.sandbox.misbehave(expire_links=99)
+    project.upload("u1")
+    project.sandbox.drain()
+    project.tick(ingestion_results_sensor)
+    assert "the report's link answered 403" in failure(project.run("ingestion_results_job", "u1"))
+    assert project.table("ingestion_results", "u1")["outcome"].tolist() == ["in_flight"] * 3
+    assert "1 runs failed" in project.tick(ingestion_results_sensor).skip_message
+
+
 def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None:
     project.upload("u1")
     project.tick(overdue_ingestions_sensor)
@@ -58,6 +78,7 @@ def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None
     [
         ([], None),
         ([(OK, NOW)], None),
+        ([(BUSY, NOW - timedelta(hours=2))], None),
         ([(BUSY, NOW)], "a run is fetching its results"),
         ([(BAD, NOW), (BUSY, NOW)], "a run is fetching its results"),
         ([(BAD, NOW - timedelta(seconds=59))], "1 runs failed; the next starts after 19:07:01 UTC"),
@@ -134,3 +155,33 @@ def test_what_sends_data_starts_stopped_and_what_collects_results_starts_running
         "overdue_ingestions_sensor": "RUNNING",
     }
     assert build_catalog_schedule("0 3 * * *", "UTC").default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def test_an_hour_that_comes_twice_starts_two_uploads(tmp_path: Path) -> None:
+    schedule = build_catalog_schedule("0 * * * *", "Europe/Berlin")
+    moments = [datetime(2026, 10, 25, hour, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) for hour in (0, 1)]
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        contexts = [dg.build_schedule_context(instance, scheduled_execution_time=moment) for moment in moments]
+        keys = [schedule(context).partition_key for context in contexts]
+    assert keys == ["2026-10-25T000000Z", "2026-10-25T010000Z"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("JWO_API_REQUESTS_PER_SECOND", "0.5"),
+        ("JWO_API_REQUESTS_PER_SECOND", "inf"),
+        ("JWO_OVERDUE_MINUTES", "-1"),
+        ("JWO_LEASE_SECONDS", "soon"),
+        ("JWO_VERIFY_SIGNATURES", "maybe"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingMissing, match=variable):
+        resources_from({variable: value})
+
+
+def test_an_empty_setting_is_as_good_as_none() -> None:
+    empty = dict.fromkeys(("JWO_API_REQUESTS_PER_SECOND", "JWO_VERIFY_SIGNATURES", "JWO_ARCHIVE"), "")
+    assert resources_from(empty)["queue"].verify_signatures
+    assert schedule_settings({"JWO_CATALOG_CRON": ""})[0] == "0 3 * * *"

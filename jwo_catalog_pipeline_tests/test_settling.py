@@ -5,6 +5,7 @@ import json
 import boto3
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
 from jwo_catalog_pipeline.upload.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger import LINK_SECONDS
 from jwo_catalog_pipeline.upload.published import outcomes_key, report_key
@@ -64,6 +65,51 @@ def test_outcomes_are_made_again_from_the_stored_report(parts: Parts) -> None:
     parts.clock.seconds += LINK_SECONDS + 1
     second, problems = parts.settler().settle("u1")
     assert (second.equals(first), problems) == (True, [])
+
+
+def test_an_id_that_amazon_does_not_know_keeps_no_other_from_being_asked_for(parts: Parts) -> None:
+    parts.apply("u1", items("A"))
+    (batch,) = parts.ledger.batches("u1")
+    assert parts.ledger.try_change(batch, ingestion_id="gone")
+    parts.apply("u2", items("A", "B"))
+    parts.sandbox.drain()
+    parts.clock.seconds += 60
+    found = [ask_overdue(parts.ledger, parts.api, 30) for _ in range(2)]
+    assert found[0]["gone"] == "RequestRefused"
+    assert sorted(found[0].values()) == ["DONE", "RequestRefused"]
+    assert "gone" not in found[1]
+
+
+def test_another_ingestions_report_is_not_believed(parts: Parts) -> None:
+    parts.sandbox.misbehave(reject_skus=["B"])
+    parts.apply("u1", items("A"))
+    parts.apply("u2", items("A", "B"))
+    parts.sandbox.drain()
+    (first,), (second,) = parts.ledger.batches("u1"), parts.ledger.batches("u2")
+    parts.ledger.put_news(second.ingestion_id, "queue", "DONE", parts.api.status(first.ingestion_id).report_url)
+    mark_reported(parts.ledger)
+    outcomes, problems = parts.settler().settle("u2")
+    assert (outcomes["outcome"].tolist(), problems) == (["rejected"], [])
+
+
+def test_news_that_amazon_is_not_done_is_no_result(parts: Parts) -> None:
+    parts.sandbox.misbehave(delay=3600)
+    parts.apply("u1", items("A"))
+    (batch,) = parts.ledger.batches("u1")
+    send_to_queue(parts, json.dumps({"ingestionId": batch.ingestion_id, "processingStatus": "INPROGRESS"}))
+    assert parts.inbox().receive(20)["progress"] == 1
+    assert parts.ledger.news() == []
+
+
+def test_a_message_waits_while_its_signature_cannot_be_checked(parts: Parts) -> None:
+    def unreachable(_: object) -> None:
+        raise CertificateUnavailable("no route")
+
+    parts.apply("u1", items("A"))
+    parts.sandbox.drain()
+    assert not parts.inbox(verify=unreachable).receive(20)
+    assert not queue_is_empty(parts)
+    assert list(parts.ledger.query("UNREADABLE")) == []
 
 
 def test_a_message_is_in_the_ledger_before_it_is_deleted(parts: Parts) -> None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from jwo_catalog_pipeline.catalog_api.notification import InvalidSignature
-from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier
+from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
+from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:jwo"
 URL = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-" + "0a" * 16 + ".pem"
@@ -113,3 +114,14 @@ def test_unknown_versions_types_and_garbled_signatures_are_refused() -> None:
     assert "SignatureVersion" in refused({**signed(), "SignatureVersion": "3"}, lambda _: certificate())
     assert "of this type" in refused({**signed(), "Type": "Other"}, lambda _: certificate())
     assert "does not match" in refused({**signed(), "Signature": "%%%"}, lambda _: certificate())
+
+
+def test_a_certificate_that_cannot_be_had_is_no_wrong_signature() -> None:
+    fetch = fetch_certificate(urllib3.PoolManager(timeout=1))
+    with pytest.raises(CertificateUnavailable):
+        fetch("http://127.0.0.1:9/x.pem")
+
+
+@pytest.mark.parametrize(("name", "value"), [("Signature", "é"), ("Message", "\ud83d")])
+def test_text_that_cannot_have_been_signed_is_refused(name: str, value: str) -> None:
+    assert refused({**signed(), name: value}, lambda _: certificate()) == "it does not match the message"

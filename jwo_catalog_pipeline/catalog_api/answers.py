@@ -11,6 +11,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     OutcomeUnknown,
     RequestRefused,
     Throttled,
+    WrongEndpoint,
 )
 
 MAX_RETRY_AFTER_SECONDS = 60.0  # a longer wait is not honoured: a person would rather see the run fail
@@ -107,12 +108,14 @@ def raise_for_status(answer: Answer) -> None:
         )
     elif status == 429:
         cause, remedy = Throttled, "over 10 requests a second; other programs share this account's budget"
-    elif status >= 500:
+    elif status >= 500 or status == 408:
         cause, remedy = OutcomeUnknown, "the batch may have been ingested; the same bytes may be sent again"
     elif 300 <= status < 400:
-        cause, remedy = RequestRefused, "redirects are not followed: set JWO_API_URL to the final host"
-    else:
+        cause, remedy = WrongEndpoint, "redirects are not followed: set JWO_API_URL to the final host"
+    elif status in (400, 413, 422):
         cause, remedy = RequestRefused, "nothing of this request was ingested"
+    else:
+        cause, remedy = WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
     raise cause(
         f"the Catalog API answered {status} {said!r}: {remedy}",
         http_status=status,

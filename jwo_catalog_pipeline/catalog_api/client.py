@@ -4,6 +4,7 @@ Nothing is retried here: every try at sending a batch is recorded in the ledger 
 `upload/sending.py`. Redirects are never followed, for a redirect would carry the session token to another host.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from jwo_catalog_pipeline.catalog_api.answers import (
     read_accepted,
     read_status,
 )
-from jwo_catalog_pipeline.catalog_api.errors import NoCredentials, NotReached, OutcomeUnknown
+from jwo_catalog_pipeline.catalog_api.errors import NoCredentials, NotReached, OutcomeUnknown, WrongEndpoint
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import status_body
 
@@ -56,6 +57,16 @@ class CatalogApi:
     credentials: Callable[[], Credentials | None]
     budget: CallBudget
     http: urllib3.PoolManager
+
+    def __post_init__(self) -> None:
+        """Raise `WrongEndpoint` where the url is none."""
+        try:
+            parts = urlsplit(self.url)
+            usable = parts.scheme in ("https", "http") and parts.hostname and (parts.port or True)
+        except ValueError:
+            usable = False
+        if not usable or re.search(r"[\s@]", self.url):
+            raise WrongEndpoint(f"JWO_API_URL is {self.url!r}; it must be scheme and host, such as https://api.example")
 
     def upload(self, body: bytes) -> Accepted:
         """Send one batch of items, exactly these bytes.
@@ -90,7 +101,13 @@ class CatalogApi:
                 f"cannot connect to the Catalog API at {host} ({type(error).__name__}): nothing was sent; "
                 "check JWO_API_URL and the network"
             ) from None
+        except urllib3.exceptions.LocationValueError:
+            raise WrongEndpoint(f"the Catalog API's host {host!r} is no host name: check JWO_API_URL") from None
         except urllib3.exceptions.HTTPError as error:
+            if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise WrongEndpoint(
+                    f"{host} has no certificate to be trusted: nothing was sent; check JWO_API_URL"
+                ) from None
             raise OutcomeUnknown(
                 f"no answer from the Catalog API at {host} ({type(error).__name__}): "
                 "the batch may have been ingested; the same bytes may be sent again"

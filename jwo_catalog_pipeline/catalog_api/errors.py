@@ -47,7 +47,11 @@ class AccessDenied(CatalogApiError):
 
 
 class RequestRefused(CatalogApiError):
-    """HTTP 400, 413 or another 4xx: a definite no to the whole request; nothing was ingested."""
+    """HTTP 400, 413 or 422: a definite no to the whole request; nothing was ingested."""
+
+
+class WrongEndpoint(CatalogApiError):
+    """JWO_API_URL is no address, or that of something else: a redirect, a 404, a foreign certificate."""
 
 
 class OutcomeUnknown(CatalogApiError):

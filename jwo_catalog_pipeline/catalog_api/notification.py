@@ -14,8 +14,11 @@ from typing import Any
 ID_NAMES = ("ingestionId", "ingestion_id", "IngestionId", "ingestionID", "uploadId")
 URL_NAMES = ("reportDownloadLink", "reportDownloadUrl", "reportUrl", "presignedUrl", "downloadUrl", "url")
 STATUS_NAMES = ("processingStatus", "status")
+MAX_ID_CHARACTERS = 256  # of an ingestion id; real ones are UUIDs, and a DynamoDB key has at most 1 kB
 
-_SIGNED_QUERY = re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"'\\]+", re.IGNORECASE)
+# Everything behind a URL's question mark may sign it; quotes may be escaped, for JSON may stand in JSON.
+_QUERY = re.compile(r"(https?://[^\s\"'\\?]+\?)[^\s\"'\\]+", re.IGNORECASE)
+_TOKEN = re.compile(r'(\\*"(?:Token|SubscribeURL|UnsubscribeURL)\\*"\s*:\s*\\*")[^"\\]*')
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Unreadable:
 Message = ResultNotice | SubscriptionConfirmation | Unreadable
 
 
+class CertificateUnavailable(Exception):
+    """The certificate cannot be had now; nothing is known of the signature, and the message must wait."""
+
+
 class InvalidSignature(Exception):
     """An SNS envelope whose signature does not prove that its topic's owner sent it."""
 
@@ -57,6 +64,9 @@ def read_message(body: str, topic_arn: str, verify: Callable[[Mapping[str, Any]]
         topic_arn: Amazon's topic; an envelope from any other is not believed.
         verify: raises `InvalidSignature` for an envelope that is not genuine; None where the queue policy alone
             vouches (raw delivery, local stacks).
+
+    Raises:
+        CertificateUnavailable: the signature cannot be checked now.
     """
     try:
         outer = json.loads(body)
@@ -95,6 +105,8 @@ def _read_notice(value: object) -> Message:
     ingestion_id = _first(value, ID_NAMES)
     if ingestion_id is None:
         return Unreadable(f"no ingestion id under any of {', '.join(ID_NAMES)}")
+    if len(ingestion_id) > MAX_ID_CHARACTERS or not ingestion_id.isprintable():
+        return Unreadable(f"the ingestion id is longer than {MAX_ID_CHARACTERS} characters, or not printable")
     return ResultNotice(ingestion_id, _first(value, URL_NAMES), _first(value, STATUS_NAMES))
 
 
@@ -121,6 +133,5 @@ def _objects(value: object) -> Iterator[dict[str, Any]]:
 
 
 def without_secrets(text: str) -> str:
-    """The text with the secret parts of presigned URLs and SNS tokens struck out, fit to be kept for good."""
-    text = _SIGNED_QUERY.sub(r"\1***", text)
-    return re.sub(r'("(?:Token|SubscribeURL|UnsubscribeURL)"\s*:\s*")[^"]*', r"\1***", text)
+    """The text with the queries of URLs and SNS tokens struck out, fit to be kept for good."""
+    return _TOKEN.sub(r"\1***", _QUERY.sub(r"\1***", text))

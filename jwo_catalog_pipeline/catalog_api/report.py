@@ -7,7 +7,7 @@ and nothing is guessed about its items.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ import pandas as pd
 import urllib3
 
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
 
 MAX_REPORT_BYTES = 64_000_000  # 10,000 items with several errors each stay well below
 OUTCOME_COLUMNS = ["store_id", "item_sku", "outcome", "code", "message"]
@@ -33,12 +34,14 @@ class Report:
     """A report as understood.
 
     `shape` is `results`, `errors`, `items` or `unknown`; `outcomes` has `OUTCOME_COLUMNS` (store_id missing where the
-    report does not say); `others_succeeded` says that what is not listed was accepted.
+    report does not say); `others_succeeded` says that what is not listed was accepted; `ingestion_id` is None where
+    the report does not name its ingestion.
     """
 
     shape: str
     outcomes: pd.DataFrame
     others_succeeded: bool = False
+    ingestion_id: str | None = None
 
 
 def check_report_link(url: str, endpoint: str) -> None:
@@ -92,12 +95,13 @@ def read_report(content: bytes) -> Report:
         return _listed("items", value, others_succeeded=False)
     if not isinstance(value, dict):
         return _unknown()
+    ingestion_id = _text(value, ID_NAMES)
     if isinstance(value.get("itemResults"), list):
-        return _listed("results", value["itemResults"], others_succeeded=False)
+        return replace(_listed("results", value["itemResults"], others_succeeded=False), ingestion_id=ingestion_id)
     if isinstance(value.get("errors"), list) and value.get("processingStatus") == "DONE":
         failed = [{**each, "status": "FAILED"} if isinstance(each, dict) else each for each in value["errors"]]
-        return _listed("errors", failed, others_succeeded=True)
-    return _unknown()
+        return replace(_listed("errors", failed, others_succeeded=True), ingestion_id=ingestion_id)
+    return replace(_unknown(), ingestion_id=ingestion_id)
 
 
 def _unknown() -> Report:
@@ -128,7 +132,9 @@ def _outcome(entry: dict[str, Any]) -> tuple[str | None, ...] | None:
 
 
 def _text(entry: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((str(entry[name]) for name in names if entry.get(name) not in (None, "")), None)
+    found = next((str(entry[name]) for name in names if entry.get(name) not in (None, "")), None)
+    # Half a surrogate pair, as cutting text in Java leaves it, cannot be stored.
+    return found.encode("utf-8", "replace").decode() if found else None
 
 
 def _frame(rows: list[tuple[str | None, ...]]) -> pd.DataFrame:

@@ -5,7 +5,6 @@ strict pattern, and its region the topic's: a loose check would let anyone name 
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,12 +16,12 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from jwo_catalog_pipeline.catalog_api.notification import InvalidSignature
+from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
 
 _CERTIFICATE_URL = re.compile(
     r"https://sns\.(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?/SimpleNotificationService-[0-9a-f]{32}\.pem"
 )
-_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):\d{12}:[\w.-]+")
+TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):\d{12}:[\w.-]+")
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303 (SNS version 1)
 _SIGNED_KEYS = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -47,13 +46,13 @@ class SnsVerifier:
         self._certificates: dict[str, x509.Certificate] = {}
 
     def __call__(self, envelope: Mapping[str, Any]) -> None:
-        """Raise `InvalidSignature` unless the envelope is genuine."""
+        """Raise `InvalidSignature` unless the envelope is genuine, `CertificateUnavailable` where that is unknown."""
         algorithm = _HASHES.get(str(envelope.get("SignatureVersion")))
         if algorithm is None:
             raise InvalidSignature("unknown SignatureVersion")
         url = str(envelope.get("SigningCertURL"))
         found = _CERTIFICATE_URL.fullmatch(url)
-        topic = _TOPIC_ARN.fullmatch(str(envelope.get("TopicArn")))
+        topic = TOPIC_ARN.fullmatch(str(envelope.get("TopicArn")))
         if not found or not topic or found["region"] != topic["region"]:
             raise InvalidSignature("the certificate's URL is not that of SNS in the topic's region")
         key = self._certificate(url).public_key()
@@ -62,7 +61,7 @@ class SnsVerifier:
         try:
             signature = base64.b64decode(str(envelope.get("Signature")), validate=True)
             key.verify(signature, _signed_text(envelope), padding.PKCS1v15(), algorithm)
-        except (binascii.Error, WrongSignature):
+        except (ValueError, WrongSignature):  # no base64, or text that UTF-8 cannot write
             raise InvalidSignature("it does not match the message") from None
 
     def _certificate(self, url: str) -> x509.Certificate:
@@ -94,7 +93,9 @@ def fetch_certificate(http: urllib3.PoolManager) -> Callable[[str], bytes]:
             content = response.read(_CERTIFICATE_MAX_BYTES)
             response.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise InvalidSignature(f"the certificate cannot be fetched ({type(error).__name__})") from None
-        return content if response.status == 200 else b""
+            raise CertificateUnavailable(f"the certificate cannot be fetched ({type(error).__name__})") from None
+        if response.status != 200:
+            raise CertificateUnavailable(f"the certificate's host answered {response.status}")
+        return content
 
     return fetch

@@ -8,7 +8,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.catalog_api.answers import WAITING
 from jwo_catalog_pipeline.catalog_api.notification import (
+    CertificateUnavailable,
     ResultNotice,
     SubscriptionConfirmation,
     Unreadable,
@@ -42,7 +44,7 @@ class Inbox:
         """Take what is in the queue, until it is empty or the time is up.
 
         Returns:
-            How many messages were of each kind: `result`, `confirmation`, `unreadable`.
+            How many messages were of each kind: `result`, `progress`, `confirmation`, `unreadable`.
 
         Raises:
             QueueUnavailable: the queue cannot be used; what was taken so far is safe.
@@ -75,7 +77,14 @@ class Inbox:
     def _keep(self, message: Mapping[str, Any]) -> str | None:
         """Make one message durable; None where it must stay in the queue to be tried again."""
         body = message["Body"]
-        match read_message(body, self.topic_arn, self.verify):
+        try:
+            read = read_message(body, self.topic_arn, self.verify)
+        except CertificateUnavailable as error:
+            _log.warning("%s; the message stays in the queue", error)
+            return None
+        match read:
+            case ResultNotice(_, _, status) if status in WAITING:
+                return "progress"  # Amazon is not done, and says so again when it is
             case ResultNotice(ingestion_id, report_url, status):
                 self.ledger.put_news(ingestion_id, "queue", status, report_url)
                 return "result"
@@ -101,7 +110,7 @@ class Inbox:
 
     def _keep_unreadable(self, message_id: str, body: str, reason: str) -> None:
         key = f"inbox/unreadable/{message_id}.txt"
-        self.bucket.put(key, without_secrets(body).encode(), "text/plain; charset=utf-8")
+        self.bucket.put(key, without_secrets(body).encode("utf-8", "replace"), "text/plain; charset=utf-8")
         self.ledger.put(
             {
                 "pk": "UNREADABLE",

@@ -9,6 +9,7 @@
 | UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                              |
 | UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                    |
 | INGESTION#<id>    | BATCH                   | the batch that became this ingestion                               |
+| INGESTION#<id>    | UNMATCHED               | accepted from a worker that had lost the batch, to be matched     |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                |
 | NEWS              | <id>                    | an ingestion has ended, and its batch has not been told yet        |
 | UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |

@@ -45,7 +45,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataF
         raise _another_since(upload, base, head)
     batches = list(_prepare(bucket, upload, digest, to_send(changes), fields))
     for batch in batches:
-        ledger.put(batch_item(batch))
+        _record_batch(ledger, batch)
     record = {
         "pk": f"UPLOAD#{upload}",
         "sk": "UPLOAD",
@@ -63,6 +63,13 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataF
     except Conflict:
         if ledger.upload(upload) is None:
             raise _another_since(upload, base, ledger.head()) from None
+
+
+def _record_batch(ledger: Ledger, batch: Batch) -> None:
+    try:
+        ledger.transact(ledger.put_new(batch_item(batch)))
+    except Conflict:
+        return  # another worker recorded the same batch of the same plan, and may have sent it by now
 
 
 def _prepare(bucket: Bucket, upload: str, digest: str, sent: pd.DataFrame, fields: Sequence[str]) -> Iterator[Batch]:
@@ -88,6 +95,9 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
         for batch in ledger.batches(older):
             if batch.state is BatchState.PLANNED:
                 ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
+            elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
+                # Its worker died while sending, and nobody may send it again: it may have been ingested.
+                ledger.try_change(batch, state=BatchState.IN_DOUBT, in_doubt=True, message=f"upload {upload} took over")
         close_if_final(ledger, older)
 
 

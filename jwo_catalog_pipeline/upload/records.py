@@ -79,8 +79,8 @@ def read_batch(item: Mapping[str, Any]) -> Batch:
 
 
 def upload_key(moment: datetime) -> str:
-    """The key of an upload that starts at a moment (UTC): `2026-11-23T190700Z`."""
-    return moment.strftime("%Y-%m-%dT%H%M%SZ")
+    """The key of an upload that starts at a moment: `2026-11-23T190700Z`, in UTC whatever the moment's time zone is."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
 
 
 def batch_table(batches: list[Batch]) -> pd.DataFrame:

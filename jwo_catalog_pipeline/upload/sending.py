@@ -127,7 +127,7 @@ class Sender:
             "in_doubt": batch.in_doubt or batch.state is BatchState.SENDING,
             "owner": self.owner,
             "lease_until": now + self.lease_seconds,
-            "sent_at": batch.sent_at or now,
+            "sent_at": now,
         }
         attempt = {**_attempt_key(batch, batch.attempts + 1), "started_at": now, "owner": self.owner}
         try:
@@ -151,8 +151,18 @@ class Sender:
         return replace(batch, **changes)
 
     def _record_acceptance(self, batch: Batch, accepted: Accepted) -> None:
-        pointer = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
-        answer = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
+        pointer: dict[str, object] = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+        answer: dict[str, object] = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
+        try:
+            self._write_acceptance(batch, accepted, pointer, answer)
+        except LeaseLost as error:
+            # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
+            self.ledger.put({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "UNMATCHED", **pointer})
+            raise LeaseLost(f"{error}; Amazon accepted this one's bytes as ingestion {accepted.ingestion_id}") from None
+
+    def _write_acceptance(
+        self, batch: Batch, accepted: Accepted, pointer: dict[str, object], answer: dict[str, object]
+    ) -> None:
         self._write(
             batch,
             {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer},

@@ -9,7 +9,12 @@ import pandas as pd
 import urllib3
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.errors import (
+    CatalogApiError,
+    ForbiddenReportLink,
+    ReportUnavailable,
+    RequestRefused,
+)
 from jwo_catalog_pipeline.catalog_api.report import (
     ACCEPTED,
     REJECTED,
@@ -42,7 +47,7 @@ def mark_reported(ledger: Ledger) -> None:
                 ledger.transact(ledger.change_batch(batch, **changes), ledger.delete_any("NEWS", news["sk"]))
             except Conflict:
                 continue  # somebody else was faster, or the next tick will be
-        else:
+        elif batch.state is BatchState.REPORTED or batch.state.final:
             ledger.delete("NEWS", news["sk"])
 
 
@@ -78,7 +83,10 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
         except CatalogApiError as error:
             _log.warning("no status of ingestion %s: %s", batch.ingestion_id, error)
             answers[batch.ingestion_id] = type(error).__name__
-            break  # whatever it is, the next call would most likely meet it too
+            if not isinstance(error, RequestRefused):
+                break  # the next call would most likely meet it too
+            ledger.try_change(batch, asked_at=ledger.now())  # it is about this id only; the others come first now
+            continue
         answers[batch.ingestion_id] = status.processing_status
         if status.final:
             ledger.put_news(batch.ingestion_id, "status", status.processing_status, status.report_url)
@@ -131,7 +139,7 @@ class Settler:
         """The report, through the link at hand or a fresh one; None where the status says that there will be none."""
         if link := self.ledger.link(batch.ingestion_id):
             try:
-                return fetch_report(self.http, link, self.endpoint)
+                return self._own_report(batch, link)
             except ReportUnavailable as error:
                 _log.info("%s; asking for a fresh link", error)
             except ForbiddenReportLink as error:
@@ -143,7 +151,14 @@ class Settler:
         if not status.report_url:
             raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
         self.ledger.put_link(batch.ingestion_id, status.report_url)
-        return fetch_report(self.http, status.report_url, self.endpoint)
+        return self._own_report(batch, status.report_url)
+
+    def _own_report(self, batch: Batch, link: str) -> bytes:
+        """The report behind a link; `ReportUnavailable` where it says that it is about another ingestion."""
+        content = fetch_report(self.http, link, self.endpoint)
+        if (named := read_report(content).ingestion_id) not in (None, batch.ingestion_id):
+            raise ReportUnavailable(f"the link leads to the report of ingestion {str(named)[:80]}")
+        return content
 
     def _store_outcomes(self, batch: Batch, content: bytes) -> None:
         report = read_report(content)
@@ -163,22 +178,28 @@ def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
         report: an entry without a store speaks for the SKU in every store; one for an item not sent is left out.
 
     Returns:
-        The items in their order with `outcome`, `code`, `message`. An item listed twice takes the worse outcome.
+        The items in their order with `outcome`, `code`, `message`. An item listed twice takes the worse outcome. Where
+        a report lists only errors, what it does not list was accepted, unless it lists an item that was not sent.
     """
     rank = report.outcomes["outcome"].map(_WORST_FIRST)
     worst_first = report.outcomes.loc[rank.sort_values(kind="stable").index]
     anywhere = worst_first["store_id"].isna()
     exact = worst_first[~anywhere].drop_duplicates(["store_id", "item_sku"])
     by_sku = worst_first[anywhere].drop_duplicates("item_sku").drop(columns="store_id")
-    matched = items.merge(exact, how="left", on=["store_id", "item_sku"])
-    fallback = items.merge(by_sku, how="left", on="item_sku")
-    listed = matched["outcome"].notna()
     said = ["outcome", "code", "message"]
-    matched[said] = matched[said].where(listed, fallback[said])
+    matched = items.merge(exact, how="left", on=["store_id", "item_sku"])
+    for_sku = items.merge(by_sku, how="left", on="item_sku")
+    worse = for_sku["outcome"].map(_WORST_FIRST) < matched["outcome"].map(_WORST_FIRST).fillna(len(_WORST_FIRST))
+    matched.loc[worse, said] = for_sku.loc[worse, said]
     unlisted = matched["outcome"].isna()
-    matched.loc[unlisted, "outcome"] = ACCEPTED if report.others_succeeded else UNREPORTED
-    if not report.others_succeeded:
-        matched.loc[unlisted, "message"] = "the report does not mention the item"
+    # An error about something that was not sent may be about any of these, under another name.
+    found = len(exact.merge(items)) + int(by_sku["item_sku"].isin(items["item_sku"]).sum())
+    strangers = report.others_succeeded and found < len(exact) + len(by_sku)
+    if report.others_succeeded and not strangers:
+        matched.loc[unlisted, "outcome"] = ACCEPTED
+    else:
+        reason = "the report names items that were not sent" if strangers else "the report does not mention the item"
+        matched.loc[unlisted, ["outcome", "message"]] = [UNREPORTED, reason]
     return matched.astype("str")
 
 
