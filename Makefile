@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
 test: .venv/installed
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -170,7 +170,7 @@ def test_switching_on_archiving_is_refused_until_it_exists(project: Project) -> 
     ("name", "content", "said"),
     [
         ("empty.csv", b"", "empty.csv"),
-        ("cut.csv.gz", gzip.compress(b"sku,barcode,name,store,price\n" * 50)[:-12], "cut.csv.gz"),
+        ("cut.csv.gz", gzip.compress(b"sku,barcode,name,store,price\n" * 50, mtime=0)[:-12], "cut.csv.gz"),
         ("cut.csv", b"sku,barcode,name,store,price\nA,4006381333931,Pen,JWO-STORE-01,1.99\nB,9638", "cut.csv"),
         ("semicolons.csv", "\n".join([HEADER, *ROWS, ""]).replace(",", ";").encode(), "delimiter"),
         ("latin.csv", (HEADER + "\nA,4006381333931,Crème,JWO-STORE-01,1.99\n").encode("latin-1"), "UTF-8"),
