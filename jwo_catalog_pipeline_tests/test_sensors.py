@@ -138,8 +138,9 @@ def test_without_configuration_the_sensors_skip_and_say_what_is_not_set(project:
 def test_the_schedule_starts_one_upload_for_a_time_however_often_it_is_evaluated(tmp_path: Path) -> None:
     schedule = build_catalog_schedule("0 3 * * *", "Europe/Berlin")
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=NOW)
-        requests = [schedule(context) for _ in range(2)]
+        # As a context manager: left open, it would stay the process's current instance.
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOW) as context:
+            requests = [schedule(context) for _ in range(2)]
         assert instance.get_dynamic_partitions("catalog_uploads") == ["2026-11-23T190700Z"]
     assert {(request.run_key, request.partition_key) for request in requests} == {
         ("2026-11-23T190700Z", "2026-11-23T190700Z")
@@ -161,8 +162,10 @@ def test_an_hour_that_comes_twice_starts_two_uploads(tmp_path: Path) -> None:
     schedule = build_catalog_schedule("0 * * * *", "Europe/Berlin")
     moments = [datetime(2026, 10, 25, hour, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) for hour in (0, 1)]
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        contexts = [dg.build_schedule_context(instance, scheduled_execution_time=moment) for moment in moments]
-        keys = [schedule(context).partition_key for context in contexts]
+        keys = []
+        for moment in moments:
+            with dg.build_schedule_context(instance, scheduled_execution_time=moment) as context:
+                keys.append(schedule(context).partition_key)
     assert keys == ["2026-10-25T000000Z", "2026-10-25T010000Z"]
 
 
