@@ -50,6 +50,7 @@ GROUP = "jwo_catalog"
 DATA_TEAM, ENGINEERS = ["team:catalog-data"], ["team:catalog-platform"]
 # From the plan on, each upload is a partition.
 upload_asset = partial(dg.asset, group_name=GROUP, owners=ENGINEERS, code_version="1", partitions_def=catalog_uploads)
+SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 SAMPLE_ROWS = 10  # in tables that the UI shows
 
 
@@ -243,7 +244,7 @@ def ingestion_record(
             "items": int(record["items"].sum()),
             "attempts": int(record["attempts"].sum()),
             "batches_by_state": dg.MetadataValue.json(_counts(record["state"])),
-            "batches": dg.MetadataValue.md(as_markdown(record.head(100))),
+            "batches": dg.MetadataValue.md(as_markdown(record[SHOWN_OF_A_BATCH].head(100))),
         },
     )
 
@@ -255,6 +256,7 @@ def ingestion_results(
     """The outcome of every item of this upload, from Amazon's reports: one row per item."""
     with expected_failures():
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
+    reasons = not_accepted(outcomes)
     yield dg.MaterializeResult(
         value=outcomes,
         data_version=table_version(outcomes),
@@ -262,8 +264,8 @@ def ingestion_results(
             **_rows_and_columns(outcomes),
             **{outcome: int((outcomes["outcome"] == outcome).sum()) for outcome in ("accepted", "rejected")},
             "items_by_outcome": dg.MetadataValue.json(_counts(outcomes["outcome"])),
-            "reasons": dg.MetadataValue.md(as_markdown(not_accepted(outcomes).head(2 * SAMPLE_ROWS))),
-            "problems": dg.MetadataValue.json(problems),
+            **({"reasons": dg.MetadataValue.md(as_markdown(reasons.head(2 * SAMPLE_ROWS)))} if len(reasons) else {}),
+            **({"problems": dg.MetadataValue.json(problems)} if problems else {}),
         },
     )
     if problems:

@@ -77,7 +77,7 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
 
 _REMEDY = (
     ": nothing is sent. See quarantined_items for the reasons; mend the export or the mapping, or allow more for one "
-    "run with the run config ops: jwo_catalog: config: max_invalid_share"
+    "run with the run config ops: jwo_catalog: config: max_invalid_share (demo: --max-invalid-share)"
 )
 
 

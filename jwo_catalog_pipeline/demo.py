@@ -36,7 +36,7 @@ from jwo_catalog_pipeline.demo_ui import POLL_SECONDS, check_port, serve_ui
 from jwo_catalog_pipeline.failures import DemoError
 from jwo_catalog_pipeline.resources import StorageResource
 from jwo_catalog_pipeline.sensors import ingestion_results_sensor
-from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.records import upload_key
 from jwo_catalog_pipeline.upload.settling import not_accepted, upload_outcomes
 
@@ -55,13 +55,13 @@ class Pipeline:
     defs: dg.Definitions
     instance: dg.DagsterInstance
 
-    def run(self, job: str, upload: str) -> list[dg.AssetCheckEvaluation]:
+    def run(self, job: str, upload: str, ops: dict[str, Any] | None = None) -> list[dg.AssetCheckEvaluation]:
         """Run a job for an upload and give its checks; a failure's own sentence becomes the error."""
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=upload,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": ops or {}},
         )
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
@@ -83,7 +83,9 @@ class Pipeline:
         return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
 
 
-def run_demo(source: Path | None, mapping: Path | None, ui_port: int | None, *, as_json: bool) -> None:
+def run_demo(
+    source: Path | None, mapping: Path | None, ui_port: int | None, *, as_json: bool, max_invalid_share: float = 0.05
+) -> None:
     """Run the demo; with a UI it ends by Ctrl-C.
 
     Raises:
@@ -106,7 +108,7 @@ def run_demo(source: Path | None, mapping: Path | None, ui_port: int | None, *, 
         _put_source(source)
         if source.parent != SAMPLE:
             _register_stores(source, mapping, control)
-        summary = _send_and_follow(console)
+        summary = _send_and_follow(console, max_invalid_share)
         if as_json:
             sys.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         else:
@@ -157,7 +159,7 @@ def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 
 
-def _send_and_follow(console: Console) -> dict[str, Any]:
+def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, Any]:
     """Run the upload and settle it, showing how far it is."""
     # Imported now, for it reads the environment.
     from jwo_catalog_pipeline.definitions import build_defs
@@ -181,7 +183,14 @@ def _send_and_follow(console: Console) -> dict[str, Any]:
                 progress.update(sending, total=record["batches"], completed=accepted, visible=True)
                 progress.update(settling, total=record["items"], completed=settled, visible=True)
 
-        checks = _until_done(pool.submit(pipeline.run, "catalog_upload_job", upload), show)
+        ops = {"jwo_catalog": {"config": {"max_invalid_share": max_invalid_share}}}
+        try:
+            checks = _until_done(pool.submit(pipeline.run, "catalog_upload_job", upload, ops), show)
+        except DemoError as error:
+            if kept := _keep_quarantined(bucket):
+                raise DemoError(f"{error}. The rows and their reasons are in {kept}") from None
+            raise
+        _keep_quarantined(bucket)
         deadline = time.monotonic() + SETTLE_SECONDS
         while (record := ledger.upload(upload)) and record["state"] == "open":
             if time.monotonic() > deadline:
@@ -190,6 +199,17 @@ def _send_and_follow(console: Console) -> dict[str, Any]:
             time.sleep(POLL_SECONDS)
         show()
     return _summary(pipeline, upload, checks, upload_outcomes(ledger, bucket, upload), bucket)
+
+
+def _keep_quarantined(bucket: Bucket) -> Path | None:
+    """The worklist as a file that outlives the sandbox; None where the run did not come so far."""
+    try:
+        rows = bucket.get_table("assets/quarantined_items.parquet")
+    except NoSuchObject:
+        return None
+    target = HOME / "quarantined_items.csv"
+    rows.to_csv(target, index=False)
+    return target
 
 
 def _until_done(work: Future[T], show: Callable[[], None]) -> T:
@@ -233,6 +253,7 @@ def _summary(
             "ledger": f"DynamoDB table {os.environ['JWO_LEDGER_TABLE']}",
             "batches, reports and outcomes": bucket.uri(f"uploads/{upload}/"),
             "assets": bucket.uri("assets/"),
+            "quarantined rows and their reasons": str(HOME / "quarantined_items.csv"),
         },
     }
 
@@ -251,14 +272,17 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
     ]
     for title, reasons in (
         ("Not accepted by the service, items by code", rejections),
-        ("Quarantined before sending, rows by rule", [(n, rule) for rule, n in summary["quarantine_reasons"].items()]),
+        (
+            "Quarantined before sending, rows by rule (a row may break several)",
+            [(n, rule) for rule, n in summary["quarantine_reasons"].items()],
+        ),
         ("Warnings, rows by rule (a warning stops no row)", [(n, rule) for rule, n in summary["warnings"].items()]),
     ):
         if reasons:
             console.print(f"\n[bold]{title}[/bold]")
             for count, reason in reasons:
                 console.print(f"  {count:6,}  {reason}", markup=False)
-    console.print("\n[bold]Where the files are[/bold] (in the sandbox, until it stops)")
+    console.print("\n[bold]Where the files are[/bold] (s3 and DynamoDB in the sandbox, until it stops)")
     for name, place in summary["files"].items():
         console.print(f"  {name}: {place}", markup=False, soft_wrap=True)
 

@@ -81,6 +81,7 @@ class Bucket:
         remedy = {
             "NoSuchBucket": "no such bucket; deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
             "AccessDenied": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+            "EndpointConnectionError": "S3 cannot be reached; check AWS_ENDPOINT_URL, the region and the network",
             "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
         }.get(code, code)
         return StorageError(f"cannot {verb} {self.uri(key)}: {remedy}")

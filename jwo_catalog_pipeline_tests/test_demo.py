@@ -41,6 +41,21 @@ def test_a_catalog_that_cannot_be_used_ends_the_demo_with_a_sentence(tmp_path: P
     assert "Traceback" not in result.stderr
 
 
+def test_a_catalog_with_many_invalid_rows_leaves_the_worklist_behind(tmp_path: Path) -> None:
+    (tmp_path / "export.csv").write_text("sku,code,name\nA,4006381333931,Pen\nB,4006381333932,Gum\n")
+    fields = "item_sku: sku, external_product_id: code, item_name: name"
+    (tmp_path / "mapping.yaml").write_text(f"version: 1\nstores: [S1]\nfields: {{{fields}}}\n")
+    own = ("--no-ui", "--source", "export.csv", "--mapping", "mapping.yaml")
+    blocked = demo(tmp_path, *own)
+    assert blocked.returncode == 1
+    assert "1 of 2 rows (50.0%) are invalid" in blocked.stderr
+    assert ".demo/quarantined_items.csv" in blocked.stderr
+    kept = (tmp_path / ".demo/quarantined_items.csv").read_text()
+    assert "the check digit of '4006381333932' is wrong or missing" in kept
+    allowed = demo(tmp_path, *own, "--max-invalid-share", "0.5", "--json")
+    assert json.loads(allowed.stdout)["items"] == {"accepted": 1, "quarantined": 1}
+
+
 def test_a_port_in_use_is_said_before_anything_is_started(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = demo(tmp_path, "--port", str(taken.getsockname()[1]))

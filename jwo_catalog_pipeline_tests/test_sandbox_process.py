@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from jwo_catalog_pipeline.sandbox.__main__ import _write_env_file
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
 
 DESCRIBED = {
@@ -51,3 +52,10 @@ def test_a_killed_sandbox_takes_its_aws_with_it_and_used_nothing_of_the_callers(
     with pytest.raises(urllib3.exceptions.HTTPError):
         for _ in range(1000):
             running.http.request("GET", running.environment["AWS_ENDPOINT_URL"] + "/moto-api/data.json")
+
+
+def test_the_environment_file_keeps_what_is_the_users(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("JWO_MAPPING=mine.yaml\nJWO_BUCKET=old\n")
+    _write_env_file(path, {"JWO_BUCKET": "new", "JWO_API_REGION": "us-west-2"})
+    assert path.read_text() == "JWO_MAPPING=mine.yaml\nJWO_BUCKET=new\nJWO_API_REGION=us-west-2\n"

@@ -125,4 +125,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known ones, or nothing."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    near = near or [each for each in by_lower if len(name) > 2 and name.lower() in each][:3]
     return f"; did you mean {' or '.join(repr(by_lower[each]) for each in near)}?" if near else ""

@@ -116,7 +116,8 @@ _PRICE = _rule(
     "price_decimal",
     "standard_price",
     "error",
-    "A price is a plain decimal with at most two places, such as 9.99; Amazon reads it as text.",
+    "A price is a plain decimal with at most two places, such as 9.99; Amazon reads it as text. price() reads most "
+    "ways of writing one; for 1.299 name the separator: price(x, ',') or price(x, '.').",
     "'{value}' is no plain decimal with at most two places",
     lambda items: items["standard_price"].isna() | items["standard_price"].str.fullmatch(r"[0-9]+(\.[0-9]{1,2})?"),
 )

@@ -122,7 +122,11 @@ def _leave_the_callers_aws_alone() -> None:
 
 
 def _write_env_file(path: Path, environment: dict[str, str]) -> None:
-    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    """Write the environment, and keep the lines of the file that are about something else."""
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in before if line.partition("=")[0].strip() not in environment]
+    lines = [*kept, *(f"{name}={value}" for name, value in environment.items())]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
