@@ -11,10 +11,9 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from pydantic import Field
 
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
-from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS, counts_by_kind, to_send
+from jwo_catalog_pipeline.catalog.changes import counts_by_kind, to_send
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.reading import read_source
@@ -23,7 +22,11 @@ from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.validation import revalidate, validate
 from jwo_catalog_pipeline.checks import (
     STRUCTURE,
+    CatalogConfig,
+    ChangesConfig,
     check_specs,
+    guard_results,
+    guard_specs,
     rule_results,
     share_result,
     structure_result,
@@ -31,6 +34,7 @@ from jwo_catalog_pipeline.checks import (
 from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.io_manager import table_schema, table_version
 from jwo_catalog_pipeline.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
+from jwo_catalog_pipeline.plan_metadata import RUN_STAMP, check_same_run, plan_tables
 from jwo_catalog_pipeline.resources import (
     CatalogApiResource,
     SourceResource,
@@ -38,7 +42,7 @@ from jwo_catalog_pipeline.resources import (
     UploadPolicyResource,
     settler,
 )
-from jwo_catalog_pipeline.upload.errors import UploadError
+from jwo_catalog_pipeline.upload.differences import field_differences
 from jwo_catalog_pipeline.upload.planning import make_plan
 from jwo_catalog_pipeline.upload.records import batch_table
 from jwo_catalog_pipeline.upload.sending import Sender
@@ -52,12 +56,6 @@ DATA_TEAM, ENGINEERS = ["team:catalog-data"], ["team:catalog-platform"]
 upload_asset = partial(dg.asset, group_name=GROUP, owners=ENGINEERS, code_version="1", partitions_def=catalog_uploads)
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 SAMPLE_ROWS = 10  # in tables that the UI shows
-
-
-class CatalogConfig(dg.Config):
-    """How much may be wrong with a catalog."""
-
-    max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows above which nothing is sent")
 
 
 @dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1")
@@ -132,7 +130,9 @@ def mapped_catalog(
             raise
         review = collect(mapping, source_catalog, mapped, validation, source.uri)
         page = store_review(storage.open_bucket(), review, context.run.run_id)
-    quarantined = validation.quarantined
+    quarantined, items = validation.quarantined, validation.valid
+    for table in (quarantined, items):
+        table.attrs[RUN_STAMP] = context.run.run_id
     # First the worklist, which is needed most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",
@@ -158,7 +158,6 @@ def mapped_catalog(
     yield from rule_results(validation)
     if not share.passed:
         raise dg.Failure(share.description, allow_retries=False)
-    items = validation.valid
     yield dg.MaterializeResult(
         asset_key="jwo_catalog",
         value=items,
@@ -176,41 +175,45 @@ def mapped_catalog(
     )
 
 
-@upload_asset(kinds={"duckdb"})
+@upload_asset(kinds={"duckdb"}, check_specs=guard_specs())
 def catalog_changes(
     context: dg.AssetExecutionContext,
+    config: ChangesConfig,
     storage: StorageResource,
     policy: UploadPolicyResource,
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """What this upload would send: the difference between the catalog and what Amazon holds. Sends nothing."""
     with expected_failures():
-        if policy.archive:
-            raise UploadError("JWO_ARCHIVE is on, but this version cannot archive yet; set it to off")
+        check_same_run(jwo_catalog, quarantined_items)
+        bucket = storage.open_bucket()
         plan = make_plan(
             storage.open_ledger(),
-            storage.open_bucket(),
+            bucket,
             context.partition_key,
             jwo_catalog,
             quarantined_items,
             list(ITEM_FIELDS),
-            policy.in_flight_hours,
+            policy.plan_settings(config.retry_rejected, config.allow),
         )
-    counts = counts_by_kind(plan.changes)
-    sample = to_send(plan.changes).head(SAMPLE_ROWS)
-    return dg.MaterializeResult(
+        differences = field_differences(storage.open_ledger(), bucket, plan.changes, list(ITEM_FIELDS))
+    yield dg.MaterializeResult(
         value=plan.changes,
         data_version=dg.DataVersion(plan.digest),
         metadata={
             **_rows_and_columns(plan.changes),
-            **counts,
+            **counts_by_kind(plan.changes),
             "quarantined": len(quarantined_items),
+            "requests": plan.requests,
             "plan": plan.digest,
             "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
-            "sample": dg.MetadataValue.md(as_markdown(sample[[*PLAN_COLUMNS[:3], "item_name", "standard_price"]])),
+            **plan_tables(plan.changes, differences),
         },
     )
+    yield from guard_results(plan.verdicts)
+    if stopped := [verdict.message for verdict in plan.verdicts if not verdict.passed]:
+        raise dg.Failure("; ".join(stopped), allow_retries=False)
 
 
 @upload_asset(kinds={"dynamodb", "s3"})

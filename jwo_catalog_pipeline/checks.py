@@ -3,10 +3,12 @@
 https://docs.dagster.io/guides/test/asset-checks
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from pydantic import Field, field_validator
 
+from jwo_catalog_pipeline.catalog.guards import GUARDS, Verdict
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.schema import Rule, rules
 from jwo_catalog_pipeline.catalog.validation import RuleResult, Validation
@@ -15,7 +17,27 @@ STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
 # Every rule there can be: the one about stores is asked only where the stores are configured.
 _RULES = rules(store_ids=["any"])
-_ASSET = dg.AssetKey("jwo_catalog")
+_ASSET, _PLAN = dg.AssetKey("jwo_catalog"), dg.AssetKey("catalog_changes")
+
+
+class CatalogConfig(dg.Config):
+    """How much may be wrong with a catalog."""
+
+    max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows above which nothing is sent")
+
+
+class ChangesConfig(dg.Config):
+    """What is different for one upload."""
+
+    retry_rejected: bool = Field(False, description="send rejected items again though they have not changed")
+    allow: list[str] = Field([], description=f"guards to override for this upload: {', '.join(GUARDS)}")
+
+    @field_validator("allow")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if unknown := sorted(set(names) - set(GUARDS)):
+            raise ValueError(f"there is no guard {', '.join(unknown)}; there are {', '.join(GUARDS)}")
+        return names
 
 
 def check_specs() -> list[dg.AssetCheckSpec]:
@@ -73,6 +95,24 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
         description=said,
         metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
     )
+
+
+def guard_specs() -> list[dg.AssetCheckSpec]:
+    """The checks of `catalog_changes`: one per guard, all blocking."""
+    return [dg.AssetCheckSpec(name, asset=_PLAN, description=text, blocking=True) for name, text in GUARDS.items()]
+
+
+def guard_results(verdicts: Sequence[Verdict]) -> Iterator[dg.AssetCheckResult]:
+    """One result per guard; what a person has allowed passes with a warning's text."""
+    for verdict in verdicts:
+        yield dg.AssetCheckResult(
+            passed=verdict.passed,
+            asset_key=_PLAN,
+            check_name=verdict.guard,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=verdict.message,
+            metadata={**verdict.figures, "allowed_for_this_upload": verdict.allowed},
+        )
 
 
 _REMEDY = (

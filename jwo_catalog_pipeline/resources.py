@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/build/external-resources
 import functools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import urllib3
 from botocore.config import Config
 from pydantic import Field
 
+from jwo_catalog_pipeline.catalog.guards import parse_limits
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, ambient_credentials, assumed_role, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
@@ -25,6 +26,7 @@ from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_sour
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.planning import PlanSettings
 from jwo_catalog_pipeline.upload.settling import Settler
 
 # Short enough that a sensor's tick ends far below its 60 s even where AWS hangs.
@@ -163,6 +165,24 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     overdue_minutes: float = Field(90, ge=0, description="without news for so long, an ingestion is asked for")
     lease_seconds: int = Field(300, ge=1, description="how long a worker holds a batch without renewing")
     in_flight_hours: float = Field(24, gt=0, description="after how long an item without outcome is sent again")
+    guards: str = Field("", description="thresholds that differ from the defaults: archive_share=0.1,price_factor=4")
+
+    def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
+        """How an upload is planned.
+
+        Raises:
+            SettingMissing: archiving is on, but the stores are not known; or the thresholds cannot be read.
+        """
+        if self.archive and not self.store_ids:
+            raise SettingMissing(
+                "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set: Amazon wants the complete list of stores to archive"
+            )
+        try:
+            limits = parse_limits(self.guards)
+        except ValueError as error:
+            raise SettingMissing(f"JWO_GUARDS: {error}") from None
+        stores = self.store_ids if self.archive else []
+        return PlanSettings(self.in_flight_hours, stores, retry_rejected, limits, allow)
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
@@ -194,6 +214,7 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
             overdue_minutes=_number(environment, "JWO_OVERDUE_MINUTES", 90),
             lease_seconds=_whole(environment, "JWO_LEASE_SECONDS", 300),
             in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24),
+            guards=env("JWO_GUARDS", ""),
         ),
     }
 

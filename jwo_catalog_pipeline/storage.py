@@ -25,6 +25,13 @@ class NoSuchObject(StorageError):
     """The bucket has no object of this key."""
 
 
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet, without its index; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression=COMPRESSION)
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True)
 class Bucket:
     """A bucket and the client to reach it with."""
@@ -61,10 +68,9 @@ class Bucket:
 
     def put_table(self, key: str, table: pd.DataFrame) -> int:
         """Write a table as Parquet, without its index; gives the size in bytes."""
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression=COMPRESSION)
-        self.put(key, buffer.getvalue(), "application/vnd.apache.parquet")
-        return buffer.tell()
+        content = table_bytes(table)
+        self.put(key, content, "application/vnd.apache.parquet")
+        return len(content)
 
     def get_table(self, key: str) -> pd.DataFrame:
         """Read a table written by `put_table`."""

@@ -161,11 +161,6 @@ def test_a_plan_that_is_applied_cannot_be_made_again(project: Project) -> None:
     assert "upload u1 has been applied" in failure(project.upload("u1"))
 
 
-def test_switching_on_archiving_is_refused_until_it_exists(project: Project) -> None:
-    project.env["JWO_ARCHIVE"] = "on"
-    assert "cannot archive yet" in failure(project.upload("u1"))
-
-
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

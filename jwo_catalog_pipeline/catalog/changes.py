@@ -1,74 +1,154 @@
 """The plan: what is to be sent, found by comparing the valid items with what Amazon holds. Tables in, a table out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import duckdb
 import pandas as pd
 
 # Every kind of change, in the order in which people want to read them.
-INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ABSENT = (
+INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
     "insert",
     "update",
     "unchanged",
     "in_flight",
     "held",
+    "archive",
     "absent",
 )
-KINDS = (INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ABSENT)
+KINDS = (INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT)
 SENT_KINDS = (INSERT, UPDATE)
 
-PLAN_COLUMNS = ["change", "store_id", "item_sku", "content_hash", "published_hash", "reason"]
-PUBLISHED_COLUMNS = ["store_id", "item_sku", "content_hash", "state", "reason", "upload", "batch", "sent_at"]
+PLAN_COLUMNS = [
+    "change",
+    "store_id",
+    "item_sku",
+    "content_hash",
+    "published_hash",
+    "published_price",
+    "published_upload",
+    "published_batch",
+    "reason",
+]
+PUBLISHED_COLUMNS = [
+    "store_id",
+    "item_sku",
+    "content_hash",
+    "standard_price",
+    "operation",
+    "state",
+    "reason",
+    "upload",
+    "batch",
+    "sent_at",
+]
+
+
+@dataclass(frozen=True)
+class PlanRules:
+    """What a comparison may conclude; times are epoch seconds.
+
+    Attributes:
+        waiting_since: what was sent before and still has no outcome is no longer waited for.
+        archive: whether SKUs that are gone from the source in all stores are archived.
+        archive_again_before: a rejected archive that was sent before is tried again; a later one is held.
+        retry_rejected: whether rejected items are sent again though they have not changed.
+    """
+
+    waiting_since: int
+    archive: bool = False
+    archive_again_before: int = 0
+    retry_rejected: bool = False
 
 
 def plan_changes(
-    documents: pd.DataFrame, published: pd.DataFrame, quarantined: pd.DataFrame, waiting_since: int
+    documents: pd.DataFrame, published: pd.DataFrame, quarantined: pd.DataFrame, rules: PlanRules
 ) -> pd.DataFrame:
     """Compare the valid items with the published state.
 
     Args:
         documents: `store_id`, `item_sku`, `content_hash` of each valid item, keys unique.
         published: `PUBLISHED_COLUMNS`, keys unique; a missing `content_hash` means that what Amazon holds is unknown.
-        quarantined: `store_id`, `item_sku` of quarantined rows; they count as present.
-        waiting_since: epoch seconds; what was sent before and still has no outcome is no longer waited for.
+        quarantined: `store_id`, `item_sku`, `external_product_id` of quarantined rows; they count as present, and a
+            SKU that is quarantined in any store is not archived.
+        rules: what may be concluded.
 
     Returns:
         `PLAN_COLUMNS`, one row per item that is valid or published and not quarantined, ordered by store and SKU.
-        An item in flight waits; one that was rejected and has not changed since is held; everything else follows
-        from its hash. An absent item is only named: absence removes nothing by itself.
+        An item in flight waits, and so does one whose SKU is being archived (an archive acts on every store); one that
+        was rejected and has not changed since is held; everything else follows from its hash. An absent item is only
+        named, unless its SKU is gone from all stores and archiving is on.
     """
+    unidentified = int((quarantined["item_sku"].isna() & quarantined["external_product_id"].notna()).sum())
     with duckdb.connect() as db:
         db.register("documents", documents[["store_id", "item_sku", "content_hash"]])
         db.register("published", published[PUBLISHED_COLUMNS])
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
-        return (
-            db.sql(
-                """
-            SELECT CASE
-                     WHEN d.content_hash IS NULL THEN 'absent'
-                     WHEN p.state IS NULL THEN 'insert'
-                     WHEN p.state = 'in_flight' AND p.sent_at >= ? THEN 'in_flight'
-                     WHEN p.content_hash IS DISTINCT FROM d.content_hash OR p.state = 'in_flight' THEN 'update'
-                     WHEN p.state = 'rejected' THEN 'held'
-                     ELSE 'unchanged'
-                   END AS change,
-                   coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
-                   d.content_hash, p.content_hash AS published_hash,
-                   CASE change
-                     WHEN 'in_flight' THEN 'sent in upload ' || p.upload || ', outcome still open'
-                     WHEN 'held' THEN p.reason
-                   END AS reason
-            FROM documents d
-            FULL JOIN published p ON d.store_id = p.store_id AND d.item_sku = p.item_sku
-            WHERE d.content_hash IS NOT NULL OR NOT EXISTS (
-              FROM quarantined q WHERE q.store_id = p.store_id AND q.item_sku = p.item_sku)
-            ORDER BY store_id, item_sku""",
-                params=[waiting_since],
-            )
-            .to_arrow_table()
-            .to_pandas()
-            .astype(dict.fromkeys(PLAN_COLUMNS, "str"))
-        )
+        parameters = {
+            "since": rules.waiting_since,
+            "archive": rules.archive and not unidentified,
+            "why_absent": _why_absent(rules, unidentified),
+            "again": rules.archive_again_before,
+            "retry": rules.retry_rejected,
+        }
+        plan = db.sql(_PLAN, params=parameters).to_arrow_table().to_pandas()
+    return plan.astype({name: "int64" if name == "published_batch" else "str" for name in PLAN_COLUMNS})
+
+
+# `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU.
+_PLAN = """
+WITH busy AS (
+  SELECT item_sku, max(upload) AS upload, bool_or(operation = 'archive') AS archiving
+  FROM published WHERE state = 'in_flight' AND sent_at >= $since GROUP BY item_sku
+), no_archive AS (
+  SELECT item_sku, max(reason) AS reason FROM published
+  WHERE state = 'rejected' AND operation = 'archive' AND sent_at >= $again AND NOT $retry GROUP BY item_sku
+), gone AS (
+  SELECT DISTINCT item_sku FROM published p
+  WHERE $archive AND NOT EXISTS (FROM documents d WHERE d.item_sku = p.item_sku)
+    AND NOT EXISTS (FROM quarantined q WHERE q.item_sku = p.item_sku)
+)
+SELECT CASE
+         WHEN d.content_hash IS NULL THEN CASE
+           WHEN gone.item_sku IS NULL THEN 'absent'
+           WHEN busy.item_sku IS NOT NULL THEN 'in_flight'
+           WHEN no_archive.item_sku IS NOT NULL THEN 'held'
+           ELSE 'archive' END
+         WHEN busy.archiving OR (p.state = 'in_flight' AND p.sent_at >= $since) THEN 'in_flight'
+         WHEN p.state IS NULL THEN 'insert'
+         WHEN p.content_hash IS DISTINCT FROM d.content_hash OR p.state = 'in_flight' THEN 'update'
+         WHEN p.state = 'rejected' THEN CASE WHEN $retry THEN 'update' ELSE 'held' END
+         ELSE 'unchanged'
+       END AS change,
+       coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
+       d.content_hash, p.content_hash AS published_hash, p.standard_price AS published_price,
+       p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
+       CASE
+         WHEN change = 'in_flight' AND p.state = 'in_flight' AND p.sent_at >= $since
+           THEN 'sent in upload ' || p.upload || ', outcome still open'
+         WHEN change = 'in_flight' AND busy.archiving THEN 'its SKU is being archived by upload ' || busy.upload
+         WHEN change = 'in_flight' THEN 'its SKU was sent for another store in upload ' || busy.upload
+         WHEN change = 'held' THEN coalesce(CASE WHEN d.content_hash IS NULL THEN no_archive.reason END, p.reason)
+         WHEN change = 'absent' AND $archive THEN 'its SKU is still in the source, for another store or quarantined'
+         WHEN change = 'absent' THEN $why_absent
+         WHEN p.state = 'in_flight' AND change IN ('update', 'archive')
+           THEN 'no news of upload ' || p.upload || ' for too long, no longer waited for'
+         WHEN p.state = 'rejected' AND p.content_hash = d.content_hash THEN 'sent again as asked, was ' || p.reason
+       END AS reason
+FROM documents d
+FULL JOIN published p ON d.store_id = p.store_id AND d.item_sku = p.item_sku
+LEFT JOIN busy ON busy.item_sku = coalesce(d.item_sku, p.item_sku)
+LEFT JOIN no_archive ON no_archive.item_sku = p.item_sku
+LEFT JOIN gone ON gone.item_sku = p.item_sku
+WHERE d.content_hash IS NOT NULL OR NOT EXISTS (
+  FROM quarantined q WHERE q.store_id = p.store_id AND q.item_sku = p.item_sku)
+ORDER BY store_id, item_sku"""
+
+
+def _why_absent(rules: PlanRules, unidentified: int) -> str:
+    if not rules.archive:
+        return "archiving is off (JWO_ARCHIVE)"
+    return f"not archived: {unidentified} quarantined rows have a barcode but no SKU, and may be this item"
 
 
 def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str, int]:
@@ -78,5 +158,10 @@ def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str
 
 
 def to_send(plan: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a plan that are sent, in its order."""
+    """The rows of a plan that are uploaded, in its order."""
     return plan[plan["change"].isin(SENT_KINDS)].reset_index(drop=True)
+
+
+def to_archive(plan: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a plan that are archived, ordered by SKU and store, for a request names SKUs."""
+    return plan[plan["change"] == ARCHIVE].sort_values(["item_sku", "store_id"], ignore_index=True)

@@ -33,6 +33,7 @@ from jwo_catalog_pipeline.catalog_api.requests import status_body
 
 SERVICE = "execute-api"
 UPLOAD_PATH = "/v1/catalog/upload"
+ARCHIVE_PATH = "/v1/catalog/archive"
 STATUS_PATH = "/v1/catalog/getCatalogUploadStatus"
 
 CONNECT_SECONDS = 5.0
@@ -75,6 +76,14 @@ class CatalogApi:
             CatalogApiError: the class says whether the batch may have been ingested.
         """
         return read_accepted(self._call(UPLOAD_PATH, body))
+
+    def archive(self, body: bytes) -> Accepted:
+        """Have one batch of SKUs archived in every store, exactly these bytes.
+
+        Raises:
+            CatalogApiError: the class says whether the batch may have been ingested.
+        """
+        return read_accepted(self._call(ARCHIVE_PATH, body))
 
     def status(self, ingestion_id: str) -> IngestionStatus:
         """Ask how far an ingestion is, and for a fresh link to its report.

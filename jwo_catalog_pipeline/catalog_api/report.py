@@ -27,6 +27,8 @@ _SUCCEEDED = frozenset({"SUCCESS", "SUCCEEDED", "OK", "ACCEPTED", "DONE"})
 _FAILED = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "REJECTED", "FATAL"})
 _SKU_NAMES, _STORE_NAMES = ("item_sku", "itemSku", "sku"), ("store_id", "storeId")
 _CODE_NAMES, _MESSAGE_NAMES = ("code", "errorCode"), ("message", "errorMessage", "errorMsg")
+# An archive of what is archived already has reached its goal. The code is unknown; the words are documented.
+_ALREADY_ARCHIVED = re.compile(r"already[ _-]?archived", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _outcome(entry: dict[str, Any]) -> tuple[str | None, ...] | None:
     said = errors or [entry]
     codes = "; ".join(filter(None, (_text(each, _CODE_NAMES) for each in said)))
     messages = "; ".join(filter(None, (_text(each, _MESSAGE_NAMES) for each in said)))
+    if outcome == REJECTED and len(said) == 1 and _ALREADY_ARCHIVED.search(f"{codes} {messages}"):
+        outcome = ACCEPTED
     return _text(entry, _STORE_NAMES), sku, outcome, codes or None, messages or None
 
 

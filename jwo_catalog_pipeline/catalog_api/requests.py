@@ -16,6 +16,7 @@ MAX_BYTES = 9_500_000  # bytes of one request's body: the gateway's 10 MB less r
 ADDITIONAL_BARCODES = "additional_external_product_information"
 
 _PREFIX, _SUFFIX = b'{"catalogItems":[', b"]}"
+_Bodies = Iterator[tuple[int, int, bytes]]
 
 
 def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
@@ -59,13 +60,19 @@ def _additional_barcodes_sql(field: str) -> str:
     return f"'[' || array_to_string(list_transform({pairs}, lambda pair: {element}), ',') || ']'"
 
 
-def batch_bounds(sizes: np.ndarray, max_items: int = MAX_ITEMS, max_bytes: int = MAX_BYTES) -> list[tuple[int, int]]:
+def batch_bounds(
+    sizes: np.ndarray,
+    max_items: int = MAX_ITEMS,
+    max_bytes: int = MAX_BYTES,
+    envelope: int = len(_PREFIX) + len(_SUFFIX),
+) -> list[tuple[int, int]]:
     """Cut a list of documents into the fewest consecutive batches within the limits.
 
     Args:
         sizes: UTF-8 length in bytes of each document.
         max_items: the most documents in a batch.
         max_bytes: the most bytes of a batch's body, envelope and commas included.
+        envelope: bytes of a body around its documents.
 
     Returns:
         `(first, past_last)` positions of each batch.
@@ -74,7 +81,7 @@ def batch_bounds(sizes: np.ndarray, max_items: int = MAX_ITEMS, max_bytes: int =
         ValueError: a single document is larger than a batch may be.
     """
     ends = np.cumsum(sizes + 1)  # each document with its comma; the last comma is spared
-    room = max_bytes - len(_PREFIX) - len(_SUFFIX) + 1
+    room = max_bytes - envelope + 1
     bounds, first = [], 0
     while first < len(sizes):
         sent = int(ends[first - 1]) if first else 0
@@ -86,12 +93,27 @@ def batch_bounds(sizes: np.ndarray, max_items: int = MAX_ITEMS, max_bytes: int =
     return bounds
 
 
-def upload_bodies(documents: pd.Series) -> Iterator[tuple[int, int, bytes]]:
+def upload_bodies(documents: pd.Series) -> _Bodies:
     """Yield `(first, past_last, body)` for each upload request that carries the documents, in their order."""
-    encoded = [document.encode() for document in documents]
+    return _bodies([document.encode() for document in documents], _PREFIX, _SUFFIX)
+
+
+def archive_bodies(skus: Sequence[str], store_ids: Sequence[str]) -> _Bodies:
+    """Yield `(first, past_last, body)` for each archive request that names the SKUs, in their order.
+
+    Args:
+        skus: each once.
+        store_ids: the retailer's complete list of stores: Amazon refuses an archive that leaves one out.
+    """
+    stores = json.dumps(list(store_ids), ensure_ascii=False).encode()
+    encoded = [json.dumps(sku, ensure_ascii=False).encode() for sku in skus]
+    return _bodies(encoded, b'{"itemSkus":[', b'],"allApplicableStores":' + stores + b"}")
+
+
+def _bodies(encoded: list[bytes], prefix: bytes, suffix: bytes) -> _Bodies:
     sizes = np.fromiter((len(document) for document in encoded), dtype=np.int64, count=len(encoded))
-    for first, past_last in batch_bounds(sizes):
-        yield first, past_last, _PREFIX + b",".join(encoded[first:past_last]) + _SUFFIX
+    for first, past_last in batch_bounds(sizes, envelope=len(prefix) + len(suffix)):
+        yield first, past_last, prefix + b",".join(encoded[first:past_last]) + suffix
 
 
 def status_body(ingestion_id: str) -> bytes:

@@ -31,3 +31,7 @@ class LeaseLost(UploadError):
 
 class UploadStopped(UploadError):
     """A batch could not be sent; what was accepted stays accepted, and the upload can be resumed."""
+
+
+class PlanStopped(UploadError):
+    """A guard stopped the upload; nothing was recorded or sent."""

@@ -1,13 +1,30 @@
 """Making a plan: compare the catalog with the published state, and record what that rests on. Sends nothing."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.changes import SENT_KINDS, counts_by_kind, plan_changes, to_send
-from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.catalog.changes import (
+    IN_FLIGHT,
+    SENT_KINDS,
+    PlanRules,
+    counts_by_kind,
+    plan_changes,
+    to_archive,
+    to_send,
+)
+from jwo_catalog_pipeline.catalog.guards import (
+    GuardLimits,
+    Seen,
+    Verdict,
+    absent_items,
+    check_plan,
+    missing_stores,
+)
+from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -15,16 +32,48 @@ from jwo_catalog_pipeline.upload.published import published_state, state_key
 from jwo_catalog_pipeline.upload.records import Head
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
+ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
+_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """How an upload is planned.
+
+    Attributes:
+        in_flight_hours: after how long an item without an outcome is no longer waited for.
+        archive_stores: the retailer's complete list of stores where archiving is on; empty where it is off.
+        retry_rejected: send rejected items again though they have not changed.
+        limits: the guards' thresholds.
+        allow: guards that a person has overridden for this upload.
+    """
+
+    in_flight_hours: float = 24
+    archive_stores: Sequence[str] = ()
+    retry_rejected: bool = False
+    limits: GuardLimits = field(default_factory=GuardLimits)
+    allow: Collection[str] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A recorded plan; `changes` has the plan's columns, and the item's fields in the rows that are to be sent."""
+    """A recorded plan.
+
+    Attributes:
+        upload: the upload's key.
+        digest: names the plan by what it sends and what it rests on.
+        base: the head that it was made against.
+        changes: the plan's columns, and the item's fields in the rows that are uploaded.
+        verdicts: what the guards say; with one that has not passed the plan cannot be applied.
+        requests: how many calls applying it takes.
+    """
 
     upload: str
     digest: str
     base: Head
     changes: pd.DataFrame
+    verdicts: list[Verdict]
+    requests: int
 
 
 def make_plan(
@@ -34,7 +83,7 @@ def make_plan(
     items: pd.DataFrame,
     quarantined: pd.DataFrame,
     fields: Sequence[str],
-    in_flight_hours: float,
+    settings: PlanSettings,
 ) -> Plan:
     """Plan an upload and record the plan, with the state that it was made against.
 
@@ -43,9 +92,9 @@ def make_plan(
         bucket: keeps the snapshot of the published state.
         upload: the upload's key.
         items: the valid items, with `fields` as text columns.
-        quarantined: rows that count as present, with `store_id` and `item_sku`.
+        quarantined: rows that count as present, with `fields`.
         fields: the item's fields.
-        in_flight_hours: after how long an item without an outcome is no longer waited for.
+        settings: how it is planned.
 
     Raises:
         AlreadyApplied: the upload has been recorded; what it sends cannot change any more.
@@ -58,10 +107,12 @@ def make_plan(
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
     published = published_state(ledger, bucket)
-    waiting_since = ledger.now() - round(in_flight_hours * 3600)
-    plan = plan_changes(item_documents(items, fields), published, quarantined, waiting_since)
-    digest = plan_digest(plan, base)
+    documents = item_documents(items, fields)
+    changes = _with_fields(plan_changes(documents, published, quarantined, _rules(ledger, settings)), items, fields)
+    verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
+    digest = plan_digest(changes, base, settings.archive_stores)
     bucket.put_table(state_key(upload, digest), published)
+    waiting = changes[changes["change"] == IN_FLIGHT]
     ledger.put(
         {
             "pk": f"UPLOAD#{upload}",
@@ -70,17 +121,51 @@ def make_plan(
             "base_upload": base.upload,
             "base_sequence": base.sequence,
             "planned_at": ledger.now(),
-            "counts": counts_by_kind(plan),
+            "counts": counts_by_kind(changes),
+            "archive_stores": list(settings.archive_stores),
+            "missing_stores": sorted(missing_stores(changes, quarantined)),
+            "absent": absent_items(changes),
+            "waits_for": sorted(waiting["published_upload"].dropna().unique()),
+            "stopped_by": [verdict.message for verdict in verdicts if not verdict.passed],
+            "allowed": [verdict.message for verdict in verdicts if verdict.allowed],
         }
     )
-    return Plan(upload, digest, base, _with_fields(plan, items, fields))
+    return Plan(upload, digest, base, changes, verdicts, _requests(documents, changes, settings.archive_stores))
 
 
-def plan_digest(plan: pd.DataFrame, base: Head) -> str:
+def plan_digest(plan: pd.DataFrame, base: Head, archive_stores: Sequence[str]) -> str:
     """Names a plan by what it sends and what it rests on."""
     hashed = hashlib.sha256(f"{base.upload} {base.sequence}\n".encode())
     hashed.update("".join(to_send(plan)["content_hash"]).encode())
+    archived = to_archive(plan)
+    if len(archived):
+        # No character that a key may hold can be mistaken for the end of one.
+        keys = archived["item_sku"].str.cat(archived["store_id"], sep="\0")
+        hashed.update("\0\0".join(["", *keys, *archive_stores]).encode())
     return hashed.hexdigest()[:DIGEST_CHARACTERS]
+
+
+def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
+    now = ledger.now()
+    return PlanRules(
+        waiting_since=now - round(settings.in_flight_hours * _HOUR),
+        archive=bool(settings.archive_stores),
+        archive_again_before=now - ARCHIVE_RETRY_HOURS * _HOUR,
+        retry_rejected=settings.retry_rejected,
+    )
+
+
+def _seen(ledger: Ledger, base: Head) -> Seen:
+    """What the applied plan before this one had left missing."""
+    before = ledger.plan(base.upload) if base.upload else None
+    return Seen(frozenset(before["missing_stores"]), before["absent"]) if before else Seen()
+
+
+def _requests(documents: pd.DataFrame, changes: pd.DataFrame, archive_stores: Sequence[str]) -> int:
+    sent = documents.loc[documents["content_hash"].isin(to_send(changes)["content_hash"]), "document"]
+    sizes = np.fromiter((len(document.encode()) for document in sent), dtype=np.int64, count=len(sent))
+    archives = archive_bodies(list(to_archive(changes)["item_sku"].unique()), archive_stores)
+    return len(batch_bounds(sizes)) + sum(1 for _ in archives)
 
 
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Derived, never stored as truth: the snapshot taken before the newest upload, fol
 names the batch of each item that was in flight, so what became of those is looked up as well.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import pandas as pd
@@ -12,9 +13,12 @@ from jwo_catalog_pipeline.catalog.changes import PUBLISHED_COLUMNS
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import Batch, plan_prefix
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, plan_prefix
 from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
 
+_KEY = ["store_id", "item_sku"]
+# Nothing of these was ingested, as far as is known by now.
+_NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
 _DTYPES = {name: "int64" if name in ("batch", "sent_at") else "str" for name in PUBLISHED_COLUMNS}
 
 
@@ -28,21 +32,23 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     record = ledger.upload(head) if head else None
     if record is None:
         return _empty()
-    snapshot = bucket.get_table(state_key(head, record["plan"]))
-    open_before = snapshot["state"] == PublishedState.IN_FLIGHT
-    newest = pd.concat([_empty()] + [batch_state(bucket, batch) for batch in ledger.batches(head)])
-    layers = [snapshot[~open_before], _resolved(ledger, bucket, snapshot[open_before]), newest]
-    folded = pd.concat(layers, ignore_index=True).drop_duplicates(["store_id", "item_sku"], keep="last")
-    return folded.sort_values(["store_id", "item_sku"], ignore_index=True)
+    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record["plan"])))
+    return fold([before, *(batch_state(bucket, batch) for batch in ledger.batches(head))])
+
+
+def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Lay tables of `PUBLISHED_COLUMNS` over each other, the newest last; what is archived in the end is left out."""
+    table = pd.concat([_empty(), *layers], ignore_index=True).drop_duplicates(_KEY, keep="last")
+    return table[table["state"] != PublishedState.ARCHIVED].sort_values(_KEY, ignore_index=True)
 
 
 def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     """Every item of a batch and where it is.
 
     Returns:
-        `store_id`, `item_sku`, `content_hash`, `outcome`, `code`, `message`, `ingestion_id`: the outcome is `accepted`,
-        `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight` or `in_doubt`; or
-        `refused`, `superseded` or `failed`, where that is what became of the whole batch.
+        `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`, `ingestion_id`: the
+        outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight`
+        or `in_doubt`; or `refused`, `superseded` or `failed`, where that is what became of the whole batch.
     """
     if batch.state is BatchState.SETTLED:
         outcomes = bucket.get_table(outcomes_key(batch))
@@ -59,24 +65,29 @@ def _open_outcome(state: BatchState) -> str:
 
 
 def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
-    """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`."""
+    """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`, `standard_price`."""
     return bucket.get_table(items_key(batch))
 
 
 def batch_state(bucket: Bucket, batch: Batch) -> pd.DataFrame:
-    """What a batch did to its items' published state; no rows while it was not sent."""
-    if batch.state in (BatchState.PLANNED, BatchState.SUPERSEDED):
+    """What a batch did to its items' published state, `PUBLISHED_COLUMNS`; no rows while it was not sent.
+
+    Items that it archived are in state `archived`.
+    """
+    if batch.state in _NOT_SENT:
         return _empty()
-    outcomes = batch_outcomes(bucket, batch)
+    return outcomes_state(batch, batch_outcomes(bucket, batch))
+
+
+def outcomes_state(batch: Batch, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The published state that follows from a batch and its items' outcomes."""
+    accepted = PublishedState.ARCHIVED if batch.operation == ARCHIVE else PublishedState.ACCEPTED
+    states = {ACCEPTED: accepted, REJECTED: PublishedState.REJECTED, UNREPORTED: PublishedState.IN_FLIGHT}
     whole = PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED
-    states = {
-        ACCEPTED: PublishedState.ACCEPTED,
-        REJECTED: PublishedState.REJECTED,
-        UNREPORTED: PublishedState.IN_FLIGHT,
-    }
     known = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED
     return outcomes.assign(
         content_hash=outcomes["content_hash"] if known else None,
+        operation=batch.operation,
         state=outcomes["outcome"].map({key: str(value) for key, value in states.items()}).fillna(str(whole)),
         reason=outcomes["code"].str.cat(outcomes["message"], sep=": ", na_rep="").str.strip(": "),
         upload=batch.upload,
@@ -85,20 +96,23 @@ def batch_state(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     )[PUBLISHED_COLUMNS].astype(_DTYPES)
 
 
-def _resolved(ledger: Ledger, bucket: Bucket, waiting: pd.DataFrame) -> pd.DataFrame:
-    """What has become of items that were in flight when the snapshot was taken."""
+def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.DataFrame:
+    """A snapshot, or rows of one, with what has become since of the items that were in flight."""
+    open_before = snapshot["state"] == PublishedState.IN_FLIGHT
+    waiting = snapshot[open_before]
     by_upload = {
         upload: {each.number: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()
     }
-    parts = [_empty()]
+    parts = [snapshot[~open_before]]
     for key, rows in waiting.groupby(["upload", "batch"]):
         upload, number = cast("tuple[str, int]", key)
         batch = by_upload[upload][number]
-        if batch.state in (BatchState.PLANNED, BatchState.SUPERSEDED):  # given back unsent after the snapshot
-            parts.append(rows.assign(content_hash=None, state=str(PublishedState.REJECTED)).astype(_DTYPES))
+        if batch.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
+            earlier = bucket.get_table(state_key(upload, batch.plan)).merge(rows[_KEY])
+            parts.append(_as_of_now(ledger, bucket, earlier))
         else:
             # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-            parts.append(batch_state(bucket, batch).merge(rows[["store_id", "item_sku"]]))
+            parts.append(batch_state(bucket, batch).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -6,17 +6,18 @@ leave nothing behind that another plan could be mixed up with. Nothing is sent h
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.changes import to_send
-from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline.catalog.changes import to_archive, to_send
+from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, item_documents, upload_bodies
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, NoPlan
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, NoPlan, PlanStopped
 from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.planning import plan_digest
 from jwo_catalog_pipeline.upload.published import body_key, items_key
-from jwo_catalog_pipeline.upload.records import Batch, Head, batch_item
+from jwo_catalog_pipeline.upload.records import ARCHIVE, UPLOAD, Batch, Head, batch_item
 from jwo_catalog_pipeline.upload.settling import close_if_final
 from jwo_catalog_pipeline.upload.states import BatchState
 
@@ -33,17 +34,22 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataF
 
     Raises:
         NoPlan: the table is not the recorded plan.
+        PlanStopped: a guard found something that nobody has allowed for this upload.
         AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
     """
     recorded = ledger.plan(upload)
     if recorded is None:
         raise NoPlan(f"upload {upload} has no plan; materialize catalog_changes for it first")
     base, digest = Head(recorded["base_upload"], recorded["base_sequence"]), recorded["plan"]
-    if plan_digest(changes, base) != digest:
+    if plan_digest(changes, base, recorded["archive_stores"]) != digest:
         raise NoPlan(f"the stored plan of upload {upload} is not the recorded one; materialize catalog_changes again")
+    if recorded["stopped_by"]:
+        raise PlanStopped(f"the plan of upload {upload} is stopped: {'; '.join(recorded['stopped_by'])}")
     if (head := ledger.head()) != base:
         raise _another_since(upload, base, head)
-    batches = list(_prepare(bucket, upload, digest, to_send(changes), fields))
+    prepare = _Preparation(bucket, upload, digest)
+    batches = [*prepare.uploads(to_send(changes), fields)]
+    batches += prepare.archives(to_archive(changes), recorded["archive_stores"], after=len(batches))
     for batch in batches:
         _record_batch(ledger, batch)
     record = {
@@ -72,17 +78,39 @@ def _record_batch(ledger: Ledger, batch: Batch) -> None:
         return  # another worker recorded the same batch of the same plan, and may have sent it by now
 
 
-def _prepare(bucket: Bucket, upload: str, digest: str, sent: pd.DataFrame, fields: Sequence[str]) -> Iterator[Batch]:
-    """Write each batch's bytes and items to the bucket."""
-    documents = item_documents(sent, fields)
-    if list(documents["content_hash"]) != list(sent["content_hash"]):
-        raise NoPlan(f"the items of upload {upload} do not match their plan; materialize catalog_changes again")
-    for number, (first, past_last, body) in enumerate(upload_bodies(documents["document"]), start=1):
-        items = documents.iloc[first:past_last][["store_id", "item_sku", "content_hash"]]
-        batch = Batch(upload, digest, number, len(items), len(body), hashlib.sha256(body).hexdigest())
-        bucket.put(body_key(batch), body, "application/json")
-        bucket.put_table(items_key(batch), items)
-        yield batch
+@dataclass(frozen=True)
+class _Preparation:
+    """Writes each batch's bytes and items to the bucket."""
+
+    bucket: Bucket
+    upload: str
+    digest: str
+
+    def uploads(self, sent: pd.DataFrame, fields: Sequence[str]) -> Iterator[Batch]:
+        documents = item_documents(sent, fields)
+        if list(documents["content_hash"]) != list(sent["content_hash"]):
+            raise NoPlan(
+                f"the items of upload {self.upload} do not match their plan; materialize catalog_changes again"
+            )
+        items = documents[["store_id", "item_sku", "content_hash"]].assign(standard_price=sent["standard_price"])
+        for number, (first, past_last, body) in enumerate(upload_bodies(documents["document"]), start=1):
+            yield self._store(number, UPLOAD, body, items.iloc[first:past_last])
+
+    def archives(self, gone: pd.DataFrame, store_ids: Sequence[str], after: int) -> Iterator[Batch]:
+        """A request names SKUs; the batch's items are those that Amazon is known to hold of them, in every store."""
+        items = gone[["store_id", "item_sku"]].assign(content_hash=None, standard_price=None).astype("str")
+        skus = items["item_sku"].drop_duplicates()
+        # The rows are ordered by SKU: position of each SKU's first row, and the end.
+        starts = [*skus.index, len(items)]
+        for number, (first, past_last, body) in enumerate(archive_bodies(list(skus), store_ids), start=after + 1):
+            yield self._store(number, ARCHIVE, body, items.iloc[starts[first] : starts[past_last]])
+
+    def _store(self, number: int, operation: str, body: bytes, items: pd.DataFrame) -> Batch:
+        sha256 = hashlib.sha256(body).hexdigest()
+        batch = Batch(self.upload, self.digest, number, len(items), len(body), sha256, operation)
+        self.bucket.put(body_key(batch), body, "application/json")
+        self.bucket.put_table(items_key(batch), items)
+        return batch
 
 
 def supersede_older(ledger: Ledger, upload: str) -> None:

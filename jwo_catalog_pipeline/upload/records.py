@@ -9,6 +9,8 @@ import pandas as pd
 
 from jwo_catalog_pipeline.upload.states import BatchState
 
+UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
+
 
 @dataclass(frozen=True)
 class Head:
@@ -28,6 +30,7 @@ class Batch:
     items: int
     bytes: int
     sha256: str
+    operation: str = UPLOAD
     state: BatchState = BatchState.PLANNED
     attempts: int = 0
     in_doubt: bool = False  # an attempt ended without a definite answer
@@ -87,6 +90,7 @@ def batch_table(batches: list[Batch]) -> pd.DataFrame:
     """The ledger's batches as a table for people: one row per batch."""
     columns = {
         "batch": [batch.number for batch in batches],
+        "operation": [batch.operation for batch in batches],
         "state": [str(batch.state) for batch in batches],
         "items": [batch.items for batch in batches],
         "bytes": [batch.bytes for batch in batches],

@@ -26,7 +26,7 @@ from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, Le
 from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.published import body_key
 from jwo_catalog_pipeline.upload.recording import record_upload, supersede_older
-from jwo_catalog_pipeline.upload.records import Batch, utc
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, utc
 from jwo_catalog_pipeline.upload.settling import close_if_final
 from jwo_catalog_pipeline.upload.states import BatchState
 
@@ -59,6 +59,7 @@ class Sender:
         Raises:
             AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
             NoPlan: the table is not the recorded plan.
+            PlanStopped: a guard stopped it; nothing was recorded or sent.
             LeaseHeld, LeaseLost: another worker is at it.
             UploadStopped: a batch could not be sent; call again to resume.
             CatalogApiError: no credentials; nothing was recorded or sent.
@@ -104,7 +105,7 @@ class Sender:
     def _attempt(self, batch: Batch, body: bytes) -> None:
         held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))
         try:
-            accepted = self.api.upload(body)
+            accepted = self.api.archive(body) if held.operation == ARCHIVE else self.api.upload(body)
         except CatalogApiError as error:
             self._record_failure(held, error)
             raise

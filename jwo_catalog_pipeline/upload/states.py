@@ -36,6 +36,7 @@ class PublishedState(StrEnum):
     ACCEPTED = "accepted"
     IN_FLIGHT = "in_flight"
     REJECTED = "rejected"
+    ARCHIVED = "archived"  # only while folding: what is archived is in no published state
 
 
 # While a batch is in one of these, Amazon may be changing its items.
