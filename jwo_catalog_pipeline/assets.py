@@ -15,6 +15,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.changes import counts_by_kind, to_send
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
+from jwo_catalog_pipeline.catalog.fix_list import as_export, make_fix_list
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.catalog.review import collect
@@ -34,7 +35,7 @@ from jwo_catalog_pipeline.checks import (
 from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.io_manager import table_schema, table_version
 from jwo_catalog_pipeline.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
-from jwo_catalog_pipeline.plan_metadata import RUN_STAMP, check_same_run, plan_tables
+from jwo_catalog_pipeline.plan_metadata import RUN_STAMP, SOURCE_STAMP, check_same_run, check_same_source, plan_tables
 from jwo_catalog_pipeline.resources import (
     CatalogApiResource,
     SourceResource,
@@ -45,6 +46,7 @@ from jwo_catalog_pipeline.resources import (
 from jwo_catalog_pipeline.upload.differences import field_differences
 from jwo_catalog_pipeline.upload.planning import make_plan
 from jwo_catalog_pipeline.upload.records import batch_table
+from jwo_catalog_pipeline.upload.rejections import rejected_items
 from jwo_catalog_pipeline.upload.sending import Sender
 from jwo_catalog_pipeline.upload.settling import not_accepted
 
@@ -69,6 +71,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
         if (newest := source.find()).version != file.version:
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read; start the upload again")
+    rows.attrs[SOURCE_STAMP] = sha256
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
     return dg.MaterializeResult(
@@ -132,7 +135,7 @@ def mapped_catalog(
         page = store_review(storage.open_bucket(), review, context.run.run_id)
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
-        table.attrs[RUN_STAMP] = context.run.run_id
+        table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
     # First the worklist, which is needed most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",
@@ -276,7 +279,34 @@ def ingestion_results(
         raise dg.Failure("; ".join(problems), allow_retries=False)
 
 
-ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results]
+@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3"}, code_version="1", deps=[ingestion_results])
+def fix_list(
+    source: SourceResource,
+    storage: StorageResource,
+    source_catalog: pd.DataFrame,
+    jwo_catalog: pd.DataFrame,
+    quarantined_items: pd.DataFrame,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """What was quarantined or rejected, with the reasons, in the export's own columns: to be mended and fed back."""
+    with expected_failures():
+        check_same_source(source_catalog, jwo_catalog, quarantined_items)
+        bucket = storage.open_bucket()
+        rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))
+        fixes = make_fix_list(source_catalog, quarantined_items, rejected)
+        name, content = as_export(fixes, source.mapping().source, source.uri)
+        bucket.put(f"fix_list/{name}", content)
+    return dg.MaterializeResult(
+        value=fixes,
+        data_version=table_version(fixes),
+        metadata={
+            **_rows_and_columns(fixes),
+            "file": dg.MetadataValue.path(bucket.uri(f"fix_list/{name}")),
+            "sample": dg.MetadataValue.md(as_markdown(fixes.head(SAMPLE_ROWS))),
+        },
+    )
+
+
+ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results, fix_list]
 
 
 def _rows_and_columns(table: pd.DataFrame) -> dict[str, Any]:

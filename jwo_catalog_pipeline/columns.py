@@ -12,6 +12,7 @@ COLUMNS: dict[str, str] = {
     "published_price": "The price that was sent last.",
     "published_upload": "The upload in which the item was sent last.",
     "published_batch": "The batch of that upload, 0 for none.",
+    "waits_for": "The upload whose outcome the item waits for.",
     "reason": "Why the item is not sent now, or why it is sent again.",
     "upload": "The upload: the UTC time at which it began, and its partition.",
     "batch": "The number of the batch in its upload, from 1: one call to Amazon.",

@@ -17,17 +17,19 @@ from jwo_catalog_pipeline.sensors import (
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,
+    waiting_items_sensor,
 )
 
 catalog_upload_job = dg.define_asset_job(
     "catalog_upload_job",
-    selection=dg.AssetSelection.assets("ingestion_record").upstream() | dg.AssetSelection.assets("quarantined_items"),
+    selection=dg.AssetSelection.assets("ingestion_record").upstream()
+    | dg.AssetSelection.assets("quarantined_items", "fix_list"),
     description="Read, map, check, plan and send: one upload.",
 )
 ingestion_results_job = dg.define_asset_job(
     "ingestion_results_job",
-    selection=dg.AssetSelection.assets("ingestion_results"),
-    description="Fetch the reports of one upload, and store every item's outcome.",
+    selection=dg.AssetSelection.assets("ingestion_results", "fix_list"),
+    description="Fetch the reports of one upload, store every item's outcome, and list what is to be mended.",
 )
 
 
@@ -47,7 +49,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
         jobs=[catalog_upload_job, ingestion_results_job],
         schedules=[build_catalog_schedule(*schedule_settings())],
-        sensors=[source_catalog_sensor, ingestion_results_sensor, overdue_ingestions_sensor],
+        sensors=[source_catalog_sensor, ingestion_results_sensor, overdue_ingestions_sensor, waiting_items_sensor],
         resources=resources,
         # The multiprocess executor imports everything again for every step: seconds for nothing here.
         executor=dg.in_process_executor,

@@ -7,8 +7,8 @@ from jwo_catalog_pipeline.catalog.changes import ABSENT, ARCHIVE, HELD, IN_FLIGH
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.upload.errors import NoPlan
 
-# In the tables' attrs, which Parquet keeps: the run that made them.
-RUN_STAMP = "run_id"
+# In the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of the export they come from.
+RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SHOWN_ROWS = 20
 SHOWN_STORES = 100
 
@@ -24,6 +24,16 @@ def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
             "jwo_catalog and quarantined_items were stored by different runs: another is at work, or the newest was "
             "stopped because too many rows are invalid; materialize jwo_catalog, then catalog_changes again"
         )
+
+
+def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
+    """Refuse to look up rows in another version of the export than the one that was mapped.
+
+    Raises:
+        NoPlan: the export has been read again since.
+    """
+    if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
+        raise NoPlan("source_catalog was read again since jwo_catalog was made; materialize jwo_catalog first")
 
 
 def counts_by_store(changes: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""The sensors: a changed export starts an upload; news about ingestions starts fetching their results.
+"""The sensors: a changed export starts an upload; news about ingestions starts fetching their results, and, where items
+had to wait for those, the next upload.
 
 A tick does little, and only what may be done twice; what it requests follows from the ledger and the run records, never
 from what this very tick happened to receive.
@@ -21,10 +22,13 @@ from jwo_catalog_pipeline.resources import (
 )
 from jwo_catalog_pipeline.upload.inbox import QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import upload_key
+from jwo_catalog_pipeline.upload.records import upload_key, utc
 from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.waiting import waiting_items
 
-RESULTS_JOB = "ingestion_results_job"
+UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
+# On a run: the upload whose waiting items it sends.
+AFTER_TAG = "jwo_catalog/sends_what_waited_in"
 # A tick is cut off at 60 s; receiving ends well before, and the rest waits in the queue for the next tick.
 RECEIVE_SECONDS = 20
 # After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
@@ -35,7 +39,7 @@ LOST_RUN = timedelta(hours=1)
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-@dg.sensor(job_name="catalog_upload_job", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
 def source_catalog_sensor(
     context: dg.SensorEvaluationContext, source: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
@@ -93,6 +97,36 @@ def overdue_ingestions_sensor(
     return _fetch_requests(context, ledger)
 
 
+@dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def waiting_items_sensor(
+    context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Start the next upload when the results are in that items of the last one had to wait for."""
+    try:
+        waiting = waiting_items(storage.open_ledger(), policy.in_flight_hours)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    if not waiting.items:
+        return dg.SkipReason("no item waits")
+    if waiting.blocked_by:
+        first = waiting.blocked_by[0]
+        return dg.SkipReason(
+            f"{waiting.items:,} items wait for {len(waiting.blocked_by)} batches, the first is batch {first.number} of "
+            f"upload {first.upload}, {first.state} since {utc(first.sent_at)}"
+        )
+    runs = context.instance.get_run_records(
+        dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
+    )
+    if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+        return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
+    key = upload_key(datetime.now(UTC))
+    context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
+        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+    )
+
+
 def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
     """A run for every upload that has something to fetch and is not being fetched, from the ledger's state."""
     try:
@@ -129,7 +163,7 @@ def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime
         failures += 1
     alive = now - LOST_RUN
     if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
-        return "a run is fetching its results"
+        return "a run is at it"
     if failures:
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
         again = runs[0][1].replace(tzinfo=UTC) + pause

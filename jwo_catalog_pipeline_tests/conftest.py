@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline.catalog.changes import KINDS
 from jwo_catalog_pipeline.catalog.guards import GUARDS
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, assumed_role, http_pool
@@ -26,7 +25,7 @@ from jwo_catalog_pipeline.upload.published import published_state
 from jwo_catalog_pipeline.upload.records import Batch
 from jwo_catalog_pipeline.upload.sending import Sender
 from jwo_catalog_pipeline.upload.settling import Settler, mark_reported
-from jwo_catalog_pipeline_tests.project import Project
+from jwo_catalog_pipeline_tests.project import Project, assert_every_item_once
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, fresh, sandbox
 
 __all__ = ["fresh", "sandbox"]
@@ -134,20 +133,6 @@ def parts(fresh: RunningSandbox) -> Parts:
     table = boto3.resource("dynamodb").Table(env["JWO_LEDGER_TABLE"])
     bucket = Bucket(boto3.client("s3"), env["JWO_BUCKET"])
     return Parts(fresh, bucket, Ledger(table, clock), api_client(fresh), clock)
-
-
-def assert_every_item_once(plan: pd.DataFrame, items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
-    """Every row of the source and every published item is in exactly one kind of change, or quarantined."""
-    keys = {
-        kind: set(map(tuple, plan.loc[plan["change"] == kind, ["store_id", "item_sku"]].to_numpy())) for kind in KINDS
-    }
-    assert sum(map(len, keys.values())) == len(plan)
-    in_source = {key for kind in KINDS for key in keys[kind]} - set(
-        map(tuple, plan.loc[plan["content_hash"].isna(), ["store_id", "item_sku"]].to_numpy())
-    )
-    assert in_source == set(map(tuple, items[["store_id", "item_sku"]].to_numpy()))
-    set_aside = set(map(tuple, quarantined[["store_id", "item_sku"]].to_numpy()))
-    assert not set_aside & set().union(*keys.values()) - in_source
 
 
 def api_client(sandbox: RunningSandbox, **changes: Any) -> CatalogApi:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline import resources
 from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.catalog.changes import KINDS
 from jwo_catalog_pipeline.definitions import build_defs
 from jwo_catalog_pipeline.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import Bucket
@@ -76,7 +77,12 @@ class Project:
         return Bucket(boto3.client("s3"), self.env["JWO_BUCKET"])
 
     def run(
-        self, job: str, upload: str, run_config: dict[str, Any] | None = None, only: list[str] | None = None
+        self,
+        job: str,
+        upload: str,
+        run_config: dict[str, Any] | None = None,
+        only: list[str] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         self.instance.add_dynamic_partitions(str(catalog_uploads.name), [upload])
         return self.defs.resolve_job_def(job).execute_in_process(
@@ -85,6 +91,7 @@ class Project:
             raise_on_error=False,
             asset_selection=[dg.AssetKey(name) for name in only] if only else None,
             run_config={**QUIET, **(run_config or {})},
+            tags=tags,
         )
 
     def upload(self, upload: str, **run_config: Any) -> dg.ExecuteInProcessResult:
@@ -94,6 +101,9 @@ class Project:
         result = self.upload(upload, **run_config)
         assert result.success, "\n".join(
             event.step_failure_data.error_display_string for event in result.all_events if event.is_step_failure
+        )
+        assert_every_item_once(
+            self.table("catalog_changes", upload), self.table("jwo_catalog"), self.table("quarantined_items")
         )
         return result
 
@@ -122,10 +132,26 @@ class Project:
 def failure(result: dg.ExecuteInProcessResult) -> str:
     """The sentence with which a run failed, as the UI shows it."""
     assert not result.success
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    data = event.step_failure_data
-    assert data.user_failure_data is not None, data.error
-    return data.user_failure_data.description or ""
+    found = set()
+    for data in [event.step_failure_data for event in result.all_events if event.is_step_failure]:
+        assert data.user_failure_data is not None, data.error
+        found.add(data.user_failure_data.description or "")
+    (sentence,) = found
+    return sentence
+
+
+def assert_every_item_once(plan: pd.DataFrame, items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
+    """Every row of the source and every published item is in exactly one kind of change, or quarantined."""
+    keys = {
+        kind: set(map(tuple, plan.loc[plan["change"] == kind, ["store_id", "item_sku"]].to_numpy())) for kind in KINDS
+    }
+    assert sum(map(len, keys.values())) == len(plan)
+    in_source = {key for kind in KINDS for key in keys[kind]} - set(
+        map(tuple, plan.loc[plan["content_hash"].isna(), ["store_id", "item_sku"]].to_numpy())
+    )
+    assert in_source == set(map(tuple, items[["store_id", "item_sku"]].to_numpy()))
+    set_aside = set(map(tuple, quarantined[["store_id", "item_sku"]].to_numpy()))
+    assert not set_aside & set().union(*keys.values()) - in_source
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

@@ -128,3 +128,16 @@ def test_ten_thousand_skus_fit_one_archive_request_and_one_more_does_not(shop: P
     assert [batch.items for batch in batches] == [10_001, 1]  # SKUs in order: A in two stores, and 9,999 others
     shop.settle("u3")
     assert held(shop) == ["B@01"]
+
+
+@pytest.mark.parametrize("shape", ["1", "2", "3"])
+def test_archiving_what_amazon_never_took_is_done(parts: Parts, shape: str) -> None:
+    """Whether Amazon holds an earlier version cannot be known, so it is asked to archive the item all the same."""
+    stores = parts.sandbox.environment["JWO_STORE_IDS"].split(",")
+    parts.sandbox.misbehave(reject_skus=["A"], report_shape=shape)
+    parts.apply("u1", items("A", "B"))
+    parts.settle("u1")
+    parts.apply("u2", items("B"), archive_stores=stores)
+    parts.settle("u2")
+    assert parts.published() == {("JWO-STORE-01", "B"): "accepted"}
+    assert set(parts.plan("u3", items("B"), archive_stores=stores)["change"]) == {"unchanged"}

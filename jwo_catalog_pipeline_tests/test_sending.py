@@ -95,7 +95,7 @@ def test_an_item_in_flight_waits(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     plan = parts.plan("u2", items("A", "B", standard_price="5.00"))
     assert dict(zip(plan["item_sku"], plan["change"], strict=True)) == {"A": "in_flight", "B": "insert"}
-    assert plan["reason"][0] == "sent in upload u1, outcome still open"
+    assert plan["reason"][0] == "sent in upload u1, outcome open"
 
 
 def test_an_item_without_outcome_stops_waiting_after_the_set_hours(parts: Parts) -> None:

@@ -79,8 +79,8 @@ def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None
         ([], None),
         ([(OK, NOW)], None),
         ([(BUSY, NOW - timedelta(hours=2))], None),
-        ([(BUSY, NOW)], "a run is fetching its results"),
-        ([(BAD, NOW), (BUSY, NOW)], "a run is fetching its results"),
+        ([(BUSY, NOW)], "a run is at it"),
+        ([(BAD, NOW), (BUSY, NOW)], "a run is at it"),
         ([(BAD, NOW - timedelta(seconds=59))], "1 runs failed; the next starts after 19:07:01 UTC"),
         ([(BAD, NOW - timedelta(seconds=60))], None),
         ([(BAD, NOW - timedelta(seconds=239))] + [(BAD, NOW)] * 2, "3 runs failed; the next starts after 19:07:01 UTC"),
@@ -154,6 +154,7 @@ def test_what_sends_data_starts_stopped_and_what_collects_results_starts_running
         "source_catalog_sensor": "STOPPED",
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
+        "waiting_items_sensor": "RUNNING",
     }
     assert build_catalog_schedule("0 3 * * *", "UTC").default_status is dg.DefaultScheduleStatus.STOPPED
 

@@ -28,6 +28,7 @@ PLAN_COLUMNS = [
     "published_price",
     "published_upload",
     "published_batch",
+    "waits_for",
     "reason",
 ]
 PUBLISHED_COLUMNS = [
@@ -123,9 +124,11 @@ SELECT CASE
        coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
        d.content_hash, p.content_hash AS published_hash, p.standard_price AS published_price,
        p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
+       CASE WHEN change = 'in_flight' THEN
+         CASE WHEN p.state = 'in_flight' AND p.sent_at >= $since THEN p.upload ELSE busy.upload END
+       END AS waits_for,
        CASE
-         WHEN change = 'in_flight' AND p.state = 'in_flight' AND p.sent_at >= $since
-           THEN 'sent in upload ' || p.upload || ', outcome still open'
+         WHEN waits_for = p.upload AND p.state = 'in_flight' THEN 'sent in upload ' || waits_for || ', outcome open'
          WHEN change = 'in_flight' AND busy.archiving THEN 'its SKU is being archived by upload ' || busy.upload
          WHEN change = 'in_flight' THEN 'its SKU was sent for another store in upload ' || busy.upload
          WHEN change = 'held' THEN coalesce(CASE WHEN d.content_hash IS NULL THEN no_archive.reason END, p.reason)
@@ -160,6 +163,12 @@ def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str
 def to_send(plan: pd.DataFrame) -> pd.DataFrame:
     """The rows of a plan that are uploaded, in its order."""
     return plan[plan["change"].isin(SENT_KINDS)].reset_index(drop=True)
+
+
+def to_wait(plan: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a plan that would be sent, were it not for what is in flight."""
+    differs = plan["content_hash"].fillna("") != plan["published_hash"].fillna("")
+    return plan[(plan["change"] == IN_FLIGHT) & differs]
 
 
 def to_archive(plan: pd.DataFrame) -> pd.DataFrame:

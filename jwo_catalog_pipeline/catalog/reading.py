@@ -61,7 +61,7 @@ def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
     Raises:
         SourceFileError: the file is missing, empty, cut off, not in its format, or has unusable column names.
     """
-    format_ = source.format or _format_of(name)
+    format_ = source.format or format_of(name)
     try:
         with duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db:
             if format_ == "parquet":
@@ -81,7 +81,12 @@ def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
     return frame
 
 
-def _format_of(name: str) -> str:
+def format_of(name: str) -> str:
+    """The format that a file's name tells; one of `FORMATS`.
+
+    Raises:
+        SourceFileError: it tells none.
+    """
     suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(name).suffixes]
     if suffixes and suffixes[-1] in ("gz", "zst", "zstd"):
         suffixes.pop()

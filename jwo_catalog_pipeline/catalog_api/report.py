@@ -27,8 +27,9 @@ _SUCCEEDED = frozenset({"SUCCESS", "SUCCEEDED", "OK", "ACCEPTED", "DONE"})
 _FAILED = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "REJECTED", "FATAL"})
 _SKU_NAMES, _STORE_NAMES = ("item_sku", "itemSku", "sku"), ("store_id", "storeId")
 _CODE_NAMES, _MESSAGE_NAMES = ("code", "errorCode"), ("message", "errorMessage", "errorMsg")
-# An archive of what is archived already has reached its goal. The code is unknown; the words are documented.
-_ALREADY_ARCHIVED = re.compile(r"already[ _-]?archived", re.IGNORECASE)
+# An archive of what is archived already has reached its goal, and so has one of what Amazon never took. The codes are
+# unknown; the words "already archived" are documented.
+_GONE = re.compile(r"already[ _-]?archived|unknown[ _-]sku|not in the catalog", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -87,22 +88,28 @@ def fetch_report(http: urllib3.PoolManager, url: str, endpoint: str) -> bytes:
     return bytes(content)
 
 
-def read_report(content: bytes) -> Report:
-    """Read a report in any of the plausible shapes."""
+def read_report(content: bytes, *, archive: bool = False) -> Report:
+    """Read a report in any of the plausible shapes.
+
+    Args:
+        content: as Amazon wrote it.
+        archive: it is about an archive, so that a SKU which is not there any more is no failure.
+    """
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return _unknown()
     if isinstance(value, list):
-        return _listed("items", value, others_succeeded=False)
+        return _listed("items", value, archive, others_succeeded=False)
     if not isinstance(value, dict):
         return _unknown()
     ingestion_id = _text(value, ID_NAMES)
     if isinstance(value.get("itemResults"), list):
-        return replace(_listed("results", value["itemResults"], others_succeeded=False), ingestion_id=ingestion_id)
+        listed = _listed("results", value["itemResults"], archive, others_succeeded=False)
+        return replace(listed, ingestion_id=ingestion_id)
     if isinstance(value.get("errors"), list) and value.get("processingStatus") == "DONE":
         failed = [{**each, "status": "FAILED"} if isinstance(each, dict) else each for each in value["errors"]]
-        return replace(_listed("errors", failed, others_succeeded=True), ingestion_id=ingestion_id)
+        return replace(_listed("errors", failed, archive, others_succeeded=True), ingestion_id=ingestion_id)
     return replace(_unknown(), ingestion_id=ingestion_id)
 
 
@@ -110,14 +117,14 @@ def _unknown() -> Report:
     return Report("unknown", _frame([]))
 
 
-def _listed(shape: str, entries: Sequence[Any], *, others_succeeded: bool) -> Report:
+def _listed(shape: str, entries: Sequence[Any], archive: bool, *, others_succeeded: bool) -> Report:
     """Outcomes of listed entries; one entry that is no item makes the whole shape unknown."""
-    rows = [_outcome(entry) for entry in entries if isinstance(entry, dict)]
+    rows = [_outcome(entry, archive) for entry in entries if isinstance(entry, dict)]
     known = [row for row in rows if row is not None]
     return Report(shape, _frame(known), others_succeeded) if len(known) == len(entries) else _unknown()
 
 
-def _outcome(entry: dict[str, Any]) -> tuple[str | None, ...] | None:
+def _outcome(entry: dict[str, Any], archive: bool) -> tuple[str | None, ...] | None:
     sku = _text(entry, _SKU_NAMES)
     if sku is None:
         return None
@@ -130,7 +137,7 @@ def _outcome(entry: dict[str, Any]) -> tuple[str | None, ...] | None:
     said = errors or [entry]
     codes = "; ".join(filter(None, (_text(each, _CODE_NAMES) for each in said)))
     messages = "; ".join(filter(None, (_text(each, _MESSAGE_NAMES) for each in said)))
-    if outcome == REJECTED and len(said) == 1 and _ALREADY_ARCHIVED.search(f"{codes} {messages}"):
+    if archive and outcome == REJECTED and len(said) == 1 and _GONE.search(f"{codes} {messages}"):
         outcome = ACCEPTED
     return _text(entry, _STORE_NAMES), sku, outcome, codes or None, messages or None
 

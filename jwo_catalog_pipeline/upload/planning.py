@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.changes import (
-    IN_FLIGHT,
     SENT_KINDS,
     PlanRules,
     counts_by_kind,
     plan_changes,
     to_archive,
     to_send,
+    to_wait,
 )
 from jwo_catalog_pipeline.catalog.guards import (
     GuardLimits,
@@ -111,8 +111,8 @@ def make_plan(
     changes = _with_fields(plan_changes(documents, published, quarantined, _rules(ledger, settings)), items, fields)
     verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
     digest = plan_digest(changes, base, settings.archive_stores)
+    requests, waiting = _requests(documents, changes, settings.archive_stores), to_wait(changes)
     bucket.put_table(state_key(upload, digest), published)
-    waiting = changes[changes["change"] == IN_FLIGHT]
     ledger.put(
         {
             "pk": f"UPLOAD#{upload}",
@@ -122,15 +122,18 @@ def make_plan(
             "base_sequence": base.sequence,
             "planned_at": ledger.now(),
             "counts": counts_by_kind(changes),
+            "quarantined": len(quarantined),
+            "requests": requests,
             "archive_stores": list(settings.archive_stores),
             "missing_stores": sorted(missing_stores(changes, quarantined)),
             "absent": absent_items(changes),
-            "waits_for": sorted(waiting["published_upload"].dropna().unique()),
+            "waiting": len(waiting),
+            "waits_for": sorted(waiting["waits_for"].dropna().unique()),
             "stopped_by": [verdict.message for verdict in verdicts if not verdict.passed],
             "allowed": [verdict.message for verdict in verdicts if verdict.allowed],
         }
     )
-    return Plan(upload, digest, base, changes, verdicts, _requests(documents, changes, settings.archive_stores))
+    return Plan(upload, digest, base, changes, verdicts, requests)
 
 
 def plan_digest(plan: pd.DataFrame, base: Head, archive_stores: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from jwo_catalog_pipeline.upload.published import (
     report_key,
     state_key,
 )
-from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch
 from jwo_catalog_pipeline.upload.settling import match_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 
@@ -83,4 +83,5 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
 def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
         return batch_state(bucket, batch)
-    return outcomes_state(batch, match_outcomes(batch_items(bucket, batch), read_report(bucket.get(report_key(batch)))))
+    report = read_report(bucket.get(report_key(batch)), archive=batch.operation == ARCHIVE)
+    return outcomes_state(batch, match_outcomes(batch_items(bucket, batch), report))

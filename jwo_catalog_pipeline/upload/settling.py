@@ -26,7 +26,7 @@ from jwo_catalog_pipeline.catalog_api.report import (
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.published import batch_items, batch_outcomes, outcomes_key, report_key
-from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch
 from jwo_catalog_pipeline.upload.states import BatchState
 
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
@@ -161,7 +161,7 @@ class Settler:
         return content
 
     def _store_outcomes(self, batch: Batch, content: bytes) -> None:
-        report = read_report(content)
+        report = read_report(content, archive=batch.operation == ARCHIVE)
         outcomes = match_outcomes(batch_items(self.bucket, batch), report)
         self.bucket.put_table(outcomes_key(batch), outcomes)
         counts = {str(outcome): int(count) for outcome, count in outcomes["outcome"].value_counts().items()}
