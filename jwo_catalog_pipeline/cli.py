@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from jwo_catalog_pipeline.cli_uploads import COMMANDS, json_option
+
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -67,7 +69,6 @@ output_option = click.option("-o", "--output", type=click.Path(dir_okay=False, p
 stores_option = click.option(
     "--stores", envvar="JWO_STORE_IDS", default="", help="The retailer's stores, comma-separated; checked if given."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
@@ -185,3 +186,7 @@ def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ..
     if failed := found.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)
+
+
+for command in COMMANDS:
+    main.add_command(command)

@@ -10,77 +10,37 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 import dagster as dg
 import pandas as pd
 import urllib3
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jwo_catalog_pipeline.assets import catalog_uploads
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
 from jwo_catalog_pipeline.catalog.errors import CatalogError
 from jwo_catalog_pipeline.catalog.mapping import load_mapping
 from jwo_catalog_pipeline.catalog.reading import read_source
 from jwo_catalog_pipeline.demo_ui import POLL_SECONDS, check_port, serve_ui
-from jwo_catalog_pipeline.failures import DemoError
+from jwo_catalog_pipeline.failures import DemoError, RunFailed
+from jwo_catalog_pipeline.io_manager import table_key
 from jwo_catalog_pipeline.resources import StorageResource
-from jwo_catalog_pipeline.sensors import ingestion_results_sensor
+from jwo_catalog_pipeline.running import NotSettled, Pipeline, follow
+from jwo_catalog_pipeline.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.records import upload_key
 from jwo_catalog_pipeline.upload.settling import not_accepted, upload_outcomes
-
-T = TypeVar("T")
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
 PROCESSING_SECONDS = 2.0  # the sandbox takes this long over an ingestion; Amazon up to an hour
 SETTLE_SECONDS = 300  # after which the demo gives up and says so
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """The pipeline's definitions and instance in this process."""
-
-    defs: dg.Definitions
-    instance: dg.DagsterInstance
-
-    def run(self, job: str, upload: str, ops: dict[str, Any] | None = None) -> list[dg.AssetCheckEvaluation]:
-        """Run a job for an upload and give its checks; a failure's own sentence becomes the error."""
-        result = self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            partition_key=upload,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": ops or {}},
-        )
-        if not result.success:
-            failures = [event for event in result.all_events if event.is_step_failure]
-            raise DemoError(_sentence(failures[0]) if failures else f"{job} failed before its first step")
-        return list(result.get_asset_check_evaluations())
-
-    def fetch_results(self, upload: str) -> None:
-        """One tick of the results sensor, and the run that it asks for."""
-        needed = {key: (self.defs.resources or {})[key] for key in ingestion_results_sensor.required_resource_keys}
-        with dg.build_sensor_context(instance=self.instance, resources=needed) as context:
-            tick = ingestion_results_sensor(context)
-        if isinstance(tick, dg.SensorResult):
-            self.run("ingestion_results_job", upload)
-
-    def row_count(self, asset: str) -> int:
-        """Rows of an asset's newest materialization."""
-        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
-        found = event.asset_materialization if event else None
-        return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
 
 
 def run_demo(
@@ -168,66 +128,34 @@ def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, An
     ledger, bucket = storage.open_ledger(), storage.open_bucket()
     pipeline = Pipeline(build_defs(), dg.DagsterInstance.get())
     upload = upload_key(datetime.now(UTC))
-    pipeline.instance.add_dynamic_partitions(str(catalog_uploads.name), [upload])
-    with _progress(console) as progress, ThreadPoolExecutor(1) as pool:
-        reading = progress.add_task("read, map, check, plan", total=None)
-        sending = progress.add_task("batches accepted", total=None, visible=False)
-        settling = progress.add_task("items settled", total=None, visible=False)
 
-        def show() -> None:
-            if record := ledger.upload(upload):
-                batches = ledger.batches(upload)
-                accepted = sum(bool(batch.ingestion_id) for batch in batches)
-                settled = sum(batch.items for batch in batches if batch.state.final)
-                progress.update(reading, total=1, completed=1)
-                progress.update(sending, total=record["batches"], completed=accepted, visible=True)
-                progress.update(settling, total=record["items"], completed=settled, visible=True)
-
+    def send() -> list[dg.AssetCheckEvaluation]:
         ops = {"jwo_catalog": {"config": {"max_invalid_share": max_invalid_share}}}
         try:
-            checks = _until_done(pool.submit(pipeline.run, "catalog_upload_job", upload, ops), show)
-        except DemoError as error:
+            checks = pipeline.run(UPLOAD_JOB, upload, ops)
+        except RunFailed as error:
             if kept := _keep_quarantined(bucket):
                 raise DemoError(f"{error}. The rows and their reasons are in {kept}") from None
-            raise
+            raise DemoError(str(error)) from None
         _keep_quarantined(bucket)
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while (record := ledger.upload(upload)) and record["state"] == "open":
-            if time.monotonic() > deadline:
-                raise DemoError(f"upload {upload} has not settled after {SETTLE_SECONDS} s; see `dagster dev`'s logs")
-            _until_done(pool.submit(pipeline.fetch_results, upload), show)
-            time.sleep(POLL_SECONDS)
-        show()
+        return checks
+
+    try:
+        checks = follow(console, pipeline, ledger, upload, send, "read, map, check, plan", SETTLE_SECONDS, POLL_SECONDS)
+    except (RunFailed, NotSettled) as error:
+        raise DemoError(str(error)) from None
     return _summary(pipeline, upload, checks, upload_outcomes(ledger, bucket, upload), bucket)
 
 
 def _keep_quarantined(bucket: Bucket) -> Path | None:
     """The worklist as a file that outlives the sandbox; None where the run did not come so far."""
     try:
-        rows = bucket.get_table("assets/quarantined_items.parquet")
+        rows = bucket.get_table(table_key("quarantined_items"))
     except NoSuchObject:
         return None
     target = HOME / "quarantined_items.csv"
     rows.to_csv(target, index=False)
     return target
-
-
-def _until_done(work: Future[T], show: Callable[[], None]) -> T:
-    while not work.done():
-        show()
-        time.sleep(POLL_SECONDS)
-    return work.result()
-
-
-def _progress(console: Console) -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=console)
 
 
 def _summary(
@@ -285,14 +213,3 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
     console.print("\n[bold]Where the files are[/bold] (s3 and DynamoDB in the sandbox, until it stops)")
     for name, place in summary["files"].items():
         console.print(f"  {name}: {place}", markup=False, soft_wrap=True)
-
-
-def _sentence(event: dg.DagsterEvent) -> str:
-    """What a failed step's own error says."""
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    return error.message.strip() if error else f"step {event.step_key} failed"

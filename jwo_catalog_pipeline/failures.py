@@ -12,6 +12,10 @@ from jwo_catalog_pipeline.upload.errors import UploadError
 EXPECTED = (CatalogError, CatalogApiError, UploadError, StorageError, SettingMissing)
 
 
+class RunFailed(Exception):
+    """A run in this process failed; the message is the failed step's own sentence."""
+
+
 class DemoError(Exception):
     """The demo could not be finished; the message says why and what to do."""
 

@@ -39,10 +39,13 @@ class ParquetIOManager(dg.IOManager):
 
     @staticmethod
     def _key(context: dg.OutputContext | dg.InputContext) -> str:
-        parts = ["assets", *context.asset_key.path]
-        if context.has_asset_partitions:
-            parts.append(context.asset_partition_key)
-        return "/".join(parts) + ".parquet"
+        partition = [context.asset_partition_key] if context.has_asset_partitions else []
+        return table_key(*context.asset_key.path, *partition)
+
+
+def table_key(*path: str) -> str:
+    """Where the table of an asset is kept: its name, and its partition, if it has one."""
+    return f"{'/'.join(['assets', *path])}.parquet"
 
 
 def table_version(table: pd.DataFrame) -> dg.DataVersion:
