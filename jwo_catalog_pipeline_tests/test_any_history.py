@@ -21,15 +21,18 @@ from jwo_catalog_pipeline.storage import Bucket, table_bytes
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, UploadStopped
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.rebuilding import rebuild_state
+from jwo_catalog_pipeline.upload.rebuilding import applied_uploads, rebuild_state
 from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 PROGRAMS = int(os.environ.get("PROGRAMS", "100"))
+Key = tuple[str, str]
+OPERATIONS = ("upload", "archive")
 SKUS, STORES = ("A", "B", "C"), ("JWO-STORE-01", "JWO-STORE-02")
 keys = st.tuples(st.sampled_from(STORES), st.sampled_from(SKUS))
 some_keys = st.sets(keys, min_size=1, max_size=4)
+delays = st.sampled_from((60, 3600, 7200))  # seconds from accepting to processing: in any order
 FAULTS = (
     "cancel",
     "fatal",
@@ -44,6 +47,13 @@ FAULTS = (
     "throttle",
     "forbid",
 )
+some_skus = st.sets(st.sampled_from(SKUS), max_size=2).map(sorted)
+troubles = st.one_of(
+    st.builds(lambda fault, of: {fault: 1, "operation": of}, st.sampled_from(FAULTS), st.sampled_from(OPERATIONS)),
+    some_skus.map(lambda skus: {"reject_skus": skus}),
+    some_skus.map(lambda skus: {"still_on_planogram": skus}),
+    st.booleans().map(lambda reorder: {"reorder_notifications": reorder}),
+)
 
 
 class History(RuleBasedStateMachine):
@@ -52,7 +62,7 @@ class History(RuleBasedStateMachine):
     sandbox: ClassVar[RunningSandbox]
 
     @initialize(some=some_keys, mixed=st.booleans())
-    def open_shop(self, some: set[tuple[str, str]], mixed: bool) -> None:
+    def open_shop(self, some: set[Key], mixed: bool) -> None:
         self.sandbox.reset()
         env = self.sandbox.environment
         self.sandbox.misbehave(delay=3600, **({"report_shape": "mixed"} if mixed else {}))
@@ -61,55 +71,63 @@ class History(RuleBasedStateMachine):
         bucket = Bucket(boto3.client("s3"), env["JWO_BUCKET"])
         self.parts = Parts(self.sandbox, bucket, Ledger(table, clock), api_client(self.sandbox), clock)
         self.source = dict.fromkeys(some, 1)
-        self.quarantine: set[tuple[str, str]] = set()
+        self.quarantine: set[Key] = set()
         self.version = 1
         self.uploads = 0
         self.planned: list[tuple[str, pd.DataFrame]] = []
 
     # -- the source --------------------------------------------------------------------------------------------
 
-    @rule(some=some_keys)
-    def edit(self, some: set[tuple[str, str]]) -> None:
+    @rule(some=some_keys, how=st.sampled_from(("edit", "turn_back", "remove", "remove_skus", "break_rows")))
+    def change(self, some: set[Key], how: str) -> None:
+        getattr(self, how)(some)
+        self.quarantine |= some if how == "break_rows" else set()
+
+    def edit(self, some: set[Key]) -> None:
         """Change items, or add them, or bring them back."""
         self.version += 1
-        self.source.update(dict.fromkeys(some, self.version))
-        self.quarantine -= some
+        self.put(some, self.version)
 
-    @rule(some=some_keys, version=st.integers(1, 3))
-    def turn_back(self, some: set[tuple[str, str]], version: int) -> None:
-        """Give items content that they had before, as after a rollback."""
+    def turn_back(self, some: set[Key]) -> None:
+        """Give items the content that they had at first, as after a rollback."""
+        self.put(some, 1)
+
+    def put(self, some: set[Key], version: int) -> None:
         self.source.update(dict.fromkeys(some, version))
         self.quarantine -= some
 
-    @rule(some=some_keys)
-    def remove(self, some: set[tuple[str, str]]) -> None:
+    def remove(self, some: set[Key]) -> None:
         for key in some:
             self.source.pop(key, None)
         self.quarantine -= some
 
-    @rule(key=keys)
-    def break_a_row(self, key: tuple[str, str]) -> None:
-        self.source.pop(key, None)
-        self.quarantine.add(key)
+    def remove_skus(self, some: set[Key]) -> None:
+        self.remove({(store, sku) for store in STORES for _, sku in some})
+
+    def break_rows(self, some: set[Key]) -> None:
+        self.remove(some)
 
     # -- uploads -----------------------------------------------------------------------------------------------
 
-    @rule(archive=st.booleans(), retry=st.booleans())
-    def upload(self, archive: bool, retry: bool) -> None:
-        self.plan(archive, retry)
-        self.apply()
+    @rule(some=st.sets(keys, max_size=4), archive=st.booleans(), retry=st.booleans(), seconds=delays)
+    def upload(self, some: set[Key], *, archive: bool, retry: bool, seconds: int) -> None:
+        """Upload, most often with changes, to an Amazon that is done with it before, or after, what it got earlier."""
+        self.edit(some)
+        self.plan(archive=archive, retry=retry)
+        self.apply(0, seconds)
 
     @rule(archive=st.booleans(), retry=st.booleans())
-    def plan(self, archive: bool, retry: bool) -> None:
+    def plan(self, *, archive: bool, retry: bool) -> None:
         """Plan only; what is applied later may rest on an older state."""
         self.uploads += 1
         name = f"u{self.uploads:03}"
         self.planned.append((name, self.make_plan(name, archive=archive, retry=retry)))
 
     @precondition(lambda self: self.planned)
-    @rule(back=st.integers(0, 2))
-    def apply(self, back: int = 0) -> None:
+    @rule(back=st.integers(0, 2), seconds=delays)
+    def apply(self, back: int, seconds: int) -> None:
         """Apply the newest plan, or one that others have overtaken; whatever stops it, it may be resumed, too."""
+        self.sandbox.misbehave(delay=seconds)
         upload, plan = self.planned[max(-len(self.planned), -1 - back)]
         with suppress(AnotherUploadSince, UploadStopped):
             self.parts.sender().apply(upload, plan, FIELDS)
@@ -124,22 +142,9 @@ class History(RuleBasedStateMachine):
 
     # -- Amazon ------------------------------------------------------------------------------------------------
 
-    @rule(fault=st.sampled_from(FAULTS), operation=st.sampled_from(("upload", "archive")))
-    def misbehave(self, fault: str, operation: str) -> None:
-        self.sandbox.misbehave(**{fault: 1, "operation": operation})
-
-    @rule(skus=st.sets(st.sampled_from(SKUS), max_size=2))
-    def reject(self, skus: set[str]) -> None:
-        self.sandbox.misbehave(reject_skus=sorted(skus))
-
-    @rule(skus=st.sets(st.sampled_from(SKUS), max_size=2))
-    def keep_on_planogram(self, skus: set[str]) -> None:
-        self.sandbox.misbehave(still_on_planogram=sorted(skus))
-
-    @rule(seconds=st.sampled_from((60, 3600, 7200)), reorder=st.booleans())
-    def take_longer(self, seconds: int, reorder: bool) -> None:
-        """What is accepted later is processed earlier, or later."""
-        self.sandbox.misbehave(delay=seconds, reorder_notifications=reorder)
+    @rule(trouble=troubles)
+    def trouble(self, trouble: dict[str, Any]) -> None:
+        self.sandbox.misbehave(**trouble)
 
     @rule()
     def process(self) -> None:
@@ -147,17 +152,18 @@ class History(RuleBasedStateMachine):
 
     # -- results -----------------------------------------------------------------------------------------------
 
-    @rule()
+    @rule(how=st.sampled_from(("receive", "poll", "settle")))
+    def hear(self, how: str) -> None:
+        getattr(self, how)()
+
     def receive(self) -> None:
         self.parts.inbox().receive(20)
         mark_reported(self.parts.ledger)
 
-    @rule()
     def poll(self) -> None:
         ask_overdue(self.parts.ledger, self.parts.api, 0)
         mark_reported(self.parts.ledger)
 
-    @rule()
     def settle(self) -> None:
         for upload in self.parts.ledger.open_uploads():
             self.parts.settler().settle(upload)
@@ -179,11 +185,11 @@ class History(RuleBasedStateMachine):
         return self.rows(self.source)
 
     @staticmethod
-    def rows(versions: dict[tuple[str, str], int]) -> pd.DataFrame:
+    def rows(versions: dict[Key, int]) -> pd.DataFrame:
         parts = [items(sku, store=store, item_name=f"Item v{v}") for (store, sku), v in sorted(versions.items())]
         return pd.concat([items(), *parts], ignore_index=True)
 
-    def held(self) -> dict[tuple[str, str], int]:
+    def held(self) -> dict[Key, int]:
         return {
             (each["store_id"], each["item_sku"]): int(each["item_name"].removeprefix("Item v"))
             for each in self.sandbox.get("catalog")
@@ -191,6 +197,9 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self) -> None:
+        """What was applied is remembered, and the running state is what all of it comes to."""
+        applied = [f"u{n:03}" for n in range(1, self.uploads + 1) if self.parts.ledger.upload(f"u{n:03}")]
+        assert sorted(applied_uploads(self.parts.ledger)) == applied
         running = published_state(self.parts.ledger, self.parts.bucket)
         assert table_bytes(running) == table_bytes(rebuild_state(self.parts.ledger, self.parts.bucket).now)
 
@@ -207,7 +216,7 @@ class History(RuleBasedStateMachine):
             self.poll()
             self.settle()
             self.plan(archive=True, retry=True)
-            self.apply()
+            self.apply(0, 60)
             if not set(self.planned[-1][1]["change"]) & {*SENT_KINDS, ARCHIVE, IN_FLIGHT}:
                 break
         else:
