@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.applying import apply_mapping
-from jwo_catalog_pipeline.catalog.changes import counts_by_kind, to_send
+from jwo_catalog_pipeline.catalog.changes import to_send
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
 from jwo_catalog_pipeline.catalog.fix_list import as_export, make_fix_list
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
@@ -35,7 +35,14 @@ from jwo_catalog_pipeline.checks import (
 from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.io_manager import table_schema, table_version
 from jwo_catalog_pipeline.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
-from jwo_catalog_pipeline.plan_metadata import RUN_STAMP, SOURCE_STAMP, check_same_run, check_same_source, plan_tables
+from jwo_catalog_pipeline.plan_metadata import (
+    RUN_STAMP,
+    SOURCE_STAMP,
+    check_same_run,
+    check_same_source,
+    plan_tables,
+    plan_values,
+)
 from jwo_catalog_pipeline.resources import (
     CatalogApiResource,
     SourceResource,
@@ -206,11 +213,8 @@ def catalog_changes(
         data_version=dg.DataVersion(plan.digest),
         metadata={
             **_rows_and_columns(plan.changes),
-            **counts_by_kind(plan.changes),
             "quarantined": len(quarantined_items),
-            "requests": plan.requests,
-            "plan": plan.digest,
-            "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
+            **plan_values(plan),
             **plan_tables(plan.changes, differences),
         },
     )

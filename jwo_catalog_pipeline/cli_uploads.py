@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def upload(
 
     from rich.console import Console
 
+    from jwo_catalog_pipeline.showing import show_done, show_plan
     from jwo_catalog_pipeline.upload.records import upload_key
     from jwo_catalog_pipeline.uploading import Upload, open_pipeline
 
@@ -78,7 +79,7 @@ def upload(
             with console.status("reading, mapping, checking, planning"):
                 plan = work.plan(**settings)
             if not as_json:
-                _show_plan(console, plan)
+                show_plan(console, plan)
             if plan["stopped_by"] or dry_run:
                 _end_of_plan(plan, as_json=as_json)
                 return
@@ -88,7 +89,7 @@ def upload(
     if as_json:
         _print_json({**plan, **done})
     else:
-        _show_done(console, done)
+        show_done(console, done)
 
 
 def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
@@ -106,6 +107,7 @@ def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
 def status(limit: int, *, as_json: bool) -> None:
     """Show the newest uploads, what is open and since when, and what waits."""
     with explained("reading the ledger") as resources:
+        from jwo_catalog_pipeline.showing import counted, show_table
         from jwo_catalog_pipeline.upload.overview import overview
 
         found = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
@@ -116,11 +118,11 @@ def status(limit: int, *, as_json: bool) -> None:
         click.echo("Nothing has been sent yet.")
         return
     rows = [
-        {**each, "batches": _counted(each["batches"]), "outcomes": _counted(each["outcomes"])}
+        {**each, "batches": counted(each["batches"]), "outcomes": counted(each["outcomes"])}
         for each in found["uploads"]
     ]
-    _table("Uploads, the newest first", rows)
-    _table("Open batches", found["open_batches"], "No batch is open.")
+    show_table("Uploads, the newest first", rows)
+    show_table("Open batches", found["open_batches"], "No batch is open.")
     if found["waiting"]["items"]:
         on = ", ".join(found["waiting"]["for"]) or "the next upload"
         click.echo(f"{found['waiting']['items']:,} items wait for {on}.")
@@ -135,6 +137,7 @@ def status(limit: int, *, as_json: bool) -> None:
 def item(sku: str, store: str | None, *, as_json: bool) -> None:
     """Show every version of an item that was sent, what Amazon said, and where the item is now."""
     with explained("reading the item's history") as resources:
+        from jwo_catalog_pipeline.showing import brief, show_table
         from jwo_catalog_pipeline.upload.overview import item_history
 
         storage = resources["storage"]
@@ -144,14 +147,14 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
     if as_json:
         _print_json(found)
     elif not nothing:
-        _table(
+        show_table(
             f"Everything that was sent of {sku}",
-            [{**each, "item": _brief(each["item"])} for each in found["sent"]],
+            [{**each, "item": brief(each["item"])} for each in found["sent"]],
             "Nothing of it was ever sent.",
         )
-        _table("What Amazon is known to hold", found["published"], "Amazon is not known to hold it.")
-        _table("In the newest plan", found["planned"])
-        _table("Quarantined in the newest catalog", found["quarantined"])
+        show_table("What Amazon is known to hold", found["published"], "Amazon is not known to hold it.")
+        show_table("In the newest plan", found["planned"])
+        show_table("Quarantined in the newest catalog", found["quarantined"])
     if nothing:
         raise click.ClickException(f"{sku} was never sent, and is not in the newest plan or quarantine")
 
@@ -237,62 +240,6 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
         _print_json({"rows": len(fixes), "file": str(target)})
     else:
         click.echo(f"wrote {target}: {len(fixes):,} rows to mend, the reasons in the first column")
-
-
-def _show_plan(console: Any, plan: dict[str, Any]) -> None:
-    after = (
-        f"what Amazon holds after upload {plan['compared_with']}" if plan["compared_with"] else "nothing sent before"
-    )
-    console.print(f"[bold]Plan of upload {plan['upload']}[/bold], compared with {after}")
-    counts = [{"kind": kind, "items": count} for kind, count in plan["counts"].items() if count]
-    _table("", [*counts, {"kind": "quarantined", "items": plan["quarantined"]}], console=console)
-    _table("Changed fields, of some updates, with an example", plan["changed_fields"], console=console)
-    _table("Why", plan["why"][:20], console=console)
-    for sentence in plan["allowed"]:
-        console.print(f"Allowed: {sentence}", markup=False)
-    console.print(f"{plan['requests']:,} requests to Amazon")
-
-
-def _show_done(console: Any, done: dict[str, Any]) -> None:
-    outcomes = [{"outcome": name, "items": count} for name, count in done["items"].items()]
-    _table(f"Upload {done['upload']} is {done['state']}", outcomes, "Nothing was to be sent.", console=console)
-    _table("Not accepted", done["reasons"], console=console)
-    if done["reasons"]:
-        console.print("The rows to mend: jwo-catalog fix-list", highlight=False)
-
-
-def _table(title: str, rows: Sequence[dict[str, Any]], otherwise: str = "", console: Any = None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = console or Console(highlight=False)
-    if not rows:
-        if otherwise:
-            console.print(otherwise, markup=False)
-        return
-    shown = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
-    table = Table(title=title or None, title_justify="left")
-    for name in shown:
-        table.add_column(name, justify="right" if isinstance(rows[0][name], int) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in shown))
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    """As text that cannot command the terminal."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str("" if value is None else value))
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
-
-
-def _brief(document: dict[str, Any] | None) -> str:
-    return "" if document is None else f"{document.get('item_name')}, {document.get('standard_price')}"
 
 
 def _print_json(value: Any) -> None:

@@ -3,9 +3,19 @@
 import dagster as dg
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.changes import ABSENT, ARCHIVE, HELD, IN_FLIGHT, INSERT, KINDS, UNCHANGED
+from jwo_catalog_pipeline.catalog.changes import (
+    ABSENT,
+    ARCHIVE,
+    HELD,
+    IN_FLIGHT,
+    INSERT,
+    KINDS,
+    UNCHANGED,
+    counts_by_kind,
+)
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.upload.errors import NoPlan
+from jwo_catalog_pipeline.upload.planning import Plan
 
 # In the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of the export they come from.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
@@ -34,6 +44,16 @@ def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
     """
     if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
         raise NoPlan("source_catalog was read again since jwo_catalog was made; materialize jwo_catalog first")
+
+
+def plan_values(plan: Plan) -> dict[str, int | str]:
+    """Counts by kind of change, requests needed, and what the plan rests on."""
+    return {
+        **counts_by_kind(plan.changes),
+        "requests": plan.requests,
+        "plan": plan.digest,
+        "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
+    }
 
 
 def counts_by_store(changes: pd.DataFrame) -> pd.DataFrame:
