@@ -28,6 +28,7 @@ ASSETS = [
     "catalog_changes",
     "ingestion_record",
     "ingestion_results",
+    "fix_list",
 ]
 SECONDS = 120  # for anything to happen; the slowest takes about 30
 CHROMIUM = shutil.which("chromium")
@@ -108,7 +109,9 @@ def _let_it_run(ui: Ui) -> None:
     }
     start = "mutation($of: SensorSelector!) { startSensor(sensorSelector: $of) { __typename } }"
     assert ui.ask(start, of=selector)["startSensor"]["__typename"] == "Sensor"
-    ui.until(lambda: True if materializations(ui)["ingestion_results"] else None)
+    ended = """query { runsOrError(filter: {pipelineName: "ingestion_results_job", statuses: [SUCCESS]}) {
+      ... on Runs { results { runId } } } }"""
+    ui.until(lambda: ui.ask(ended)["runsOrError"]["results"] or None)
 
 
 def materializations(ui: Ui) -> dict[str, list[dict[str, Any]]]:
@@ -134,6 +137,7 @@ def test_everything_is_materialized_by_the_sensors_alone(ui: Ui) -> None:
         "catalog_changes": items,
         "ingestion_record": 1,
         "ingestion_results": items,
+        "fix_list": 60 + (numbers["ingestion_results"]["rejected"] or 0),
     }
     assert numbers["ingestion_results"]["accepted"] + numbers["ingestion_results"]["rejected"] == items > 2000
     uploads = {events[0]["partition"] for asset, events in found.items() if asset.startswith("ingestion_")}
@@ -162,11 +166,13 @@ def test_the_schedule_sensors_and_jobs_have_their_names(ui: Ui) -> None:
     assert [(each["name"], each["scheduleState"]["status"]) for each in repository["schedules"]] == [
         ("catalog_schedule", "STOPPED")
     ]
-    # The two that only receive run from the start; what sends data to Amazon waits to be switched on, as here.
+    # Those that collect results, and send what had to wait for them, run from the start; what begins to send data to
+    # Amazon waits to be switched on, as here.
     assert {each["name"]: each["sensorState"]["status"] for each in repository["sensors"]} == {
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
         "source_catalog_sensor": "RUNNING",
+        "waiting_items_sensor": "RUNNING",
     }
     assert {each["name"] for each in repository["jobs"]} >= {"catalog_upload_job", "ingestion_results_job"}
 
