@@ -30,17 +30,28 @@ def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         `store_id`, `item_sku`, `document` (the item's JSON text) and `content_hash` (SHA-256 of it, in hex),
         ordered by store and SKU (byte order), so that equal items give equal batches.
     """
-    members = ", ".join(_member(field) for field in fields)
+    selected = f"store_id, item_sku, {_document_sql(fields)} AS document, sha256(document) AS content_hash"
     with duckdb.connect() as db:
         db.register("items", items[list(fields)])
-        return (
-            db.sql(f"""
-            SELECT store_id, item_sku, '{{' || concat_ws(',', {members}) || '}}' AS document,
-                   sha256(document) AS content_hash
-            FROM items ORDER BY store_id, item_sku""")  # noqa: S608 (the field names are ours)
-            .to_arrow_table()
-            .to_pandas()
-        )
+        query = f"SELECT {selected} FROM items ORDER BY store_id, item_sku"  # noqa: S608 (the field names are ours)
+        return db.sql(query).to_arrow_table().to_pandas()
+
+
+def item_hashes(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+    """The hashes of `item_documents` without the documents, of which a plan needs only the sizes.
+
+    Returns:
+        `store_id`, `item_sku`, `content_hash`, `size` (bytes of the document), in the items' order.
+    """
+    with duckdb.connect() as db:
+        db.register("items", items[list(fields)])
+        query = f"""SELECT store_id, item_sku, sha256(document) AS content_hash, strlen(document) AS size
+                    FROM (SELECT store_id, item_sku, {_document_sql(fields)} AS document FROM items)"""  # noqa: S608
+        return db.sql(query).to_arrow_table().to_pandas()
+
+
+def _document_sql(fields: Sequence[str]) -> str:
+    return f"'{{' || concat_ws(',', {', '.join(_member(field) for field in fields)}) || '}}'"
 
 
 def _member(field: str) -> str:

@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.catalog.guards import (
     check_plan,
     missing_stores,
 )
-from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_documents
+from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_hashes
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -107,11 +107,11 @@ def make_plan(
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
     published = published_state(ledger, bucket)
-    documents = item_documents(items, fields)
-    changes = _with_fields(plan_changes(documents, published, quarantined, _rules(ledger, settings)), items, fields)
+    hashes = item_hashes(items, fields)
+    changes = _with_fields(plan_changes(hashes, published, quarantined, _rules(ledger, settings)), items, fields)
     verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
     digest = plan_digest(changes, base, settings.archive_stores)
-    requests, waiting = _requests(documents, changes, settings.archive_stores), to_wait(changes)
+    requests, waiting = _requests(hashes, changes, settings.archive_stores), to_wait(changes)
     bucket.put_table(state_key(upload, digest), published)
     ledger.put(
         {
@@ -164,9 +164,9 @@ def _seen(ledger: Ledger, base: Head) -> Seen:
     return Seen(frozenset(before["missing_stores"]), before["absent"]) if before else Seen()
 
 
-def _requests(documents: pd.DataFrame, changes: pd.DataFrame, archive_stores: Sequence[str]) -> int:
-    sent = documents.loc[documents["content_hash"].isin(to_send(changes)["content_hash"]), "document"]
-    sizes = np.fromiter((len(document.encode()) for document in sent), dtype=np.int64, count=len(sent))
+def _requests(hashes: pd.DataFrame, changes: pd.DataFrame, archive_stores: Sequence[str]) -> int:
+    sent = to_send(changes)[["store_id", "item_sku"]]
+    sizes = sent.merge(hashes, on=["store_id", "item_sku"])["size"].to_numpy() if len(sent) else np.zeros(0, np.int64)
     archives = archive_bodies(list(to_archive(changes)["item_sku"].unique()), archive_stores)
     return len(batch_bounds(sizes)) + sum(1 for _ in archives)
 
