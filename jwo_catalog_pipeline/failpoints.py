@@ -1,0 +1,35 @@
+"""Named points in the code at which a test may kill the process or raise: before and after every external effect.
+
+In production nothing is armed, and a point costs one comparison. Names read `before` or `after`, and the effect, such as
+`before ledger: batch sending`; the ledger and the bucket derive them from what they are about to write, so no effect can
+go without one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_armed: list[Callable[[str], None]] = []  # at most one
+
+
+def failpoint(name: str) -> None:
+    """Tell the armed observer, if there is one, that this point has been reached; it may not return."""
+    if _armed:
+        _armed[0](name)
+
+
+@contextmanager
+def effect(name: str) -> Iterator[None]:
+    """The points before and after an external effect. Where the effect fails, the second is not reached."""
+    failpoint(f"before {name}")
+    yield
+    failpoint(f"after {name}")
+
+
+def arm(observer: Callable[[str], None]) -> None:
+    """Have `observer` told of every point reached in this process, instead of any other observer."""
+    _armed[:] = [observer]
+
+
+def disarm() -> None:
+    """Have nobody told any more."""
+    _armed.clear()
