@@ -52,7 +52,7 @@ from jwo_catalog_pipeline.resources import (
 )
 from jwo_catalog_pipeline.upload.differences import field_differences
 from jwo_catalog_pipeline.upload.planning import make_plan
-from jwo_catalog_pipeline.upload.records import batch_table
+from jwo_catalog_pipeline.upload.records import batch_table, carriers
 from jwo_catalog_pipeline.upload.rejections import rejected_items
 from jwo_catalog_pipeline.upload.sending import Sender
 from jwo_catalog_pipeline.upload.settling import not_accepted
@@ -251,7 +251,7 @@ def ingestion_record(
         data_version=table_version(record),
         metadata={
             **_rows_and_columns(record),
-            "items": int(record["items"].sum()),
+            "items": sum(batch.items for batch in carriers(batches)),
             "attempts": int(record["attempts"].sum()),
             "batches_by_state": dg.MetadataValue.json(_counts(record["state"])),
             "batches": dg.MetadataValue.md(as_markdown(record[SHOWN_OF_A_BATCH].head(100))),

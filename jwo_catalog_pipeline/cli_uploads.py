@@ -123,11 +123,14 @@ def status(limit: int, *, as_json: bool) -> None:
     ]
     show_table("Uploads, the newest first", rows)
     show_table("Open batches", found["open_batches"], "No batch is open.")
+    show_table("Sent more often than was answered: changes of these items wait", found["in_doubt"])
     if found["waiting"]["items"]:
         on = ", ".join(found["waiting"]["for"]) or "the next upload"
         click.echo(f"{found['waiting']['items']:,} items wait for {on}.")
     if found["unreadable_messages"]:
         click.echo(f"{found['unreadable_messages']:,} messages could not be read; they are in inbox/unreadable/.")
+    if found["unknown_ingestions"]:
+        click.echo(f"{found['unknown_ingestions']:,} ingestions that Amazon told of are not known to be ours.")
 
 
 @click.command()

@@ -17,6 +17,8 @@ COLUMNS: dict[str, str] = {
     "upload": "The upload: the UTC time at which it began, and its partition.",
     "batch": "The number of the batch in its upload, from 1: one call to Amazon.",
     "operation": "upload or archive.",
+    "refusal": "Of a refused batch: split (its items are in two parts), one_item, one_store, or not_cut",
+    "part_of": "The refused batch that this is a part of; 0: none",
     "state": "Where the batch is: planned, sending, accepted, in_doubt, refused, reported, settled, ...",
     "items": "How many items the batch holds.",
     "bytes": "The size of the batch's body.",

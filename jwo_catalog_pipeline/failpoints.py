@@ -1,8 +1,7 @@
 """Named points in the code at which a test may kill the process or raise: before and after every external effect.
 
-In production nothing is armed, and a point costs one comparison. Names read `before` or `after`, and the effect, such as
-`before ledger: batch sending`; the ledger and the bucket derive them from what they are about to write, so no effect can
-go without one.
+In production nothing is armed, and a point costs one comparison. Names are `before` or `after` and the effect, such as
+`before ledger: attempt`; the ledger and the bucket name what they are about to write, so no effect is without a point.
 """
 
 from collections.abc import Callable, Iterator

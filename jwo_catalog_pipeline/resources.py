@@ -19,8 +19,14 @@ from pydantic import Field
 
 from jwo_catalog_pipeline.catalog.guards import parse_limits
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
-from jwo_catalog_pipeline.catalog_api.client import CatalogApi, ambient_credentials, assumed_role, http_pool
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.signing import (
+    AmbientCredentials,
+    CredentialSource,
+    RoleCredentials,
+    SigningClock,
+)
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
@@ -114,14 +120,20 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
             credentials=_credentials(self.role_arn),
             budget=_budget(self.requests_per_second),
             http=_http(),
+            clock=_signing_clock(),
         )
 
 
 @functools.cache
-def _credentials(role_arn: str) -> Any:
+def _credentials(role_arn: str) -> CredentialSource:
     """Kept by role, so that a process assumes it once and botocore refreshes it."""
-    session = boto3.Session()._session
-    return assumed_role(role_arn, lambda: _aws("sts")) if role_arn else ambient_credentials(session)
+    return RoleCredentials(role_arn, lambda: _aws("sts")) if role_arn else AmbientCredentials()
+
+
+@functools.cache
+def _signing_clock() -> SigningClock:
+    """Kept, so that a process learns only once how far its clock is off."""
+    return SigningClock()
 
 
 class QueueResource(dg.ConfigurableResource[None]):

@@ -14,6 +14,7 @@ from jwo_catalog_pipeline.assets import catalog_uploads
 from jwo_catalog_pipeline.failures import RunFailed
 from jwo_catalog_pipeline.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
 from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.records import carriers
 
 T = TypeVar("T")
 
@@ -113,11 +114,11 @@ def follow(
 
         def show() -> None:
             if record := ledger.upload(upload):
-                batches = ledger.batches(upload)
+                batches = carriers(ledger.batches(upload))
                 accepted = sum(bool(batch.ingestion_id) for batch in batches)
                 settled = sum(batch.items for batch in batches if batch.state.final)
                 progress.update(first, total=1, completed=1)
-                progress.update(sending, total=record["batches"], completed=accepted, visible=True)
+                progress.update(sending, total=len(batches), completed=accepted, visible=True)
                 progress.update(settling, total=record["items"], completed=settled, visible=True)
 
         started = _until_done(pool.submit(start), show)

@@ -19,9 +19,11 @@ from jwo_catalog_pipeline.resources import (
     SourceResource,
     StorageResource,
     UploadPolicyResource,
+    settler,
 )
 from jwo_catalog_pipeline.upload.inbox import QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
 from jwo_catalog_pipeline.upload.records import upload_key, utc
 from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.waiting import waiting_items
@@ -86,13 +88,15 @@ def overdue_ingestions_sensor(
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask Amazon about ingestions without news, so that an upload settles without the queue, too."""
+    """Ask Amazon about ingestions without news, so that an upload settles without the queue, and end what is in doubt."""
     try:
-        ledger = storage.open_ledger()
+        ledger, bucket = storage.open_ledger(), storage.open_bucket()
         answers = ask_overdue(ledger, catalog_api.client(), policy.overdue_minutes * 60)
+        matched = match_unknown(ledger, bucket, settler(storage, catalog_api).fetch)
+        give_up(ledger, policy.in_flight_hours)
     except EXPECTED as error:
         return dg.SkipReason(str(error))
-    for ingestion_id, answer in answers.items():
+    for ingestion_id, answer in {**answers, **matched}.items():
         context.log.info(f"ingestion {ingestion_id}: {answer}")
     return _fetch_requests(context, ledger)
 

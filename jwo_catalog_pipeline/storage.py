@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.failpoints import effect
+
 # zstd: a third of snappy's size on catalogs, at the same speed.
 COMPRESSION = "zstd"
 
@@ -46,7 +48,8 @@ class Bucket:
             StorageError: the bucket is missing, or may not be written.
         """
         try:
-            self.client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
+            with effect(f"bucket: {_kind(key)}"):
+                self.client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "write", key) from None
 
@@ -91,3 +94,11 @@ class Bucket:
             "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
         }.get(code, code)
         return StorageError(f"cannot {verb} {self.uri(key)}: {remedy}")
+
+
+def _kind(key: str) -> str:
+    """What an object is, for the name of its failpoint: `assets/jwo_catalog`, `batches` of an upload."""
+    folders = key.split("/")
+    if folders[0] == "uploads":
+        return folders[3].partition(".")[0]
+    return "/".join(folders[:2]).partition(".")[0] if folders[0] == "assets" else folders[0]

@@ -15,8 +15,10 @@ import urllib3
 
 from jwo_catalog_pipeline.catalog.guards import GUARDS
 from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog_api.client import CatalogApi, assumed_role, http_pool
+from jwo_catalog_pipeline.catalog_api.answers import Accepted
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -140,12 +142,16 @@ def api_client(sandbox: RunningSandbox, **changes: Any) -> CatalogApi:
     values = {
         "url": env["JWO_API_URL"],
         "region": env["JWO_API_REGION"],
-        "credentials": assumed_role(env["JWO_API_ROLE_ARN"], lambda: boto3.client("sts")),
+        "credentials": RoleCredentials(env["JWO_API_ROLE_ARN"], lambda: boto3.client("sts")),
         "budget": CallBudget(0),
         "http": http_pool(),
         **changes,
     }
     return CatalogApi(**values)
+
+
+def deliver(api: CatalogApi, body: bytes, operation: str = "upload") -> Accepted:
+    return api.deliver(api.sign(operation, body))
 
 
 def impatient_pool() -> urllib3.PoolManager:

@@ -3,7 +3,6 @@
 import boto3
 import pytest
 from botocore.credentials import Credentials
-from botocore.session import Session
 
 from jwo_catalog_pipeline.catalog_api.answers import (
     Answer,
@@ -12,12 +11,12 @@ from jwo_catalog_pipeline.catalog_api.answers import (
     read_accepted,
     read_status,
 )
-from jwo_catalog_pipeline.catalog_api.client import ambient_credentials, assumed_role
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     CatalogApiError,
     NoCredentials,
     NotReached,
+    Outcome,
     OutcomeUnknown,
     RequestRefused,
     Throttled,
@@ -25,7 +24,8 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 )
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
-from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, impatient_pool, items
+from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials, RoleCredentials
+from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, impatient_pool, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 
@@ -38,9 +38,9 @@ def body_of(**changes: str) -> bytes:
 def test_non_ascii_bytes_are_signed_so_that_the_server_computes_the_same_signature(
     fresh: RunningSandbox, kind: str
 ) -> None:
-    role = assumed_role(fresh.environment["JWO_API_ROLE_ARN"], lambda: boto3.client("sts"))
-    credentials = ambient_credentials(Session()) if kind == "ambient credentials" else role
-    accepted = api_client(fresh, credentials=credentials).upload(body_of(item_name="Crème brûlée חלב 🥛"))
+    role = RoleCredentials(fresh.environment["JWO_API_ROLE_ARN"], lambda: boto3.client("sts"))
+    credentials = AmbientCredentials() if kind == "ambient credentials" else role
+    accepted = deliver(api_client(fresh, credentials=credentials), body_of(item_name="Crème brûlée חלב 🥛"))
     (call,) = fresh.get("requests")
     assert (call["http_status"], call["ingestion_id"]) == (201, accepted.ingestion_id)
     assert call["access_key_id"].startswith("ASIA") is (kind == "assumed role")
@@ -56,7 +56,7 @@ def test_non_ascii_bytes_are_signed_so_that_the_server_computes_the_same_signatu
 )
 def test_a_wrong_signature_is_denied(fresh: RunningSandbox, changes: dict) -> None:
     with pytest.raises(AccessDenied, match="two usual causes"):
-        api_client(fresh, **changes).upload(body_of())
+        deliver(api_client(fresh, **changes), body_of())
 
 
 def test_a_role_is_assumed_once_and_its_credentials_are_kept(fresh: RunningSandbox) -> None:
@@ -66,9 +66,9 @@ def test_a_role_is_assumed_once_and_its_credentials_are_kept(fresh: RunningSandb
         asked.append(1)
         return boto3.client("sts")
 
-    api = api_client(fresh, credentials=assumed_role(fresh.environment["JWO_API_ROLE_ARN"], sts))
+    api = api_client(fresh, credentials=RoleCredentials(fresh.environment["JWO_API_ROLE_ARN"], sts))
     for _ in range(3):
-        api.upload(body_of())
+        deliver(api, body_of())
     assert len({call["access_key_id"] for call in fresh.get("requests")}) == 1
     assert len(asked) == 1
 
@@ -77,15 +77,15 @@ def test_a_role_that_cannot_be_assumed_says_so_and_sends_nothing(fresh: RunningS
     sts = boto3.client(
         "sts", endpoint_url="http://127.0.0.1:9", config=boto3.session.Config(retries={"total_max_attempts": 1})
     )
-    api = api_client(fresh, credentials=assumed_role("arn:aws:iam::123456789012:role/nobody", lambda: sts))
+    api = api_client(fresh, credentials=RoleCredentials("arn:aws:iam::123456789012:role/nobody", lambda: sts))
     with pytest.raises(NoCredentials, match=r"EndpointConnectionError.*check JWO_API_ROLE_ARN"):
-        api.upload(body_of())
+        deliver(api, body_of())
     assert fresh.get("requests") == []
 
 
 def test_a_status_call_gives_state_and_link_and_keeps_the_link_out_of_its_text(fresh: RunningSandbox) -> None:
     api = api_client(fresh)
-    accepted = api.upload(body_of())
+    accepted = deliver(api, body_of())
     fresh.drain()
     status = api.status(accepted.ingestion_id)
     assert status.final
@@ -105,10 +105,10 @@ def test_an_unknown_status_means_wait() -> None:
 
 def test_no_connection_is_not_sent_and_a_hang_is_unknown(fresh: RunningSandbox) -> None:
     with pytest.raises(NotReached, match="nothing was sent"):
-        api_client(fresh, url="http://127.0.0.1:9").upload(body_of())
+        deliver(api_client(fresh, url="http://127.0.0.1:9"), body_of())
     fresh.misbehave(hang_after_ingesting=1)
     with pytest.raises(OutcomeUnknown, match="ReadTimeoutError"):
-        api_client(fresh, http=impatient_pool()).upload(body_of())
+        deliver(api_client(fresh, http=impatient_pool()), body_of())
 
 
 def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox) -> None:
@@ -116,7 +116,7 @@ def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox) -> 
     fresh.misbehave(requests_per_second=10)
     api = api_client(fresh, budget=CallBudget(10))
     for _ in range(12):
-        api.upload(body_of())
+        deliver(api, body_of())
     assert {call["http_status"] for call in fresh.get("requests")} == {201}
 
 
@@ -135,30 +135,30 @@ def test_any_window_of_a_second_sees_at_most_the_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "cause", "ingested", "retryable"),
+    ("status", "body", "cause", "outcome", "retryable"),
     [
-        (400, b'{"errorMsg": "Invalid request body"}', RequestRefused, False, False),
-        (403, b'{"message": "Forbidden"}', AccessDenied, False, False),
-        (413, b"<html>", RequestRefused, False, False),
-        (429, b'{"errorMsg": "Too Many Requests"}', Throttled, False, True),
-        (500, b'{"errorMsg": "retry"}', OutcomeUnknown, None, True),
-        (502, b"", OutcomeUnknown, None, True),
-        (307, b"", WrongEndpoint, False, False),
-        (404, b'{"message": "Not Found"}', WrongEndpoint, False, False),
-        (408, b"", OutcomeUnknown, None, True),
-        (422, b"", RequestRefused, False, False),
-        (200, b"{}", OutcomeUnknown, None, True),
-        (201, b'{"ingestionId": 5}', OutcomeUnknown, None, True),
-        (200, b"\xff\xfe", OutcomeUnknown, None, True),
+        (400, b'{"errorMsg": "Invalid request body"}', RequestRefused, Outcome.NO, False),
+        (403, b'{"message": "Forbidden"}', AccessDenied, Outcome.NO, False),
+        (413, b"<html>", RequestRefused, Outcome.NO, False),
+        (429, b'{"errorMsg": "Too Many Requests"}', Throttled, Outcome.THROTTLED, True),
+        (500, b'{"errorMsg": "retry"}', OutcomeUnknown, Outcome.IN_DOUBT, True),
+        (502, b"", OutcomeUnknown, Outcome.IN_DOUBT, True),
+        (307, b"", WrongEndpoint, Outcome.NO, False),
+        (404, b'{"message": "Not Found"}', WrongEndpoint, Outcome.NO, False),
+        (408, b"", OutcomeUnknown, Outcome.IN_DOUBT, True),
+        (422, b"", RequestRefused, Outcome.NO, False),
+        (200, b"{}", OutcomeUnknown, Outcome.IN_DOUBT, True),
+        (201, b'{"ingestionId": 5}', OutcomeUnknown, Outcome.IN_DOUBT, True),
+        (200, b"\xff\xfe", OutcomeUnknown, Outcome.IN_DOUBT, True),
     ],
 )
 def test_each_answer_has_its_cause(
-    status: int, body: bytes, cause: type[CatalogApiError], ingested: bool | None, retryable: bool
+    status: int, body: bytes, cause: type[CatalogApiError], outcome: Outcome, retryable: bool
 ) -> None:
     with pytest.raises(cause) as raised:
         read_accepted(Answer(status, {"x-amzn-requestid": "req-1"}, body))
     assert type(raised.value) is cause
-    assert (raised.value.ingested, raised.value.retryable) == (ingested, retryable)
+    assert (raised.value.outcome, raised.value.retryable) == (outcome, retryable)
     assert "(request id req-1)" in str(raised.value)
 
 

@@ -69,7 +69,7 @@ def ledger(busy: Busy, fresh: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_transaction_that_met_another_is_tried_again(busy: Busy, ledger: Ledger) -> None:
     busy.reasons = ["TransactionConflict", "ThrottlingError"]
-    ledger.transact(ledger.put_new(ITEM))
+    ledger.transact("test", ledger.put_new(ITEM))
     assert busy.calls == 3
     assert ledger.get("NEWS", "i-1") == ITEM
 
@@ -77,12 +77,12 @@ def test_a_transaction_that_met_another_is_tried_again(busy: Busy, ledger: Ledge
 def test_a_table_that_stays_busy_is_an_error_of_its_own(busy: Busy, ledger: Ledger) -> None:
     busy.reasons = ["TransactionConflict"] * 50
     with pytest.raises(Contended, match="is busy: TransactionConflict"):
-        ledger.transact(ledger.put_new(ITEM))
+        ledger.transact("test", ledger.put_new(ITEM))
     assert busy.calls == 6
 
 
 def test_a_condition_that_does_not_hold_is_a_conflict_at_once(busy: Busy, ledger: Ledger) -> None:
-    ledger.transact(ledger.put_new(ITEM))
+    ledger.transact("test", ledger.put_new(ITEM))
     with pytest.raises(Conflict):
-        ledger.transact(ledger.put_new(ITEM))
+        ledger.transact("test", ledger.put_new(ITEM))
     assert busy.calls == 2

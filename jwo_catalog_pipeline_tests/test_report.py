@@ -8,7 +8,7 @@ import pytest
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report
 from jwo_catalog_pipeline.upload.settling import match_outcomes
-from jwo_catalog_pipeline_tests.conftest import api_client, impatient_pool, items
+from jwo_catalog_pipeline_tests.conftest import api_client, deliver, impatient_pool, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 from jwo_catalog_pipeline_tests.test_client import body_of
 
@@ -142,7 +142,7 @@ def test_any_other_link_is_refused_without_repeating_it(url: str) -> None:
 
 def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox) -> None:
     api = api_client(fresh)
-    accepted = api.upload(body_of())
+    accepted = deliver(api, body_of())
     fresh.drain()
     fresh.misbehave(expire_links=1, operation="status")
     endpoint = fresh.environment["AWS_ENDPOINT_URL"]

@@ -42,6 +42,7 @@ PUBLISHED_COLUMNS = [
     "upload",
     "batch",
     "sent_at",
+    "doubted_at",
 ]
 
 
@@ -70,6 +71,7 @@ def plan_changes(
     Args:
         documents: `store_id`, `item_sku`, `content_hash` of each valid item, keys unique.
         published: `PUBLISHED_COLUMNS`, keys unique; a missing `content_hash` means that what Amazon holds is unknown.
+            `doubted_at` is when the item may have been sent once more than is known, 0 for never.
         quarantined: `store_id`, `item_sku`, `external_product_id` of quarantined rows; they count as present, and a
             SKU that is quarantined in any store is not archived.
         rules: what may be concluded.
@@ -83,7 +85,7 @@ def plan_changes(
     unidentified = int((quarantined["item_sku"].isna() & quarantined["external_product_id"].notna()).sum())
     with duckdb.connect() as db:
         db.register("documents", documents[["store_id", "item_sku", "content_hash"]])
-        db.register("published", published[PUBLISHED_COLUMNS])
+        db.register("every_published", published[PUBLISHED_COLUMNS])
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
         parameters = {
             "since": rules.waiting_since,
@@ -96,11 +98,16 @@ def plan_changes(
     return plan.astype({name: "int64" if name == "published_batch" else "str" for name in PLAN_COLUMNS})
 
 
-# `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU.
+# `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU. Amazon may
+# still be at an item that is in flight, or in doubt; in doubt, it waits only where it differs. An archived item is
+# published only while it is in doubt.
 _PLAN = """
-WITH busy AS (
+WITH published AS (
+  SELECT *, (state = 'in_flight' AND sent_at >= $since) AS in_flight, doubted_at >= $since AS in_doubt
+  FROM every_published
+), busy AS (
   SELECT item_sku, max(upload) AS upload, bool_or(operation = 'archive') AS archiving
-  FROM published WHERE state = 'in_flight' AND sent_at >= $since GROUP BY item_sku
+  FROM published WHERE in_flight OR in_doubt GROUP BY item_sku
 ), no_archive AS (
   SELECT item_sku, max(reason) AS reason FROM published
   WHERE state = 'rejected' AND operation = 'archive' AND sent_at >= $again AND NOT $retry GROUP BY item_sku
@@ -115,8 +122,9 @@ SELECT CASE
            WHEN busy.item_sku IS NOT NULL THEN 'in_flight'
            WHEN no_archive.item_sku IS NOT NULL THEN 'held'
            ELSE 'archive' END
-         WHEN busy.archiving OR (p.state = 'in_flight' AND p.sent_at >= $since) THEN 'in_flight'
-         WHEN p.state IS NULL THEN 'insert'
+         WHEN busy.archiving OR p.in_flight THEN 'in_flight'
+         WHEN p.in_doubt AND (p.content_hash IS DISTINCT FROM d.content_hash OR $retry) THEN 'in_flight'
+         WHEN p.state IS NULL OR p.state = 'archived' THEN 'insert'
          WHEN p.content_hash IS DISTINCT FROM d.content_hash OR p.state = 'in_flight' THEN 'update'
          WHEN p.state = 'rejected' THEN CASE WHEN $retry THEN 'update' ELSE 'held' END
          ELSE 'unchanged'
@@ -125,9 +133,11 @@ SELECT CASE
        d.content_hash, p.content_hash AS published_hash, p.standard_price AS published_price,
        p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
        CASE WHEN change = 'in_flight' THEN
-         CASE WHEN p.state = 'in_flight' AND p.sent_at >= $since THEN p.upload ELSE busy.upload END
+         CASE WHEN p.in_flight OR p.in_doubt THEN p.upload ELSE busy.upload END
        END AS waits_for,
        CASE
+         WHEN change = 'in_flight' AND p.in_doubt AND NOT p.in_flight
+           THEN 'sent in upload ' || waits_for || ' more often than was answered'
          WHEN waits_for = p.upload AND p.state = 'in_flight' THEN 'sent in upload ' || waits_for || ', outcome open'
          WHEN change = 'in_flight' AND busy.archiving THEN 'its SKU is being archived by upload ' || busy.upload
          WHEN change = 'in_flight' THEN 'its SKU was sent for another store in upload ' || busy.upload
@@ -143,8 +153,8 @@ FULL JOIN published p ON d.store_id = p.store_id AND d.item_sku = p.item_sku
 LEFT JOIN busy ON busy.item_sku = coalesce(d.item_sku, p.item_sku)
 LEFT JOIN no_archive ON no_archive.item_sku = p.item_sku
 LEFT JOIN gone ON gone.item_sku = p.item_sku
-WHERE d.content_hash IS NOT NULL OR NOT EXISTS (
-  FROM quarantined q WHERE q.store_id = p.store_id AND q.item_sku = p.item_sku)
+WHERE d.content_hash IS NOT NULL OR (p.state <> 'archived' AND NOT EXISTS (
+  FROM quarantined q WHERE q.store_id = p.store_id AND q.item_sku = p.item_sku))
 ORDER BY store_id, item_sku"""
 
 

@@ -1,6 +1,7 @@
 """What an HTTP answer of the Catalog API means: pure functions from status, headers and body."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +9,22 @@ from typing import Any
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     CatalogApiError,
+    Outcome,
     OutcomeUnknown,
     RequestRefused,
+    SessionExpired,
+    SignatureStale,
     Throttled,
     WrongEndpoint,
 )
 
 MAX_RETRY_AFTER_SECONDS = 60.0  # a longer wait is not honoured: a person would rather see the run fail
 SHOWN_MESSAGE_CHARACTERS = 300
+# All documented texts about stores, whatever their spelling becomes.
+_ABOUT_STORES = re.compile(r"store", re.IGNORECASE)
+# The gateway's own words for the two kinds of 403 that another signature mends (general AWS behaviour).
+_STALE = re.compile(r"signature expired|signature not yet current|RequestTimeTooSkewed", re.IGNORECASE)
+_EXPIRED = re.compile(r"ExpiredToken|security token included in the request is expired", re.IGNORECASE)
 
 WAITING = frozenset({"INQUEUE", "INPROGRESS"})
 FINAL = frozenset({"DONE", "CANCELLED", "FATAL"})
@@ -60,6 +69,24 @@ class IngestionStatus:
         return f"IngestionStatus({self.processing_status!r}, report_url={'***' if self.report_url else None})"
 
 
+def classify(answer: Answer | None, *, sent: bool = True) -> Outcome:
+    """What a call means for the batch that it carried (CATALOG_API.md, Responses).
+
+    Args:
+        answer: the answer; None where none came.
+        sent: whether any byte may have left.
+    """
+    if answer is None:
+        return Outcome.IN_DOUBT if sent else Outcome.NOT_SENT
+    status = answer.http_status
+    if 200 <= status < 300:
+        return Outcome.YES if _ingestion_id(answer) else Outcome.IN_DOUBT
+    if status == 429:
+        return Outcome.THROTTLED
+    # A 408 comes from something on the way that tired of waiting, and so says nothing about what it passed on.
+    return Outcome.IN_DOUBT if status >= 500 or status == 408 else Outcome.NO
+
+
 def read_accepted(answer: Answer) -> Accepted:
     """Read the answer to an upload or archive call: any 2xx that carries an `ingestionId`.
 
@@ -67,14 +94,18 @@ def read_accepted(answer: Answer) -> Accepted:
         CatalogApiError: the class says whether the batch may have been ingested.
     """
     raise_for_status(answer)
-    ingestion_id = _json_object(answer.body).get("ingestionId")
-    if not isinstance(ingestion_id, str) or not ingestion_id:
+    if classify(answer) is not Outcome.YES:
         raise OutcomeUnknown(
             f"the Catalog API answered {answer.http_status} without an ingestionId: the batch may have been ingested",
             http_status=answer.http_status,
             request_id=answer.request_id,
         )
-    return Accepted(ingestion_id, answer.http_status, answer.request_id)
+    return Accepted(_ingestion_id(answer), answer.http_status, answer.request_id)
+
+
+def _ingestion_id(answer: Answer) -> str:
+    found = _json_object(answer.body).get("ingestionId")
+    return found if isinstance(found, str) else ""
 
 
 def read_status(answer: Answer) -> IngestionStatus:
@@ -97,31 +128,40 @@ def raise_for_status(answer: Answer) -> None:
     if 200 <= status < 300:
         return
     said = _message(answer.body)
-    cause: type[CatalogApiError]
-    if status in (401, 403):
-        cause, remedy = (
-            AccessDenied,
-            (
-                "two usual causes: the identity lacks execute-api:Invoke on the API (check JWO_API_ROLE_ARN and its "
-                "policy), or Amazon has not onboarded this AWS account or region yet (ask your Amazon contact)"
-            ),
-        )
-    elif status == 429:
-        cause, remedy = Throttled, "over 10 requests a second; other programs share this account's budget"
-    elif status >= 500 or status == 408:
-        cause, remedy = OutcomeUnknown, "the batch may have been ingested; the same bytes may be sent again"
-    elif 300 <= status < 400:
-        cause, remedy = WrongEndpoint, "redirects are not followed: set JWO_API_URL to the final host"
-    elif status in (400, 413, 422):
-        cause, remedy = RequestRefused, "nothing of this request was ingested"
-    else:
-        cause, remedy = WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
-    raise cause(
+    cause, remedy = _cause(answer, said)
+    error = cause(
         f"the Catalog API answered {status} {said!r}: {remedy}",
         http_status=status,
         request_id=answer.request_id,
         retry_after=_retry_after(answer.headers),
     )
+    if isinstance(error, RequestRefused):
+        error.about_stores = bool(_ABOUT_STORES.search(said))
+    raise error
+
+
+def _cause(answer: Answer, said: str) -> tuple[type[CatalogApiError], str]:
+    """The error class, and what to do about it."""
+    status, outcome = answer.http_status, classify(answer)
+    if outcome is Outcome.THROTTLED:
+        return Throttled, "over 10 requests a second; other programs share this account's budget"
+    if outcome is Outcome.IN_DOUBT:
+        return OutcomeUnknown, "the batch may have been ingested; the same bytes may be sent again"
+    if status in (401, 403):
+        named = f"{answer.headers.get('x-amzn-errortype', '')} {said}"
+        if _STALE.search(named):
+            return SignatureStale, "this machine's clock and Amazon's differ; set it by NTP"
+        if _EXPIRED.search(named):
+            return SessionExpired, "the session of the role has expired, and nothing was ingested"
+        return AccessDenied, (
+            "two usual causes: the identity lacks execute-api:Invoke on the API (check JWO_API_ROLE_ARN and its "
+            "policy), or Amazon has not onboarded this AWS account or region yet (ask your Amazon contact)"
+        )
+    if 300 <= status < 400:
+        return WrongEndpoint, "redirects are not followed: set JWO_API_URL to the final host"
+    if status in (400, 413, 422):
+        return RequestRefused, "nothing of this request was ingested"
+    return WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,40 +1,50 @@
-"""The signed Catalog API client: one method per operation, one HTTP request per call.
+"""The signed Catalog API client: a call is signed, then sent, in two steps, and each try is one HTTP request.
 
-Nothing is retried here: every try at sending a batch is recorded in the ledger first, so the loop belongs to
-`upload/sending.py`. Redirects are never followed, for a redirect would carry the session token to another host.
+Nothing that changes Amazon's catalog is retried here: every try at sending a batch is recorded in the ledger first, so
+the loop belongs to `upload/sending.py`. Redirects are never followed, for one would carry the token to another host.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import (
-    Credentials,
-    DeferredRefreshableCredentials,
-    create_assume_role_refresher,
-)
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import Session
 
 from jwo_catalog_pipeline.catalog_api.answers import (
     Accepted,
     Answer,
     IngestionStatus,
+    raise_for_status,
     read_accepted,
     read_status,
 )
-from jwo_catalog_pipeline.catalog_api.errors import NoCredentials, NotReached, OutcomeUnknown, WrongEndpoint
+from jwo_catalog_pipeline.catalog_api.errors import (
+    NoCredentials,
+    NotReached,
+    OutcomeUnknown,
+    SessionExpired,
+    SignatureAged,
+    SignatureStale,
+    WrongEndpoint,
+)
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import status_body
+from jwo_catalog_pipeline.catalog_api.signing import (
+    SIGNATURE_SECONDS,
+    CredentialSource,
+    SignedCall,
+    SigningClock,
+    sign,
+)
+from jwo_catalog_pipeline.failpoints import effect
 
-SERVICE = "execute-api"
-UPLOAD_PATH = "/v1/catalog/upload"
-ARCHIVE_PATH = "/v1/catalog/archive"
-STATUS_PATH = "/v1/catalog/getCatalogUploadStatus"
+UPLOAD, ARCHIVE, STATUS = "upload", "archive", "status"
+PATHS = {
+    UPLOAD: "/v1/catalog/upload",
+    ARCHIVE: "/v1/catalog/archive",
+    STATUS: "/v1/catalog/getCatalogUploadStatus",
+}
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0  # the gateway itself gives up after 29 s; twice that, so that its answer is seen
@@ -48,16 +58,18 @@ class CatalogApi:
     Args:
         url: scheme and host as Amazon handed it out; the operation's path is appended.
         region: signing region, configured and never guessed from the host.
-        credentials: gives the credentials of the moment, or None where there are none.
+        credentials: gives the credentials of the moment, and renews them.
         budget: permission to call, shared by all operations.
         http: the connection pool.
+        clock: the time that signatures carry.
     """
 
     url: str
     region: str
-    credentials: Callable[[], Credentials | None]
+    credentials: CredentialSource
     budget: CallBudget
     http: urllib3.PoolManager
+    clock: SigningClock = field(default_factory=SigningClock)
 
     def __post_init__(self) -> None:
         """Raise `WrongEndpoint` where the url is none."""
@@ -69,21 +81,33 @@ class CatalogApi:
         if not usable or re.search(r"[\s@]", self.url):
             raise WrongEndpoint(f"JWO_API_URL is {self.url!r}; it must be scheme and host, such as https://api.example")
 
-    def upload(self, body: bytes) -> Accepted:
-        """Send one batch of items, exactly these bytes.
+    def sign(self, operation: str, body: bytes) -> SignedCall:
+        """Sign exactly these bytes with the credentials of this moment; sends nothing to the Catalog API.
 
         Raises:
-            CatalogApiError: the class says whether the batch may have been ingested.
+            NoCredentials: there are none, or the role cannot be assumed.
         """
-        return read_accepted(self._call(UPLOAD_PATH, body))
+        try:
+            credentials = self.credentials()
+            frozen = credentials.get_frozen_credentials() if credentials else None
+        except (BotoCoreError, ClientError) as error:
+            raise NoCredentials(
+                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent; "
+                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials"
+            ) from None
+        if frozen is None:
+            raise NoCredentials(
+                "no AWS credentials found: nothing was sent; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role"
+            )
+        return sign(operation, self.url.rstrip("/") + PATHS[operation], body, frozen, self.region, self.clock)
 
-    def archive(self, body: bytes) -> Accepted:
-        """Have one batch of SKUs archived in every store, exactly these bytes.
+    def deliver(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Accepted:
+        """Send a signed upload or archive, unless so many seconds have passed since it was signed.
 
         Raises:
-            CatalogApiError: the class says whether the batch may have been ingested.
+            CatalogApiError: its `outcome` says whether the batch may have been ingested.
         """
-        return read_accepted(self._call(ARCHIVE_PATH, body))
+        return read_accepted(self._send(call, seconds))
 
     def status(self, ingestion_id: str) -> IngestionStatus:
         """Ask how far an ingestion is, and for a fresh link to its report.
@@ -91,19 +115,34 @@ class CatalogApi:
         Raises:
             CatalogApiError: an unknown or foreign id is `RequestRefused`.
         """
-        return read_status(self._call(STATUS_PATH, status_body(ingestion_id)))
+        body = status_body(ingestion_id)
+        try:
+            return read_status(self._send(self.sign(STATUS, body)))
+        except (SignatureStale, SessionExpired) as error:
+            if not error.retryable:
+                raise
+        return read_status(self._send(self.sign(STATUS, body)))
 
     def check_ready(self) -> None:
         """Raise `NoCredentials` where a call could not even be signed; sends nothing to the Catalog API."""
-        self._signed_headers(UPLOAD_PATH, b"")
+        self.sign(UPLOAD, b"")
 
-    def _call(self, path: str, body: bytes) -> Answer:
+    def _send(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Answer:
         self.budget.take()
-        headers = self._signed_headers(path, body)
+        if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:
+            raise SignatureAged(
+                f"the call was held up for more than {seconds:.0f} s after it was signed: nothing was sent"
+            )
+        with effect(f"api: {call.operation}"):
+            answer = self._exchange(call)
+        self._learn_from(answer, call)
+        return answer
+
+    def _exchange(self, call: SignedCall) -> Answer:
         host = urlsplit(self.url).netloc
         try:
             response = self.http.request(
-                "POST", self._endpoint(path), body=body, headers=headers, redirect=False, retries=False
+                "POST", call.url, body=call.body, headers=call.headers, redirect=False, retries=False
             )
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             raise NotReached(
@@ -123,26 +162,17 @@ class CatalogApi:
             ) from None
         return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
 
-    def _signed_headers(self, path: str, body: bytes) -> dict[str, str]:
-        """Sign the exact bytes with the credentials of this moment (frozen, for they may be refreshed meanwhile)."""
-        request = AWSRequest("POST", self._endpoint(path), data=body, headers={"Content-Type": "application/json"})
+    def _learn_from(self, answer: Answer, call: SignedCall) -> None:
+        """Raise a refused signature or session, retryable where the next signature will be a better one."""
         try:
-            credentials = self.credentials()
-            frozen = credentials.get_frozen_credentials() if credentials else None
-        except (BotoCoreError, ClientError) as error:
-            raise NoCredentials(
-                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent; "
-                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials"
-            ) from None
-        if frozen is None:
-            raise NoCredentials(
-                "no AWS credentials found: nothing was sent; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role"
-            )
-        SigV4Auth(frozen, SERVICE, self.region).add_auth(request)
-        return dict(request.headers.items())
-
-    def _endpoint(self, path: str) -> str:
-        return self.url.rstrip("/") + path
+            raise_for_status(answer)
+        except SignatureStale as error:
+            error.retryable = self.clock.learn(answer.headers.get("date"))
+            raise
+        except SessionExpired as error:
+            self.credentials.renew()
+            error.retryable = self.sign(call.operation, b"").access_key != call.access_key
+            raise
 
 
 def _code(error: Exception) -> str:
@@ -155,23 +185,3 @@ def http_pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(
         maxsize=KEPT_CONNECTIONS, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     )
-
-
-def ambient_credentials(session: Session) -> Callable[[], Credentials | None]:
-    """Credentials as boto3 finds them; looked up on first use, refreshed by botocore."""
-    return session.get_credentials
-
-
-def assumed_role(role_arn: str, sts_client: Callable[[], object]) -> Callable[[], Credentials]:
-    """Credentials of a role, assumed on first use and again before they expire."""
-    held: list[Credentials] = []
-
-    def credentials() -> Credentials:
-        if not held:
-            refresh = create_assume_role_refresher(
-                sts_client(), {"RoleArn": role_arn, "RoleSessionName": "jwo-catalog-pipeline"}
-            )
-            held.append(DeferredRefreshableCredentials(refresh, method="assume-role"))
-        return held[0]
-
-    return credentials

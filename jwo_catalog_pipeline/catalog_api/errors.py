@@ -1,15 +1,27 @@
-"""One error class per cause of a failed Catalog API call; each says what it means for the batch and what to do.
+"""What a call of the Catalog API means for the batch that it carried, and one error class per cause of a failed call.
 
-Two facts decide what happens next, and stand on the class: `ingested` (False: Amazon certainly did not take
-the batch; None: it might have) and `retryable` (the same bytes may be sent again at once, with back-off).
+Two facts decide what happens next, and stand on the class: `outcome`, and `retryable` (the same bytes may be sent again
+at once, with back-off).
 """
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What is known of a batch after one call."""
+
+    NOT_SENT = "not sent"  # no byte of it left
+    NO = "definite no"  # an answer that says that nothing of it was taken
+    THROTTLED = "throttled"  # over the rate: nothing was taken, and it may come again
+    YES = "definite yes"  # an ingestion id
+    IN_DOUBT = "in doubt"  # it may have been taken
 
 
 class CatalogApiError(Exception):
     """A call of the Catalog API that did not end in a usable answer."""
 
-    ingested: bool | None = False
-    retryable: bool = False
+    outcome = Outcome.NO
+    retryable = False
 
     def __init__(
         self,
@@ -29,16 +41,27 @@ class CatalogApiError(Exception):
 class NoCredentials(CatalogApiError):
     """No AWS credentials were found, or the role could not be assumed: nothing was sent."""
 
+    outcome = Outcome.NOT_SENT
+
 
 class NotReached(CatalogApiError):
     """No connection was made, so nothing was sent."""
 
+    outcome = Outcome.NOT_SENT
+    retryable = True
+
+
+class SignatureAged(CatalogApiError):
+    """The call was held up for so long after it was signed that it must not be sent any more."""
+
+    outcome = Outcome.NOT_SENT
     retryable = True
 
 
 class Throttled(CatalogApiError):
     """HTTP 429: over the rate that Amazon allows; nothing was ingested."""
 
+    outcome = Outcome.THROTTLED
     retryable = True
 
 
@@ -46,8 +69,18 @@ class AccessDenied(CatalogApiError):
     """HTTP 401 or 403: the caller may not invoke the API, or is not onboarded; nothing was ingested."""
 
 
+class SignatureStale(AccessDenied):
+    """HTTP 403: the signature's time is not the service's. Retryable once the clock's offset has been corrected."""
+
+
+class SessionExpired(AccessDenied):
+    """HTTP 403: the role's session has expired. Retryable once the role was assumed again."""
+
+
 class RequestRefused(CatalogApiError):
     """HTTP 400, 413 or 422: a definite no to the whole request; nothing was ingested."""
+
+    about_stores = False  # the message says that it is a store that is wrong
 
 
 class WrongEndpoint(CatalogApiError):
@@ -57,7 +90,7 @@ class WrongEndpoint(CatalogApiError):
 class OutcomeUnknown(CatalogApiError):
     """A 5xx, a time-out, a cut connection or a 2xx without an id: the batch may have been ingested."""
 
-    ingested = None
+    outcome = Outcome.IN_DOUBT
     retryable = True
 
 

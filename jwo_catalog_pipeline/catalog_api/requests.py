@@ -73,7 +73,7 @@ def _additional_barcodes_sql(field: str) -> str:
 
 def batch_bounds(
     sizes: np.ndarray,
-    max_items: int = MAX_ITEMS,
+    max_items: int | None = None,
     max_bytes: int = MAX_BYTES,
     envelope: int = len(_PREFIX) + len(_SUFFIX),
 ) -> list[tuple[int, int]]:
@@ -81,7 +81,7 @@ def batch_bounds(
 
     Args:
         sizes: UTF-8 length in bytes of each document.
-        max_items: the most documents in a batch.
+        max_items: the most documents in a batch; `MAX_ITEMS` if not given.
         max_bytes: the most bytes of a batch's body, envelope and commas included.
         envelope: bytes of a body around its documents.
 
@@ -91,6 +91,7 @@ def batch_bounds(
     Raises:
         ValueError: a single document is larger than a batch may be.
     """
+    max_items = max_items or MAX_ITEMS
     ends = np.cumsum(sizes + 1)  # each document with its comma; the last comma is spared
     room = max_bytes - envelope + 1
     bounds, first = [], 0
@@ -130,3 +131,21 @@ def _bodies(encoded: list[bytes], prefix: bytes, suffix: bytes) -> _Bodies:
 def status_body(ingestion_id: str) -> bytes:
     """The body of a status request."""
     return json.dumps({"ingestionId": ingestion_id}).encode()
+
+
+def taken_apart(body: bytes) -> tuple[str, list[str], str]:
+    """A request that this module made: what stands before its documents, each document's text, and what follows."""
+    text = body.decode()
+    decode = json.JSONDecoder().raw_decode
+    first = position = text.index("[") + 1
+    documents = []
+    while text[position - 1] != "]":
+        _, end = decode(text, position)
+        documents.append(text[position:end])
+        position = end + 1
+    return text[:first], documents, text[position - 1 :]
+
+
+def put_together(before: str, documents: Sequence[str], after: str) -> bytes:
+    """The request of these parts."""
+    return (before + ",".join(documents) + after).encode()

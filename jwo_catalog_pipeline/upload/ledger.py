@@ -9,13 +9,16 @@
 | UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                              |
 | UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                    |
 | INGESTION#<id>    | BATCH                   | the batch that became this ingestion                               |
-| INGESTION#<id>    | UNMATCHED               | accepted from a worker that had lost the batch, to be matched     |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                |
 | NEWS              | <id>                    | an ingestion has ended, and its batch has not been told yet        |
+| DOUBT             | <batch>                 | a batch that was sent once more than was answered                  |
+| UNMATCHED         | <id>                    | an ingestion of a batch that has, or had, another: which batch     |
+| UNKNOWN           | <id>                    | an ingestion has ended that no batch could be found for            |
 | UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
 
 Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
-layout and the single writes; what they are for is in `sending`, `inbox` and `settling`.
+layout and the single writes; what they are for is in `sending`, `inbox`, `matching` and `settling`. Every write is a
+failpoint, named by what it writes.
 """
 
 import time
@@ -27,6 +30,7 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.records import Batch, Head, read_batch
 from jwo_catalog_pipeline.upload.states import BatchState
@@ -80,16 +84,20 @@ class Ledger:
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
-        with self._explained():
+        with effect(f"ledger: {_kind(**item)}"), self._explained():
             self._table.put_item(Item=dict(item))
 
     def delete(self, pk: str, sk: str) -> None:
         """Remove an item; that it is gone already is fine."""
-        with self._explained():
+        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
             self._table.delete_item(Key={"pk": pk, "sk": sk})
 
-    def transact(self, *actions: Mapping[str, Any]) -> None:
+    def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
         """Do all of the writes or none.
+
+        Args:
+            name: of the failpoint.
+            actions: parts, made by the methods below.
 
         Raises:
             Conflict: a condition did not hold.
@@ -99,18 +107,23 @@ class Ledger:
             retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
         )
         for attempt in retrying:
-            with attempt, self._explained():
+            with attempt, effect(f"ledger: {name}"), self._explained():
                 self._table.meta.client.transact_write_items(TransactItems=list(actions))
 
     def try_change(self, batch: Batch, **changes: Any) -> bool:
         """Change a batch, provided that it is still as it was read; whether it was."""
         try:
-            self.transact(self.change_batch(batch, **changes))
+            self.transact(f"batch {changes.get('state', 'noted')}", self.change_batch(batch, **changes))
         except Conflict:
             return False
         return True
 
     # -- transaction parts -------------------------------------------------------------------------------------
+
+    def must_not_exist(self, pk: str, sk: str) -> dict[str, Any]:
+        """Transaction part: write nothing, but only if there is no such item."""
+        key = {"pk": pk, "sk": sk}
+        return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": "attribute_not_exists(pk)"}}
 
     def put_new(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Transaction part: write an item that must not exist yet."""
@@ -155,6 +168,23 @@ class Ledger:
         """Transaction part: remove an item, if it is there."""
         return {"Delete": {**self._named, "Key": {"pk": pk, "sk": sk}}}
 
+    def note_doubt(self, batch: Batch) -> dict[str, Any]:
+        """Transaction part: remember that the batch has been sent once more than was answered."""
+        place = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+        return self.put_any({**_doubt_key(batch), **place})
+
+    def forget_doubt(self, batch: Batch) -> dict[str, Any]:
+        """Transaction part: nothing about the batch is in doubt any more."""
+        return self.delete_any(**_doubt_key(batch))
+
+    def reopen(self, upload: str) -> list[dict[str, Any]]:
+        """Transaction parts: an applied upload has a batch that is not final, again or still."""
+        key = {"pk": f"UPLOAD#{upload}", "sk": "UPLOAD"}
+        return [
+            self.put_any({"pk": "OPEN", "sk": upload}),
+            self._update(key, {"state": "open"}, "attribute_exists(pk)", {}, {}),
+        ]
+
     # -- reading what is recorded ------------------------------------------------------------------------------
 
     def head(self) -> Head:
@@ -175,7 +205,8 @@ class Ledger:
         record = self.upload(upload)
         if record is None:
             return []
-        return [read_batch(item) for item in self.query(f"UPLOAD#{upload}", f"BATCH#{record['plan']}#")]
+        found = [read_batch(item) for item in self.query(f"UPLOAD#{upload}", f"BATCH#{record['plan']}#")]
+        return sorted(found, key=lambda batch: batch.number)
 
     def batch(self, upload: str, plan: str, number: int) -> Batch:
         """One batch as it is now."""
@@ -188,6 +219,10 @@ class Ledger:
     def open_uploads(self) -> list[str]:
         """Uploads with batches that are not final, oldest first."""
         return [item["sk"] for item in self.query("OPEN")]
+
+    def doubtful(self) -> list[Batch]:
+        """Batches that were sent once more than was answered."""
+        return [self.batch(item["upload"], item["plan"], item["number"]) for item in self.query("DOUBT")]
 
     def ingestion(self, ingestion_id: str) -> Batch | None:
         """The batch that became an ingestion; None while the ledger does not know it."""
@@ -280,6 +315,15 @@ _REMEDIES = {
     "to its LedgerTableName",
     "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
 }
+
+
+def _doubt_key(batch: Batch) -> dict[str, str]:
+    return {"pk": "DOUBT", "sk": f"{batch.upload}#{batch.plan}#{batch.number:04}"}
+
+
+def _kind(pk: str, sk: str, **_: Any) -> str:
+    """What an item is, for the name of its failpoint: in a partition of its own its sort key says so."""
+    return sk.partition("#")[0] if "#" in pk else pk
 
 
 def _plain(value: Any) -> Any:

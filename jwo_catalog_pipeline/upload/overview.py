@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import batch_outcomes, body_key, published_state
 from jwo_catalog_pipeline.upload.rebuilding import applied_uploads
-from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, utc
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, carriers, utc
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 
@@ -25,29 +25,31 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
 
     Returns:
         `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
-        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `waiting`
-        (`items`, `for`: batches), and `unreadable_messages`, the number of notifications that nobody could read.
+        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
+        batches that were sent once more than was answered (`upload`, `batch`, `state`, `items`, `calls`, `since`,
+        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
+        and `unknown_ingestions`, numbers of notifications that nobody could read, or match with a batch.
     """
     waiting = waiting_items(ledger, in_flight_hours)
     open_batches = [
-        _open_batch(batch)
-        for upload in ledger.open_uploads()
-        for batch in ledger.batches(upload)
-        if not batch.state.final
+        _open_batch(batch) for upload in ledger.open_uploads() for batch in ledger.batches(upload) if not batch.over
     ]
     return {
         "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
         "open_batches": open_batches,
+        "in_doubt": [_doubt(batch, in_flight_hours) for batch in ledger.doubtful()],
         "waiting": {
             "items": waiting.items,
             "for": [f"batch {batch.number} of upload {batch.upload}" for batch in waiting.blocked_by],
         },
         "unreadable_messages": sum(1 for _ in ledger.query("UNREADABLE")),
+        "unknown_ingestions": sum(1 for _ in ledger.query("UNKNOWN")),
     }
 
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
-    record, batches = ledger.upload(upload) or {}, ledger.batches(upload)
+    record = ledger.upload(upload) or {}
+    batches = carriers(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
         outcomes.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
@@ -74,6 +76,19 @@ def _open_batch(batch: Batch) -> dict[str, Any]:
     }
 
 
+def _doubt(batch: Batch, in_flight_hours: float) -> dict[str, Any]:
+    since = batch.doubted_at or batch.sent_at
+    return {
+        "upload": batch.upload,
+        "batch": batch.number,
+        "state": str(batch.state),
+        "items": batch.items,
+        "calls": batch.doubts,
+        "since": utc(since),
+        "until": utc(since + round(in_flight_hours * 3600)),
+    }
+
+
 def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) -> dict[str, Any]:
     """What was ever sent of an item, and what Amazon is known to hold now.
 
@@ -89,7 +104,7 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
     """
     sent = []
     for upload in reversed(applied_uploads(ledger)):
-        for batch in ledger.batches(upload):
+        for batch in carriers(ledger.batches(upload)):
             found = _of(batch_outcomes(bucket, batch), sku, store)
             if len(found):
                 sent += _sendings(bucket, batch, found)

@@ -27,7 +27,7 @@ from jwo_catalog_pipeline.catalog.guards import (
 from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_hashes
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.published import published_state, state_key
 from jwo_catalog_pipeline.upload.records import Head
 
@@ -100,10 +100,7 @@ def make_plan(
         AlreadyApplied: the upload has been recorded; what it sends cannot change any more.
     """
     if ledger.upload(upload):
-        raise AlreadyApplied(
-            f"upload {upload} has been applied; its plan cannot be made again. Materialize ingestion_record to resume "
-            "it, or add a new partition to catalog_uploads for a new upload"
-        )
+        raise _already_applied(upload)
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
     published = published_state(ledger, bucket)
@@ -113,7 +110,7 @@ def make_plan(
     digest = plan_digest(changes, base, settings.archive_stores)
     requests, waiting = _requests(hashes, changes, settings.archive_stores), to_wait(changes)
     bucket.put_table(state_key(upload, digest), published)
-    ledger.put(
+    recorded = ledger.put_any(
         {
             "pk": f"UPLOAD#{upload}",
             "sk": "PLAN",
@@ -133,7 +130,18 @@ def make_plan(
             "allowed": [verdict.message for verdict in verdicts if verdict.allowed],
         }
     )
+    try:
+        ledger.transact("PLAN", recorded, ledger.must_not_exist(f"UPLOAD#{upload}", "UPLOAD"))
+    except Conflict:
+        raise _already_applied(upload) from None
     return Plan(upload, digest, base, changes, verdicts, requests)
+
+
+def _already_applied(upload: str) -> AlreadyApplied:
+    return AlreadyApplied(
+        f"upload {upload} has been applied; its plan cannot be made again. Materialize ingestion_record to resume "
+        "it, or add a new partition to catalog_uploads for a new upload"
+    )
 
 
 def plan_digest(plan: pd.DataFrame, base: Head, archive_stores: Sequence[str]) -> str:

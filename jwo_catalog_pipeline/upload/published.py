@@ -2,9 +2,13 @@
 
 Derived, never stored as truth: the snapshot taken before the newest upload, folded with the batches since. A snapshot
 names the batch of each item that was in flight, so what became of those is looked up as well.
+
+A batch may have become more ingestions than the one that is known: an attempt whose answer never came is a doubt until
+it is matched with an ingestion (`matching`). That one carries what Amazon holds already, but it must have ended before
+anything else is sent of its items; so they carry the time of the doubt, and wait.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pandas as pd
@@ -13,13 +17,14 @@ from jwo_catalog_pipeline.catalog.changes import PUBLISHED_COLUMNS
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, plan_prefix
+from jwo_catalog_pipeline.upload.records import ARCHIVE, ONE_ITEM, Batch, plan_prefix
 from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
 
 _KEY = ["store_id", "item_sku"]
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
-_DTYPES = {name: "int64" if name in ("batch", "sent_at") else "str" for name in PUBLISHED_COLUMNS}
+_NUMBERS = ("batch", "sent_at", "doubted_at")
+_DTYPES = {name: "int64" if name in _NUMBERS else "str" for name in PUBLISHED_COLUMNS}
 
 
 def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
@@ -37,9 +42,13 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
 
 
 def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Lay tables of `PUBLISHED_COLUMNS` over each other, the newest last; what is archived in the end is left out."""
+    """Lay tables of `PUBLISHED_COLUMNS` over each other, the newest last.
+
+    What is archived in the end is left out, unless another ingestion may archive it once more.
+    """
     table = pd.concat([_empty(), *layers], ignore_index=True).drop_duplicates(_KEY, keep="last")
-    return table[table["state"] != PublishedState.ARCHIVED].sort_values(_KEY, ignore_index=True)
+    over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
+    return table[~over].sort_values(_KEY, ignore_index=True)
 
 
 def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
@@ -72,9 +81,9 @@ def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
 def batch_state(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     """What a batch did to its items' published state, `PUBLISHED_COLUMNS`; no rows while it was not sent.
 
-    Items that it archived are in state `archived`.
+    Items that it archived are in state `archived`; those of a batch that was cut are in its parts.
     """
-    if batch.state in _NOT_SENT:
+    if batch.state in _NOT_SENT or batch.split:
         return _empty()
     return outcomes_state(batch, batch_outcomes(bucket, batch))
 
@@ -84,7 +93,8 @@ def outcomes_state(batch: Batch, outcomes: pd.DataFrame) -> pd.DataFrame:
     accepted = PublishedState.ARCHIVED if batch.operation == ARCHIVE else PublishedState.ACCEPTED
     states = {ACCEPTED: accepted, REJECTED: PublishedState.REJECTED, UNREPORTED: PublishedState.IN_FLIGHT}
     whole = PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED
-    known = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED
+    # A single item that is refused is rejected like any other: it is held until it changes.
+    known = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED or batch.refusal == ONE_ITEM
     return outcomes.assign(
         content_hash=outcomes["content_hash"] if known else None,
         operation=batch.operation,
@@ -93,12 +103,13 @@ def outcomes_state(batch: Batch, outcomes: pd.DataFrame) -> pd.DataFrame:
         upload=batch.upload,
         batch=batch.number,
         sent_at=batch.sent_at,
+        doubted_at=batch.doubted_at if batch.doubts else 0,
     )[PUBLISHED_COLUMNS].astype(_DTYPES)
 
 
 def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.DataFrame:
-    """A snapshot, or rows of one, with what has become since of the items that were in flight."""
-    open_before = snapshot["state"] == PublishedState.IN_FLIGHT
+    """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
+    open_before = (snapshot["state"] == PublishedState.IN_FLIGHT) | (snapshot["doubted_at"] > 0)
     waiting = snapshot[open_before]
     by_upload = {
         upload: {each.number: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()
@@ -107,13 +118,23 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.Dat
     for key, rows in waiting.groupby(["upload", "batch"]):
         upload, number = cast("tuple[str, int]", key)
         batch = by_upload[upload][number]
-        if batch.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
-            earlier = bucket.get_table(state_key(upload, batch.plan)).merge(rows[_KEY])
-            parts.append(_as_of_now(ledger, bucket, earlier))
-        else:
-            # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-            parts.append(batch_state(bucket, batch).merge(rows[_KEY]))
+        # An item may have been sent again since; the snapshot's rows say which are still this batch's.
+        for each in _parts_of(batch, by_upload[upload]):
+            if each.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
+                mine = batch_items(bucket, each)[_KEY].merge(rows[_KEY])
+                earlier = bucket.get_table(state_key(upload, batch.plan)).merge(mine)
+                parts.append(_as_of_now(ledger, bucket, earlier))
+            else:
+                parts.append(batch_state(bucket, each).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
+
+
+def _parts_of(batch: Batch, batches: Mapping[int, Batch]) -> list[Batch]:
+    """The batch, or, where it was cut, those that carry its items now."""
+    if not batch.split:
+        return [batch]
+    parts = [each for each in batches.values() if each.part_of == batch.number]
+    return [carrier for part in parts for carrier in _parts_of(part, batches)]
 
 
 def _empty() -> pd.DataFrame:

@@ -6,6 +6,7 @@ leave nothing behind that another plan could be mixed up with. Nothing is sent h
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -64,7 +65,10 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataF
     }
     try:
         ledger.transact(
-            ledger.put_new(record), ledger.take_head(base, upload), ledger.put_any({"pk": "OPEN", "sk": upload})
+            "upload and head",
+            ledger.put_new(record),
+            ledger.take_head(base, upload),
+            ledger.put_any({"pk": "OPEN", "sk": upload}),
         )
     except Conflict:
         if ledger.upload(upload) is None:
@@ -73,7 +77,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataF
 
 def _record_batch(ledger: Ledger, batch: Batch) -> None:
     try:
-        ledger.transact(ledger.put_new(batch_item(batch)))
+        ledger.transact("batch recorded", ledger.put_new(batch_item(batch)))
     except Conflict:
         return  # another worker recorded the same batch of the same plan, and may have sent it by now
 
@@ -125,8 +129,15 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
                 ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
             elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
                 # Its worker died while sending, and nobody may send it again: it may have been ingested.
-                ledger.try_change(batch, state=BatchState.IN_DOUBT, in_doubt=True, message=f"upload {upload} took over")
+                _leave_in_doubt(ledger, batch, f"upload {upload} took over")
         close_if_final(ledger, older)
+
+
+def _leave_in_doubt(ledger: Ledger, batch: Batch, message: str) -> None:
+    doubt = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
+    change = ledger.change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
+    with suppress(Conflict):
+        ledger.transact("batch in_doubt", change, ledger.note_doubt(batch))
 
 
 def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:

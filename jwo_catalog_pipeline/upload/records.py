@@ -1,6 +1,6 @@
 """What the ledger holds, as frozen values: the head and the batches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,10 @@ import pandas as pd
 from jwo_catalog_pipeline.upload.states import BatchState
 
 UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
+
+# What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses; it is one
+# store, which Amazon does not know; or nobody knows, for it was not cut any further.
+SPLIT, ONE_ITEM, ONE_STORE, NOT_CUT = "split", "one_item", "one_store", "not_cut"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Batch:
     operation: str = UPLOAD
     state: BatchState = BatchState.PLANNED
     attempts: int = 0
-    in_doubt: bool = False  # an attempt ended without a definite answer
+    # Attempts that may have become ingestions which nobody has matched yet, and when the last of them was made.
+    doubts: int = 0
+    doubted_at: int = 0
     owner: str = ""
     lease_until: int = 0
     sent_at: int = 0
@@ -43,6 +49,8 @@ class Batch:
     http_status: int = 0
     request_id: str = ""
     message: str = ""
+    refusal: str = ""  # of a refused batch: one of those below
+    part_of: int = 0  # the number of the refused batch that this is a part of
     report_shape: str = ""
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,6 +58,20 @@ class Batch:
     def key(self) -> dict[str, str]:
         """The batch's primary key."""
         return {"pk": f"UPLOAD#{self.upload}", "sk": f"BATCH#{self.plan}#{self.number:04}"}
+
+    @property
+    def split(self) -> bool:
+        """Whether its items are in other batches now."""
+        return self.refusal == SPLIT
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is waited for, though what became of it may never be known."""
+        return self.state.final or (self.state is BatchState.IN_DOUBT and not self.doubts)
+
+    def holds_lease(self, now: int) -> bool:
+        """Whether a worker may be sending it right now."""
+        return self.state is BatchState.SENDING and self.lease_until > now
 
     @property
     def prefix(self) -> str:
@@ -81,6 +103,11 @@ def read_batch(item: Mapping[str, Any]) -> Batch:
     return Batch(**{**known, "state": BatchState(item["state"])})
 
 
+def carriers(batches: Iterable[Batch]) -> list[Batch]:
+    """The batches that carry an upload's items, each item once: all but those that were cut in two."""
+    return [batch for batch in batches if not batch.split]
+
+
 def upload_key(moment: datetime) -> str:
     """The key of an upload that starts at a moment: `2026-11-23T190700Z`, in UTC whatever the moment's time zone is."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
@@ -100,9 +127,11 @@ def batch_table(batches: list[Batch]) -> pd.DataFrame:
         "http_status": [batch.http_status for batch in batches],
         "request_id": [batch.request_id or None for batch in batches],
         "message": [batch.message or None for batch in batches],
+        "refusal": [batch.refusal or None for batch in batches],
+        "part_of": [batch.part_of for batch in batches],
         "sha256": [batch.sha256 for batch in batches],
     }
-    numbers = ("batch", "items", "bytes", "attempts", "http_status")
+    numbers = ("batch", "items", "bytes", "attempts", "http_status", "part_of")
     return pd.DataFrame(
         {name: pd.Series(values, dtype="int64" if name in numbers else "str") for name, values in columns.items()}
     )

@@ -5,12 +5,13 @@ ledger says which of these holds, so the next call of `apply` goes on from there
 
 1. batches and their bytes recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
 2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`recording`);
-3. attempt recorded, head still ours, in one transaction: the batch may have been sent;
-4. answer recorded.
+3. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
+4. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`splitting`).
 """
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,15 +21,16 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from jwo_catalog_pipeline.catalog_api.answers import Accepted
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, Outcome, RequestRefused
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.published import body_key
 from jwo_catalog_pipeline.upload.recording import record_upload, supersede_older
-from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, utc
+from jwo_catalog_pipeline.upload.records import ONE_ITEM, Batch, batch_item, utc
 from jwo_catalog_pipeline.upload.settling import close_if_final
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.splitting import Cut, cut_refused
+from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
 
 ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
@@ -68,16 +70,18 @@ class Sender:
         if self.ledger.upload(upload) is None:
             record_upload(self.ledger, self.bucket, upload, changes, fields)
         supersede_older(self.ledger, upload)
-        batches = self.ledger.batches(upload)
-        for batch in batches:
-            if batch.state.sendable:
-                self._send(batch)
-                self.on_batch(self.ledger.batch(upload, batch.plan, batch.number), len(batches))
+        recorded = self.ledger.batches(upload)
+        to_send = deque(batch for batch in recorded if batch.state.sendable)
+        while to_send:
+            batch = to_send.popleft()
+            parts = self._send(batch)
+            to_send.extendleft(reversed(parts))
+            self.on_batch(self.ledger.batch(upload, batch.plan, batch.number), len(recorded))
         close_if_final(self.ledger, upload)
         return self.ledger.batches(upload)
 
-    def _send(self, batch: Batch) -> None:
-        """Try one batch until it is accepted or refused.
+    def _send(self, batch: Batch) -> list[Batch]:
+        """Try one batch until it is accepted or refused; gives the parts that are to be sent instead of a refused one.
 
         Raises:
             UploadStopped: it is neither, after `ATTEMPTS_A_RUN` tries or at once where another try cannot help.
@@ -93,23 +97,26 @@ class Sender:
             reraise=True,
         )
         try:
-            retrying(self._attempt, batch, body)
-        except RequestRefused:
-            return  # recorded; the other batches go on
+            return retrying(self._attempt, batch, body)
         except CatalogApiError as error:
             raise UploadStopped(
                 f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "
                 "accepted; materialize ingestion_record for this upload again to resume it"
             ) from error
 
-    def _attempt(self, batch: Batch, body: bytes) -> None:
+    def _attempt(self, batch: Batch, body: bytes) -> list[Batch]:
+        # Signed before the lease begins: whoever is paused beyond it holds a signature that is no longer accepted.
+        call = self.api.sign(batch.operation, body)
         held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))
         try:
-            accepted = self.api.archive(body) if held.operation == ARCHIVE else self.api.upload(body)
+            accepted = self.api.deliver(call, self.lease_seconds)
+        except RequestRefused as error:
+            return self._record_refusal(held, body, error)
         except CatalogApiError as error:
             self._record_failure(held, error)
             raise
         self._record_acceptance(held, accepted)
+        return []
 
     def _begin(self, batch: Batch) -> Batch:
         """Record the attempt and hold the batch, provided that it is sendable and the head is still its upload's."""
@@ -121,11 +128,12 @@ class Sender:
             )
         if not batch.state.sendable:
             raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now; nothing was sent")
+        # A batch found in `sending` was left by a worker that died: it may have been ingested.
+        abandoned = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
         changes: dict[str, Any] = {
             "state": BatchState.SENDING,
             "attempts": batch.attempts + 1,
-            # A batch found in `sending` was left by a worker that died: it may have been ingested.
-            "in_doubt": batch.in_doubt or batch.state is BatchState.SENDING,
+            **(abandoned if batch.state is BatchState.SENDING else {}),
             "owner": self.owner,
             "lease_until": now + self.lease_seconds,
             "sent_at": now,
@@ -133,75 +141,88 @@ class Sender:
         attempt = {**_attempt_key(batch, batch.attempts + 1), "started_at": now, "owner": self.owner}
         try:
             self.ledger.transact(
+                "attempt",
                 self.ledger.change_batch(batch, **changes),
                 self.ledger.count_send(batch.upload),
                 self.ledger.put_new(attempt),
+                *([self.ledger.note_doubt(batch)] if batch.state is BatchState.SENDING else []),
             )
         except Conflict:
-            head = self.ledger.head()
-            if head.upload != batch.upload:
-                if batch.state is BatchState.PLANNED:
-                    self.ledger.try_change(
-                        batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over"
-                    )
-                    close_if_final(self.ledger, batch.upload)
-                raise AnotherUploadSince(
-                    f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
-                ) from None
-            raise LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}") from None
+            self._overtaken(batch)
         return replace(batch, **changes)
+
+    def _overtaken(self, batch: Batch) -> None:
+        """Say who was faster; what was not sent of an upload that lost the head is taken out of play."""
+        head = self.ledger.head()
+        if head.upload == batch.upload:
+            raise LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}") from None
+        if batch.state is BatchState.PLANNED:
+            self.ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over")
+            close_if_final(self.ledger, batch.upload)
+        raise AnotherUploadSince(
+            f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
+        ) from None
 
     def _record_acceptance(self, batch: Batch, accepted: Accepted) -> None:
         pointer: dict[str, object] = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
         answer: dict[str, object] = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
+        changes = {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer}
         try:
-            self._write_acceptance(batch, accepted, pointer, answer)
+            self._write(
+                batch,
+                changes,
+                self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
+                self._ended(batch, outcome=str(Outcome.YES), ingestion_id=accepted.ingestion_id, **answer),
+            )
         except LeaseLost as error:
             # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
-            self.ledger.put({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "UNMATCHED", **pointer})
+            seen = {"pk": "UNMATCHED", "sk": accepted.ingestion_id, "seen_at": self.ledger.now()}
+            self.ledger.put({**seen, **pointer})
             raise LeaseLost(f"{error}; Amazon accepted this one's bytes as ingestion {accepted.ingestion_id}") from None
 
-    def _write_acceptance(
-        self, batch: Batch, accepted: Accepted, pointer: dict[str, object], answer: dict[str, object]
-    ) -> None:
-        self._write(
-            batch,
-            {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer},
-            self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
-            self._ended(batch, outcome="accepted", ingestion_id=accepted.ingestion_id, **answer),
-        )
+    def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> list[Batch]:
+        """Record a definite no, and in the same transaction the parts that are to be sent instead."""
+        cut = cut_refused(self.ledger, self.bucket, batch, body, about_stores=error.about_stores)
+        self._record_failure(batch, error, cut)
+        return cut.parts
 
-    def _record_failure(self, batch: Batch, error: CatalogApiError) -> None:
-        """Record what an error means: refused, back to planned, or in doubt (for good, once an attempt was)."""
-        in_doubt = batch.in_doubt or error.ingested is None
-        if in_doubt:
-            state = BatchState.IN_DOUBT
-        else:
-            state = BatchState.REFUSED if isinstance(error, RequestRefused) else BatchState.PLANNED
+    def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> None:
+        """Record what an error means: refused, back to planned, or in doubt."""
+        in_doubt = error.outcome is Outcome.IN_DOUBT
+        doubts = batch.doubts + in_doubt
+        doubted_at = batch.sent_at if in_doubt else batch.doubted_at
         answer = {
             "http_status": error.http_status or 0,
             "request_id": error.request_id or "",
             "message": str(error)[:SHOWN_ERROR_CHARACTERS],
         }
-        self._write(
-            batch,
-            {"state": state, "in_doubt": in_doubt, "sent_at": batch.sent_at if in_doubt else 0, **answer},
-            self._ended(batch, outcome=type(error).__name__, **answer),
-        )
+        changes = {
+            "state": after_attempt(error.outcome, about_batch=cut is not None, doubts=doubts),
+            "doubts": doubts,
+            "doubted_at": doubted_at,
+            # A refused item is held from then on; whatever else was not taken counts as not sent.
+            "sent_at": batch.sent_at if cut and cut.refusal == ONE_ITEM else doubted_at,
+            "refusal": cut.refusal if cut else "",
+        }
+        others = [self.ledger.put_new(batch_item(part)) for part in cut.parts] if cut else []
+        others += [self.ledger.note_doubt(batch)] if in_doubt else []
+        ended = self._ended(batch, outcome=str(error.outcome), **answer)
+        self._write(batch, {**changes, **answer}, *others, ended)
 
     def _ended(self, batch: Batch, **facts: object) -> dict[str, object]:
         """Transaction part: complete the attempt's record."""
         item = {
             **_attempt_key(batch, batch.attempts),
+            "started_at": batch.sent_at,
             "owner": self.owner,
             "ended_at": self.ledger.now(),
             **facts,
         }
         return self.ledger.put_any(item)
 
-    def _write(self, batch: Batch, changes: dict[str, object], *others: dict[str, object]) -> None:
+    def _write(self, batch: Batch, changes: dict[str, Any], *others: dict[str, object]) -> None:
         try:
-            self.ledger.transact(self.ledger.change_batch(batch, **changes), *others)
+            self.ledger.transact(f"batch {changes['state']}", self.ledger.change_batch(batch, **changes), *others)
         except Conflict:
             raise LeaseLost(
                 f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"

@@ -1,9 +1,12 @@
 """From news to outcomes: telling batches that their ingestion has ended, asking where there is no news, and storing
-what the reports say of each item. Every step may be done again.
+what the reports say of each item. Every step may be done again. Ingestions that no answer named are in `matching`.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 
 import pandas as pd
 import urllib3
@@ -24,9 +27,10 @@ from jwo_catalog_pipeline.catalog_api.report import (
     read_report,
 )
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.doubts import end_doubt
 from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
 from jwo_catalog_pipeline.upload.published import batch_items, batch_outcomes, outcomes_key, report_key
-from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch
+from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, carriers
 from jwo_catalog_pipeline.upload.states import BatchState
 
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
@@ -38,17 +42,27 @@ _log = logging.getLogger(__name__)
 def mark_reported(ledger: Ledger) -> None:
     """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
     for news in ledger.news():
-        batch = ledger.ingestion(news["sk"])
+        batch = ledger.ingestion(news["sk"]) or _now_matched(ledger, news["sk"])
         if batch is None:
             continue
         if batch.state is BatchState.ACCEPTED:
             changes = {"state": BatchState.REPORTED, "processing_status": news["processing_status"]}
             try:
-                ledger.transact(ledger.change_batch(batch, **changes), ledger.delete_any("NEWS", news["sk"]))
+                told = ledger.delete_any("NEWS", news["sk"])
+                ledger.transact("batch reported", ledger.change_batch(batch, **changes), told)
             except Conflict:
                 continue  # somebody else was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
             ledger.delete("NEWS", news["sk"])
+
+
+def _now_matched(ledger: Ledger, ingestion_id: str) -> Batch | None:
+    """The batch that takes for its own an ingestion which a worker saw accepted after it had lost the batch."""
+    seen = ledger.get("UNMATCHED", ingestion_id)
+    if seen is None:
+        return None
+    end_doubt(ledger, ingestion_id, ledger.batch(seen["upload"], seen["plan"], seen["number"]))
+    return ledger.ingestion(ingestion_id)
 
 
 def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
@@ -69,29 +83,34 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
     Returns:
         The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
     """
-    latest = ledger.now() - overdue_seconds
-    waiting = [
-        batch
+    now = ledger.now()
+    waiting: list[tuple[int, str, Callable[[], object]]] = [
+        (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.try_change, batch, asked_at=now))
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if batch.state is BatchState.ACCEPTED and max(batch.sent_at, batch.asked_at) <= latest
+        if batch.state is BatchState.ACCEPTED
+    ]
+    waiting += [
+        (seen["seen_at"], seen["sk"], partial(ledger.put, {**seen, "seen_at": now}))
+        for seen in ledger.query("UNMATCHED")
     ]
     answers = {}
-    for batch in sorted(waiting, key=lambda each: max(each.sent_at, each.asked_at))[:STATUS_CALLS_A_TICK]:
+    due = sorted((each for each in waiting if each[0] <= now - overdue_seconds), key=itemgetter(0))
+    for _, ingestion_id, note_asked in due[:STATUS_CALLS_A_TICK]:
         try:
-            status = api.status(batch.ingestion_id)
+            status = api.status(ingestion_id)
         except CatalogApiError as error:
-            _log.warning("no status of ingestion %s: %s", batch.ingestion_id, error)
-            answers[batch.ingestion_id] = type(error).__name__
+            _log.warning("no status of ingestion %s: %s", ingestion_id, error)
+            answers[ingestion_id] = type(error).__name__
             if not isinstance(error, RequestRefused):
                 break  # the next call would most likely meet it too
-            ledger.try_change(batch, asked_at=ledger.now())  # it is about this id only; the others come first now
+            note_asked()  # it is about this id only; the others come first now
             continue
-        answers[batch.ingestion_id] = status.processing_status
+        answers[ingestion_id] = status.processing_status
         if status.final:
-            ledger.put_news(batch.ingestion_id, "status", status.processing_status, status.report_url)
+            ledger.put_news(ingestion_id, "status", status.processing_status, status.report_url)
         else:
-            ledger.try_change(batch, asked_at=ledger.now())
+            note_asked()
     return answers
 
 
@@ -117,8 +136,10 @@ class Settler:
             if batch.state is BatchState.REPORTED:
                 try:
                     self._settle_batch(batch)
-                except (CatalogApiError, Conflict) as error:
+                except CatalogApiError as error:
                     problems.append(f"batch {batch.number}, ingestion {batch.ingestion_id}: {error}")
+                except Conflict:
+                    _log.info("another run has settled batch %s of upload %s", batch.number, upload)
             elif batch.state is BatchState.SETTLED:
                 # Read again from what is stored, so that a better reader mends what an older one did not understand.
                 self._store_outcomes(batch, self.bucket.get(report_key(batch)))
@@ -126,37 +147,43 @@ class Settler:
         return upload_outcomes(self.ledger, self.bucket, upload), problems
 
     def _settle_batch(self, batch: Batch) -> None:
-        content = None if batch.processing_status in _ENDED_BADLY else self._fetch(batch)
+        ended_badly = batch.processing_status in _ENDED_BADLY
+        content = None if ended_badly else self.fetch(batch.ingestion_id)
         if content is None:
-            batch = self.ledger.batch(batch.upload, batch.plan, batch.number)
-            message = f"Amazon ended the ingestion as {batch.processing_status}"
-            self.ledger.transact(self.ledger.change_batch(batch, state=BatchState.FAILED, message=message))
+            status = batch.processing_status if ended_badly else self.api.status(batch.ingestion_id).processing_status
+            message = f"Amazon ended the ingestion as {status}"
+            failed = self.ledger.change_batch(batch, state=BatchState.FAILED, message=message)
+            self.ledger.transact("batch failed", failed)
             return
         self.bucket.put(report_key(batch), content, "application/json")
         self._store_outcomes(batch, content)
 
-    def _fetch(self, batch: Batch) -> bytes | None:
-        """The report, through the link at hand or a fresh one; None where the status says that there will be none."""
-        if link := self.ledger.link(batch.ingestion_id):
+    def fetch(self, ingestion_id: str) -> bytes | None:
+        """The report, through the link at hand or a fresh one; None where the status says that there will be none.
+
+        Raises:
+            ReportUnavailable, ForbiddenReportLink: it cannot be had now.
+            CatalogApiError: the status API cannot be asked.
+        """
+        if link := self.ledger.link(ingestion_id):
             try:
-                return self._own_report(batch, link)
+                return self._own_report(ingestion_id, link)
             except ReportUnavailable as error:
                 _log.info("%s; asking for a fresh link", error)
             except ForbiddenReportLink as error:
-                _log.warning("ingestion %s: %s; asking the status API", batch.ingestion_id, error)
-        status = self.api.status(batch.ingestion_id)
+                _log.warning("ingestion %s: %s; asking the status API", ingestion_id, error)
+        status = self.api.status(ingestion_id)
         if status.processing_status in _ENDED_BADLY:
-            self.ledger.transact(self.ledger.change_batch(batch, processing_status=status.processing_status))
             return None
         if not status.report_url:
             raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
-        self.ledger.put_link(batch.ingestion_id, status.report_url)
-        return self._own_report(batch, status.report_url)
+        self.ledger.put_link(ingestion_id, status.report_url)
+        return self._own_report(ingestion_id, status.report_url)
 
-    def _own_report(self, batch: Batch, link: str) -> bytes:
+    def _own_report(self, ingestion_id: str, link: str) -> bytes:
         """The report behind a link; `ReportUnavailable` where it says that it is about another ingestion."""
         content = fetch_report(self.http, link, self.endpoint)
-        if (named := read_report(content).ingestion_id) not in (None, batch.ingestion_id):
+        if (named := read_report(content).ingestion_id) not in (None, ingestion_id):
             raise ReportUnavailable(f"the link leads to the report of ingestion {str(named)[:80]}")
         return content
 
@@ -165,9 +192,8 @@ class Settler:
         outcomes = match_outcomes(batch_items(self.bucket, batch), report)
         self.bucket.put_table(outcomes_key(batch), outcomes)
         counts = {str(outcome): int(count) for outcome, count in outcomes["outcome"].value_counts().items()}
-        self.ledger.transact(
-            self.ledger.change_batch(batch, state=BatchState.SETTLED, report_shape=report.shape, outcomes=counts)
-        )
+        settled = self.ledger.change_batch(batch, state=BatchState.SETTLED, report_shape=report.shape, outcomes=counts)
+        self.ledger.transact("batch settled", settled)
 
 
 def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
@@ -206,7 +232,8 @@ def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
 def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame:
     """Every item of an applied upload and where it is; see `Settler.settle`."""
     parts = [
-        batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.number) for batch in ledger.batches(upload)
+        batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.number)
+        for batch in carriers(ledger.batches(upload))
     ]
     columns = [
         "upload",
@@ -235,6 +262,6 @@ def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
 def close_if_final(ledger: Ledger, upload: str) -> None:
     """Take an applied upload off the worklist once nothing more will happen to its batches."""
     record = ledger.upload(upload)
-    if record and record["state"] == "open" and all(batch.state.final for batch in ledger.batches(upload)):
+    if record and record["state"] == "open" and all(batch.over for batch in ledger.batches(upload)):
         settled = {**record, "state": "settled", "settled_at": ledger.now()}
-        ledger.transact(ledger.put_any(settled), ledger.delete_any("OPEN", upload))
+        ledger.transact("upload settled", ledger.put_any(settled), ledger.delete_any("OPEN", upload))

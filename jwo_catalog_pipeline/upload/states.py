@@ -1,6 +1,8 @@
-"""The states of a batch, which changes between them are allowed, and what each means for its items."""
+"""The states of a batch, what an attempt makes of them, and what each means for its items."""
 
 from enum import StrEnum
+
+from jwo_catalog_pipeline.catalog_api.errors import Outcome
 
 
 class BatchState(StrEnum):
@@ -28,6 +30,24 @@ class BatchState(StrEnum):
 
 
 FINAL = frozenset({BatchState.SETTLED, BatchState.REFUSED, BatchState.SUPERSEDED, BatchState.FAILED})
+
+
+def after_attempt(outcome: Outcome, *, about_batch: bool, doubts: int) -> BatchState:
+    """The state of a batch after an attempt.
+
+    Args:
+        outcome: what is known of the attempt.
+        about_batch: whether a definite no is one to these bytes, and not to the caller.
+        doubts: how many earlier attempts may have become ingestions.
+
+    A refusal is final whatever the earlier attempts became: the parts that the batch is cut into carry the very items
+    that those carried, and remember the doubt.
+    """
+    if outcome is Outcome.YES:
+        return BatchState.ACCEPTED
+    if outcome is Outcome.NO and about_batch:
+        return BatchState.REFUSED
+    return BatchState.IN_DOUBT if doubts or outcome is Outcome.IN_DOUBT else BatchState.PLANNED
 
 
 class PublishedState(StrEnum):

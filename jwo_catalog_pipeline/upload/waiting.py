@@ -45,7 +45,7 @@ def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
         batch
         for upload in plan["waits_for"]
         for batch in ledger.batches(upload)
-        if is_open(batch) and batch.sent_at >= since
+        if (is_open(batch) and batch.sent_at >= since) or (batch.doubts and batch.doubted_at >= since)
     ]
     return Waiting(head, plan["waiting"], blocking)
 
