@@ -105,6 +105,16 @@ def test_given_skus_are_rejected(fresh: RunningSandbox):
     assert report["itemResults"][1]["errors"][0]["code"] == "REJECTED"
 
 
+def test_a_request_with_a_given_sku_is_refused_as_a_whole_and_names_none(fresh: RunningSandbox):
+    fresh.misbehave(refuse_skus=["B"])
+    archive = {"itemSkus": ["A", "B"], "allApplicableStores": ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]}
+    for answer in (fresh.call("upload", {"catalogItems": [item("A"), item("B")]}), fresh.call("archive", archive)):
+        assert (answer.status, answer.body) == (400, {"errorMsg": "Invalid request body"})
+    assert fresh.get("ingestions") == []
+    assert fresh.call("upload", {"catalogItems": [item("A")]}).status == 201
+    assert fresh.call("archive", {**archive, "itemSkus": ["A"]}).status == 201
+
+
 def test_a_share_of_items_is_rejected_and_always_the_same_ones(fresh: RunningSandbox):
     fresh.misbehave(reject_share=0.25)
     items = [item(f"SKU-{i}") for i in range(200)]
@@ -177,6 +187,11 @@ def test_a_link_from_the_status_call_expires_too_when_told_so(fresh: RunningSand
         ({"report_shape": "4"}, "report_shape is '4', which it cannot be"),
         ({"delay": -1}, "delay is -1, which it cannot be"),
         ({"reject_skus": "A"}, "reject_skus is 'A', which it cannot be"),
+        ({"refuse_skus": ["A", 1]}, "refuse_skus is ['A', 1], which it cannot be"),
+        ({"order": "random:"}, "order is 'random:', which it cannot be"),
+        ({"clock_offset": "-1"}, "clock_offset is '-1', which it cannot be"),
+        ({"sts_down": 0.5}, "sts_down is 0.5; it takes a count"),
+        ({"sts_down": 1, "operation": "upload"}, "sts_down cannot happen to upload"),
     ],
 )
 def test_a_wrong_wish_is_refused_as_a_whole(fresh: RunningSandbox, wanted: dict[str, Any], error: str):

@@ -84,6 +84,54 @@ def test_an_upload_waits_in_the_queue_until_it_is_processed(fresh: RunningSandbo
     assert fresh.get("catalog") == [item()]
 
 
+def test_accepting_and_ending_are_events_of_one_sequence(fresh: RunningSandbox):
+    """A and B are in flight at once, C is not with either; a repetition of A's bytes can be told from a change."""
+    fresh.misbehave(delay=3600)
+    first, second = fresh.upload(item("A")), fresh.upload(item("B"))
+    assert [one["ended_at"] for one in fresh.get("ingestions")] == [None, None]
+    fresh.drain()
+    fresh.status(first)
+    third = fresh.upload(item("A"))
+    a, b, c = fresh.get("ingestions")
+    assert a["accepted_at"] < b["accepted_at"] < a["ended_at"] < b["ended_at"] < c["accepted_at"]
+    assert c["ended_at"] is None
+    assert a["body_sha256"] == c["body_sha256"] != b["body_sha256"]
+    calls = {call["ingestion_id"]: call for call in fresh.get("requests") if call["operation"] == "upload"}
+    for one in (a, b, c):
+        call = calls[one["ingestion_id"]]
+        assert (call["sequence"], call["body_sha256"]) == (one["accepted_at"], one["body_sha256"])
+    (asked,) = (call for call in fresh.get("requests") if call["operation"] == "status")
+    assert b["ended_at"] < asked["sequence"] < c["accepted_at"]
+    assert [one["ingestion_id"] for one in (a, b, c)] == [first, second, third]
+
+
+@pytest.mark.parametrize(("order", "places"), [("fifo", [0, 1, 2, 3, 4]), ("lifo", [4, 3, 2, 1, 0])])
+def test_what_is_due_is_processed_in_the_order_that_was_set(fresh: RunningSandbox, order: str, places: list[int]):
+    fresh.misbehave(delay=3600, order=order)
+    assert _order_of_ending(fresh) == places
+    assert fresh.get("catalog")[0]["item_name"] == f"Version {places[-1]}"
+
+
+def test_a_random_order_is_the_same_for_the_same_seed(fresh: RunningSandbox):
+    found = []
+    for seed in (1, 1, 2, 3, 4):
+        fresh.reset()
+        fresh.misbehave(delay=3600, order=f"random:{seed}")
+        found.append(_order_of_ending(fresh))
+    assert found[0] == found[1]
+    assert len({tuple(places) for places in found}) > 2
+    assert all(sorted(places) == [0, 1, 2, 3, 4] for places in found)
+
+
+def _order_of_ending(sandbox: RunningSandbox) -> list[int]:
+    """Upload five versions of one item and process them; their places in the order in which they ended."""
+    for version in range(5):
+        sandbox.upload(item(item_name=f"Version {version}"))
+    sandbox.drain()
+    ended = {one["ended_at"]: place for place, one in enumerate(sandbox.get("ingestions"))}
+    return [ended[at] for at in sorted(ended)]
+
+
 def test_without_a_delay_it_is_processed_without_being_drained(fresh: RunningSandbox):
     fresh.upload(item())
     deadline = time.monotonic() + 10

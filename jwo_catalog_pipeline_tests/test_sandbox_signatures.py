@@ -1,11 +1,14 @@
 """The sandbox's own SigV4 check, against AWS's published vector and against botocore over real HTTP."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import botocore.auth
 import pytest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.sandbox import signatures
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, item
@@ -28,6 +31,7 @@ def _verify_published(signature: str, target: str = "/") -> str:
         region="us-east-1",
         service="service",
         now=datetime(2015, 8, 30, 12, 36, tzinfo=UTC),
+        skew=timedelta(0),
         find_credentials=lambda _: signatures.Credentials("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
     )
 
@@ -97,6 +101,59 @@ def test_a_date_more_than_five_minutes_off_is_refused(
     answer = fresh.send(fresh.sign("upload", BODY))
     assert answer.status == status
     assert status == 201 or answer.body["message"].startswith("Signature ")
+
+
+EXPIRED = r"Signature expired: (\d{8}T\d{6}Z) is now earlier than (\d{8}T\d{6}Z) \((\d{8}T\d{6}Z) - 5 min\.\)"
+EARLY = r"Signature not yet current: (\d{8}T\d{6}Z) is still later than (\d{8}T\d{6}Z) \((\d{8}T\d{6}Z) \+ 5 min\.\)"
+
+
+@pytest.mark.parametrize(("offset", "text"), [(840, EXPIRED), (-840, EARLY)])
+def test_a_clock_that_is_off_is_told_in_the_gateways_words(fresh: RunningSandbox, offset: int, text: str):
+    """From here, it is the service's clock that is 14 minutes off; the stamps and the Date header are all by it."""
+    fresh.misbehave(clock_offset=offset)
+    answer = fresh.send(fresh.sign("upload", BODY))
+    assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (403, "InvalidSignatureException")
+    found = re.fullmatch(text, answer.body["message"])
+    assert found
+    signed, limit, now = (datetime.strptime(each, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for each in found.groups())
+    assert abs(now - limit) == timedelta(minutes=5)
+    assert abs((now - signed).total_seconds() - offset) <= 2
+    said = parsedate_to_datetime(answer.headers["Date"])
+    assert abs((said - now).total_seconds()) <= 2
+    assert fresh.get("ingestions") == []
+
+
+def test_how_far_a_clock_may_be_off_can_be_set(fresh: RunningSandbox):
+    fresh.misbehave(clock_offset=840, signature_seconds=900)
+    assert fresh.send(fresh.sign("upload", BODY)).status == 201
+    fresh.misbehave(signature_seconds=839)
+    assert fresh.send(fresh.sign("upload", BODY)).status == 403
+
+
+def test_sessions_issued_so_far_can_be_ended_whether_they_were_used_or_not(fresh: RunningSandbox):
+    used, unused = fresh.session_credentials(), fresh.session_credentials()
+    assert fresh.send(fresh.sign("upload", BODY, used)).status == 201
+    assert fresh.post("expire_sessions").status == 200
+    for credentials in (used, unused):
+        answer = fresh.send(fresh.sign("upload", BODY, credentials))
+        assert (answer.status, answer.body) == (
+            403,
+            {"message": "The security token included in the request is expired"},
+        )
+        assert answer.headers["x-amzn-ErrorType"] == "ExpiredTokenException"
+    assert fresh.send(fresh.sign("upload", BODY, fresh.session_credentials())).status == 201
+
+
+def test_sts_is_down_as_often_as_was_said(fresh: RunningSandbox):
+    fresh.misbehave(sts_down=2)
+    for _ in range(2):
+        with pytest.raises(ClientError, match="ServiceUnavailable"):
+            fresh.session_credentials()
+        fresh.client("sts").get_caller_identity()
+    assert fresh.session_credentials().token
+    fresh.misbehave(sts_down=9)
+    fresh.reset()
+    assert fresh.session_credentials().token
 
 
 def test_a_session_with_a_wrong_token_or_none_is_refused(fresh: RunningSandbox):

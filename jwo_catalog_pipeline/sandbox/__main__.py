@@ -48,10 +48,12 @@ class Sandbox:
         self._raw_delivery = raw_delivery
         self._resources = self._aws.provision(raw_delivery)
         self._service = JwoService(self._aws, Faults(settings), stores)
-        self._log = RequestLog()
+        self._log = RequestLog(self._service.next_event)
         self._credentials = CredentialStore(local_aws.ACCESS_KEY_ID, local_aws.SECRET_ACCESS_KEY, self._aws)
         self._server = JwoServer(port, self._service, self._credentials, self._log, region=local_aws.API_REGION)
-        self._server.control = Control(self._service, self._log.entries, self.reset)
+        self._server.control = Control(
+            self._service, self._log.entries, self.reset, self._expire_sessions, self._aws.break_sts
+        )
         threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
 
     def describe(self) -> dict[str, Any]:
@@ -87,6 +89,10 @@ class Sandbox:
     def _reset_aws(self) -> None:
         self._aws.reset()
         self._resources = self._aws.provision(self._raw_delivery)
+        self._credentials.forget()
+
+    def _expire_sessions(self) -> None:
+        self._aws.expire_sessions()
         self._credentials.forget()
 
     def stop(self) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call is answered with; `disconnect` is `close` or `hang` where there is no answer at all."""
+    """What a call is answered with; `disconnect` is `close` or `hang` where there is no answer at all.
+
+    `sequence` is the position of an accepted request in the service's sequence of events.
+    """
 
     status: int
     body: dict[str, Any]
@@ -15,6 +18,7 @@ class Answer:
     duplicates: int = 0
     disconnect: str = ""
     fault: str | None = None
+    sequence: int | None = None
 
 
 def failure(fault: str) -> Answer:

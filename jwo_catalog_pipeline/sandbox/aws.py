@@ -162,9 +162,18 @@ class LocalAws:
             found["secret_access_key"], found["session_token"], datetime.fromisoformat(found["expiration"])
         )
 
+    def expire_sessions(self) -> None:
+        """End every session that STS has issued so far."""
+        self._request("POST", "/sandbox/expire_sessions")
+
+    def break_sts(self, times: int) -> None:
+        """Have STS answer so many calls of AssumeRole with 503."""
+        self._request("POST", f"/sandbox/sts_down/{times}")
+
     def reset(self) -> None:
         """Forget every resource."""
         self._request("POST", "/moto-api/reset")
+        self.break_sts(0)
 
     def stop(self) -> None:
         """End the moto process."""

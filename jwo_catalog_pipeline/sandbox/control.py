@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from jwo_catalog_pipeline.sandbox.faults import UnknownKeyError
+from jwo_catalog_pipeline.sandbox.faults import STS_DOWN, UnknownKeyError
 from jwo_catalog_pipeline.sandbox.service import JwoService
 
 
@@ -16,6 +16,8 @@ class Control:
         service: JwoService,
         requests: Callable[[], list[dict[str, Any]]],
         reset: Callable[[], dict[str, Any]],
+        expire_sessions: Callable[[], None],
+        break_sts: Callable[[int], None],
     ):
         """Bind the calls to what they act on.
 
@@ -23,7 +25,10 @@ class Control:
             service: the JWO service.
             requests: gives the log of calls.
             reset: forgets everything and gives the new environment.
+            expire_sessions: ends every session that STS has issued so far.
+            break_sts: has STS refuse the next n times.
         """
+        self._break_sts = break_sts
         self._service = service
         self._calls: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("GET", "/sandbox/catalog"): lambda _: service.items(),
@@ -33,6 +38,7 @@ class Control:
             ("POST", "/sandbox/drain"): lambda _: service.drain(),
             ("POST", "/sandbox/reset"): lambda _: reset(),
             ("POST", "/sandbox/stores"): self._stores,
+            ("POST", "/sandbox/expire_sessions"): lambda _: expire_sessions(),
         }
 
     def handle(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -60,7 +66,10 @@ class Control:
     def _misbehave(self, wanted: Any) -> dict[str, Any]:
         if not isinstance(wanted, dict):
             raise UnknownKeyError("the body must be a JSON object")
-        return self._service.faults.set(wanted)
+        state = self._service.faults.set(wanted)
+        if STS_DOWN in wanted:
+            self._break_sts(wanted[STS_DOWN])
+        return state
 
     def _stores(self, wanted: Any) -> dict[str, Any]:
         stores = wanted.get("stores") if isinstance(wanted, dict) else wanted

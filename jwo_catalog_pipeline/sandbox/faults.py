@@ -10,6 +10,7 @@ import threading
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from jwo_catalog_pipeline.sandbox.ingestions import FIFO, is_order
 from jwo_catalog_pipeline.sandbox.reports import SHAPES
 
 OPERATIONS = ("upload", "archive", "status")
@@ -32,12 +33,15 @@ AFTER = (
 FINAL_STATUS = ("cancel", "fatal")
 NOTIFYING = ("drop_notifications", "duplicate_notifications", "unreadable_notifications")
 
+STS_DOWN = "sts_down"  # 503 to AssumeRole; a count only, for AWS's own process commits it (`moto_server.py`)
+
 # Each fault, and the operations that can have it.
 FAULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BEFORE, OPERATIONS),
     **dict.fromkeys((*AFTER, *FINAL_STATUS, *NOTIFYING), INGESTING),
     "expire_links": OPERATIONS,  # of an ingestion's notification, or of the status call
     "unknown_status": ("status",),
+    STS_DOWN: (),
 }
 
 
@@ -48,10 +52,14 @@ class Settings:
     delay: float = 0.0  # seconds from accepting to processing
     report_shape: str = "1"
     success_code: int = 201
+    order: str = FIFO  # in which what is due gets processed: fifo, lifo, or random:<seed>
+    signature_seconds: float = 300  # how far X-Amz-Date may be off; AWS's five minutes
+    clock_offset: float = 0.0  # seconds that the service's own clock is fast; negative: slow
     requests_per_second: int = 10  # 0: no limit
     reorder_notifications: bool = False  # hold them, and publish in reverse when drained
     reject_skus: list[str] = field(default_factory=list)
     reject_share: float = 0.0
+    refuse_skus: list[str] = field(default_factory=list)  # a request with one of these is refused as a whole
     still_on_planogram: list[str] = field(default_factory=list)  # SKUs that cannot be archived
 
     def rejects(self, sku: str) -> bool:
@@ -145,6 +153,8 @@ def _fault(name: str, operation: str | None, amount: Any) -> _Fault:
     if operation is not None and operation not in FAULTS[name]:
         raise UnknownKeyError(f"{name} cannot happen to {operation}")
     whole = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 0
+    if name == STS_DOWN and not whole:
+        raise UnknownKeyError(f"{name} is {amount!r}; it takes a count")
     if not whole and not (isinstance(amount, float) and 0 < amount < 1):
         raise UnknownKeyError(f"{name} is {amount!r}; it takes a count, or a share between 0 and 1")
     return _Fault(name, operation, amount)
@@ -165,10 +175,13 @@ def _setting(name: str, value: Any) -> Any:
         value = str(value)
     if name in allowed:
         right = value in allowed[name]
-    elif name in ("reject_skus", "still_on_planogram"):
+    elif name == "order":
+        right = is_order(value)
+    elif name in ("reject_skus", "refuse_skus", "still_on_planogram"):
         right = isinstance(value, list) and all(isinstance(sku, str) for sku in value)
     else:
-        right = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        right = number and (value >= 0 or name == "clock_offset")
     if not right:
         raise UnknownKeyError(f"{name} is {value!r}, which it cannot be")
     return value

@@ -32,6 +32,12 @@ from werkzeug.serving import make_server
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 SECRET_PATH = "/sandbox/secret/"  # noqa: S105 a path, not a secret
+EXPIRE_PATH = "/sandbox/expire_sessions"
+STS_DOWN_PATH = "/sandbox/sts_down/"
+LONG_AGO = datetime(2000, 1, 1)  # as moto keeps it, in UTC without saying so
+STS_IS_DOWN = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Receiver</Type>\
+<Code>ServiceUnavailable</Code><Message>The request has failed due to a temporary failure of the server.</Message>\
+</Error><RequestId>sandbox-sts-down</RequestId></ErrorResponse>"""
 EXPIRED = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>Request has expired</Message><X-Amz-Expires>{seconds}</X-Amz-Expires>\
 <Expires>{expires}</Expires><ServerTime>{now}</ServerTime><RequestId>SANDBOX0000EXPIRED</RequestId>\
@@ -48,7 +54,9 @@ class QuietHandler(MotoRequestHandler):
 
 
 def with_what_moto_lacks(app: WsgiApp) -> WsgiApp:
-    """Wrap moto: presigned links expire, long polls do not block, and the secret of a session can be asked for.
+    """Wrap moto: presigned links expire, and long polls do not block. STS fails, and sessions end, when told to.
+
+    The secret of a session can be asked for.
 
     Args:
         app: moto's WSGI application.
@@ -57,12 +65,24 @@ def with_what_moto_lacks(app: WsgiApp) -> WsgiApp:
         The application to serve.
     """
 
+    sts_down = 0
+
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        nonlocal sts_down
         path = environ.get("PATH_INFO", "")
         if path.startswith(SECRET_PATH):
             session = _session(path.removeprefix(SECRET_PATH))
             status = "200 OK" if session else "404 Not Found"
             return _answer(start_response, status, "application/json", json.dumps(session))
+        if path == EXPIRE_PATH:
+            _expire_sessions()
+            return _answer(start_response, "200 OK", "application/json", "{}")
+        if path.startswith(STS_DOWN_PATH):
+            sts_down = int(path.removeprefix(STS_DOWN_PATH))
+            return _answer(start_response, "200 OK", "application/json", "{}")
+        if sts_down and _assumes_role(environ):
+            sts_down -= 1
+            return _answer(start_response, "503 Service Unavailable", "text/xml", STS_IS_DOWN)
         expired = _expired(environ.get("QUERY_STRING", ""), datetime.now(UTC))
         if expired:
             return _answer(start_response, "403 Forbidden", "application/xml", expired)
@@ -75,8 +95,23 @@ def with_what_moto_lacks(app: WsgiApp) -> WsgiApp:
 
 def _poll_short(environ: dict[str, Any]) -> None:
     """Take the waiting out of a ReceiveMessage: with one thread, all of AWS would wait, the sender too."""
-    request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-    body = json.dumps({**request, "WaitTimeSeconds": 0}).encode()
+    request = json.loads(_take_body(environ))
+    _put_body(environ, json.dumps({**request, "WaitTimeSeconds": 0}).encode())
+
+
+def _assumes_role(environ: dict[str, Any]) -> bool:
+    if "/sts/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+        return False
+    body = _take_body(environ)
+    _put_body(environ, body)
+    return parse_qs(body.decode()).get("Action") == ["AssumeRole"]
+
+
+def _take_body(environ: dict[str, Any]) -> bytes:
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+
+def _put_body(environ: dict[str, Any], body: bytes) -> None:
     environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
 
 
@@ -84,6 +119,14 @@ def _answer(start_response: Callable[..., Any], status: str, content_type: str, 
     body = text.encode()
     start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
     return [body]
+
+
+def _expire_sessions() -> None:
+    """End every session that STS has issued so far."""
+    for account in sts_backends.values():
+        for backend in account.values():
+            for role in backend.assumed_roles:
+                role.expiration = LONG_AGO
 
 
 def _session(access_key_id: str) -> dict[str, str] | None:

@@ -98,6 +98,13 @@ def read_archive(body: bytes, stores: set[str]) -> list[str]:
     return skus
 
 
+def check_none_of(content: list[Any], refused: list[str]) -> None:
+    """Refuse a request, of items or of SKUs, that holds one of these SKUs; the text names neither, as documented."""
+    skus = {entry if isinstance(entry, str) else entry["item_sku"] for entry in content}
+    if not skus.isdisjoint(refused):
+        raise RequestRefusedError(INVALID_BODY)
+
+
 def _check_shape(item: Any) -> None:
     """The required values are there, and every value is a non-empty string; attributes not known yet may pass."""
     if not isinstance(item, dict) or any(not item.get(name) for name in REQUIRED):

@@ -6,7 +6,8 @@ The control API below /sandbox is in `control.py`.
 import hashlib
 import json
 import threading
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -58,7 +59,13 @@ class CredentialStore:
 class RequestLog:
     """One entry for each call; never a secret."""
 
-    def __init__(self) -> None:
+    def __init__(self, next_event: Callable[[], int]) -> None:
+        """Start empty.
+
+        Args:
+            next_event: gives the next position in the sequence of events, for calls that did not get one by ingesting.
+        """
+        self._next_event = next_event
         self._lock = threading.Lock()
         self._entries: list[dict[str, Any]] = []
 
@@ -66,6 +73,7 @@ class RequestLog:
         """Note a call, before its answer goes out. `http_status` is None where none does."""
         entry = {
             "time": datetime.now(UTC).isoformat(),
+            "sequence": self._next_event() if answer.sequence is None else answer.sequence,
             "operation": operation,
             "http_status": answer.status or None,
             "ingestion_id": answer.ingestion_id,
@@ -113,6 +121,10 @@ class JwoServer(ThreadingHTTPServer):
         self.region = region
         self.control: Control | None = None
 
+    def now(self) -> datetime:
+        """The service's own clock, which may have been told to be wrong."""
+        return datetime.now(UTC) + timedelta(seconds=self.service.faults.settings.clock_offset)
+
 
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
@@ -133,6 +145,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """The Catalog API and the control API."""
         self._serve("POST")
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The `Date` header, by the service's own clock."""
+        return super().date_time_string(self.server.now().timestamp() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: there is a request log for that."""
@@ -168,7 +184,8 @@ class Handler(BaseHTTPRequestHandler):
                     request,
                     region=self.server.region,
                     service=SERVICE,
-                    now=datetime.now(UTC),
+                    now=self.server.now(),
+                    skew=timedelta(seconds=self.server.service.faults.settings.signature_seconds),
                     find_credentials=self.server.credentials.find,
                 )
                 answer = self.server.service.call(operation, body)

@@ -1,9 +1,11 @@
 """Amazon's side of the Catalog API: takes requests in, processes them later, keeps the catalog, reports and notifies.
 
 Knows nothing of HTTP (`server.py`) nor of signatures. What is acceptable is in `rules.py`, what goes wrong in
-`faults.py`.
+`faults.py`. Accepting and ending are events in one sequence, so that which ingestions were in flight at once can be
+told exactly.
 """
 
+import hashlib
 import json
 import logging
 import threading
@@ -11,7 +13,8 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import count
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jwo_catalog_pipeline.sandbox import faults, reports, rules
 from jwo_catalog_pipeline.sandbox.answers import Answer, failure
 from jwo_catalog_pipeline.sandbox.catalog import HeldCatalog
+from jwo_catalog_pipeline.sandbox.ingestions import Ingestion, choose
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +38,6 @@ class Outlet(Protocol):
 
     def publish(self, message: str) -> None:
         """Notify."""
-
-
-@dataclass
-class Ingestion:
-    """A request that was accepted."""
-
-    id: str
-    number: int
-    operation: str
-    content: list[Any]  # items of an upload, SKUs of an archive; emptied when processed
-    due: float
-    items: int
-    status: str = "INQUEUE"
-    outcomes: dict[str, int] = field(default_factory=dict)
-    notifications: int = 0
-
-    @property
-    def report_key(self) -> str:
-        """Where its report is."""
-        return f"reports/{self.id}.json"
 
 
 class JwoService:
@@ -92,6 +76,11 @@ class JwoService:
         self._waiting: list[Ingestion] = []
         self._held: list[str] = []
         self._recent: deque[float] = deque()
+        self._events = count(1)
+
+    def next_event(self) -> int:
+        """The next position in the sequence of events; it only grows, until a reset."""
+        return next(self._events)
 
     def call(self, operation: str, body: bytes) -> Answer:
         """Serve one authenticated call.
@@ -135,19 +124,35 @@ class JwoService:
             content = rules.read_archive(body, stores)
             different = len(set(content))
         settings = self.faults.settings
+        rules.check_none_of(content, settings.refuse_skus)
         size = len(content)
         with self._changed:
-            due = self._clock() + settings.delay
-            ingestion = Ingestion(str(uuid.uuid4()), len(self._ingestions), operation, content, due, items=size)
+            ingestion = Ingestion(
+                id=str(uuid.uuid4()),
+                number=len(self._ingestions),
+                operation=operation,
+                content=content,
+                due=self._clock() + settings.delay,
+                items=size,
+                body_sha256=hashlib.sha256(body).hexdigest(),
+                accepted_at=self.next_event(),
+            )
             self._ingestions[ingestion.id] = ingestion
             self._waiting.append(ingestion)
             self._changed.notify_all()
         fault = self.faults.take(faults.AFTER, operation)
         answer = {} if fault == "no_ingestion_id" else {"ingestionId": ingestion.id}
         if fault in (None, "no_ingestion_id"):
-            code = settings.success_code
-            return Answer(code, answer, ingestion.id, size, size - different, fault=fault)
-        return replace(failure(fault), ingestion_id=ingestion.id, items=size, duplicates=size - different)
+            said = Answer(settings.success_code, answer, fault=fault)
+        else:
+            said = failure(fault)
+        return replace(
+            said,
+            ingestion_id=ingestion.id,
+            items=size,
+            duplicates=size - different,
+            sequence=ingestion.accepted_at,
+        )
 
     def _status(self, body: bytes) -> Answer:
         ingestion_id = rules.read_object(body).get("ingestionId")
@@ -183,13 +188,14 @@ class JwoService:
         return max(0.0, min(one.due for one in self._waiting) - self._clock())
 
     def _process_next(self, *, now_only: bool) -> bool:
-        """Process the ingestion that is due first, if there is one; `now_only` leaves those whose delay is not over."""
+        """Process the next ingestion, if there is one; `now_only` leaves those whose delay is not over."""
         with self._processing:
             with self._changed:
                 left = self._seconds_to_next()
                 if left is None or (now_only and left > 0):
                     return False
-                ingestion = min(self._waiting, key=lambda one: one.due)
+                ready = [one for one in self._waiting if not now_only or one.due <= self._clock()]
+                ingestion = choose(ready, self.faults.settings.order)
                 self._waiting.remove(ingestion)
                 ingestion.status = "INPROGRESS"
             try:
@@ -216,6 +222,7 @@ class JwoService:
             self._outlet.put_report(ingestion.report_key, reports.render(shape, ingestion.id, outcomes))
         with self._changed:
             ingestion.status = {None: "DONE", "cancel": "CANCELLED", "fatal": "FATAL"}[final]
+            ingestion.ended_at = self.next_event()
         self._notify(ingestion)
 
     def _notify(self, ingestion: Ingestion) -> None:
@@ -249,19 +256,9 @@ class JwoService:
         return {"processed": processed, "published": len(held)}
 
     def ingestions(self) -> list[dict[str, Any]]:
-        """Every accepted request in order: id, operation, status, items, outcomes by code, notifications sent."""
+        """Every accepted request in order, as `Ingestion.describe` tells it."""
         with self._changed:
-            return [
-                {
-                    "ingestion_id": one.id,
-                    "operation": one.operation,
-                    "status": one.status,
-                    "items": one.items,
-                    "outcomes": dict(one.outcomes),
-                    "notifications": one.notifications,
-                }
-                for one in self._ingestions.values()
-            ]
+            return [one.describe() for one in self._ingestions.values()]
 
     def items(self) -> list[rules.Item]:
         """The catalog as held, by store and SKU, without what is archived."""

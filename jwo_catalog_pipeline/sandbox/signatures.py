@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-SKEW = timedelta(minutes=5)
+STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def verify(
     region: str,
     service: str,
     now: datetime,
+    skew: timedelta,
     find_credentials: Callable[[str], Credentials | None],
 ) -> str:
     """Check a signature.
@@ -68,6 +69,7 @@ def verify(
         region: the only signing region that is right.
         service: the only service name that is right.
         now: time to judge dates by.
+        skew: how far the request's date may be from it.
         find_credentials: gives the secret for an access key id, or None.
 
     Returns:
@@ -78,7 +80,9 @@ def verify(
     """
     headers = _canonical_headers(request.headers)
     authorization = _parse(headers.get("authorization"))
-    timestamp = _check_scope(authorization, headers, region, service, now)
+    timestamp = _check_scope(authorization, headers, region, service)
+    _check_date(timestamp, now, skew)
+    _check_signed(authorization, headers)
     credentials = find_credentials(authorization.access_key_id)
     _check_token(credentials, headers.get("x-amz-security-token"), now)
     assert credentials is not None  # noqa: S101 for mypy: _check_token has seen to it
@@ -126,10 +130,8 @@ def _parse(header: str | None) -> _Authorization:
     return _Authorization(access_key_id, date, region, service, names, parts["Signature"])
 
 
-def _check_scope(
-    authorization: _Authorization, headers: dict[str, str], region: str, service: str, now: datetime
-) -> str:
-    """Check region, service, time and which headers are signed; gives the request's timestamp."""
+def _check_scope(authorization: _Authorization, headers: dict[str, str], region: str, service: str) -> str:
+    """Check region, service and day; gives the request's timestamp."""
     if authorization.region != region:
         raise SignatureRefusedError("InvalidSignatureException", "Credential should be scoped to a valid region.")
     if authorization.service != service:
@@ -137,22 +139,37 @@ def _check_scope(
         raise SignatureRefusedError("InvalidSignatureException", message)
     timestamp = headers.get("x-amz-date", "")
     try:
-        signed_at = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        datetime.strptime(timestamp, STAMP)
     except ValueError:
         message = "Authorization header requires existence of a valid 'X-Amz-Date' header."
         raise SignatureRefusedError("IncompleteSignatureException", message) from None
     if authorization.date != timestamp[:8]:
         message = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP."
         raise SignatureRefusedError("InvalidSignatureException", message)
-    if abs(now - signed_at) > SKEW:
-        word = "expired" if signed_at < now else "not yet current"
-        raise SignatureRefusedError("InvalidSignatureException", f"Signature {word}: {timestamp}")
+    return timestamp
+
+
+def _check_date(timestamp: str, now: datetime, skew: timedelta) -> None:
+    """Refuse a date that is too far from the service's clock, in API Gateway's words."""
+    signed_at = datetime.strptime(timestamp, STAMP).replace(tzinfo=UTC)
+    if abs(now - signed_at) <= skew:
+        return
+    early = signed_at < now
+    verdict = "expired" if early else "not yet current"
+    compared = "is now earlier than" if early else "is still later than"
+    limit = now - skew if early else now + skew
+    allowed = f"{now:{STAMP}} {'-' if early else '+'} {skew.total_seconds() / 60:g} min."
+    text = f"Signature {verdict}: {timestamp} {compared} {limit:{STAMP}} ({allowed})"
+    raise SignatureRefusedError("InvalidSignatureException", text)
+
+
+def _check_signed(authorization: _Authorization, headers: dict[str, str]) -> None:
+    """The host and every x-amz header must be signed."""
     must = {"host"} | {name for name in headers if name.startswith("x-amz-")}
     unsigned = sorted(must - set(authorization.signed_headers))
     if unsigned:
         message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
         raise SignatureRefusedError("AccessDeniedException", message)
-    return timestamp
 
 
 def _check_token(credentials: Credentials | None, token: str | None, now: datetime) -> None:
