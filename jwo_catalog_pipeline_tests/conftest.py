@@ -73,6 +73,8 @@ class Parts:
     clock: Clock
     slept: list[float] = field(default_factory=list)
     owners: Iterator[int] = field(default_factory=count)
+    queue: Any = field(default_factory=lambda: boto3.client("sqs"))
+    topics: Any = field(default_factory=lambda: boto3.client("sns"))
 
     def sender(self, **changes: Any) -> Sender:
         values = {"api": self.api, "owner": f"run-{next(self.owners)}", "sleep": self.slept.append, **changes}
@@ -81,8 +83,8 @@ class Parts:
     def inbox(self, verify: Any = None) -> Inbox:
         env = self.sandbox.environment
         return Inbox(
-            boto3.client("sqs"),
-            boto3.client("sns"),
+            self.queue,
+            self.topics,
             env["JWO_QUEUE_URL"],
             env["JWO_TOPIC_ARN"],
             self.ledger,

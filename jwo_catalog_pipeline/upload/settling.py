@@ -42,6 +42,9 @@ _log = logging.getLogger(__name__)
 def mark_reported(ledger: Ledger) -> None:
     """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
     for news in ledger.news():
+        if ledger.get(f"INGESTION#{news['sk']}", "DUPLICATE"):
+            ledger.delete("NEWS", news["sk"])  # told once more
+            continue
         batch = ledger.ingestion(news["sk"]) or _now_matched(ledger, news["sk"])
         if batch is None:
             continue
