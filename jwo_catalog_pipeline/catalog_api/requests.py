@@ -73,7 +73,7 @@ def _additional_barcodes_sql(field: str) -> str:
 
 def batch_bounds(
     sizes: np.ndarray,
-    max_items: int = MAX_ITEMS,
+    max_items: int | None = None,
     max_bytes: int = MAX_BYTES,
     envelope: int = len(_PREFIX) + len(_SUFFIX),
 ) -> list[tuple[int, int]]:
@@ -81,7 +81,7 @@ def batch_bounds(
 
     Args:
         sizes: UTF-8 length in bytes of each document.
-        max_items: the most documents in a batch.
+        max_items: the most documents in a batch; `MAX_ITEMS` where it is not given.
         max_bytes: the most bytes of a batch's body, envelope and commas included.
         envelope: bytes of a body around its documents.
 
@@ -91,12 +91,13 @@ def batch_bounds(
     Raises:
         ValueError: a single document is larger than a batch may be.
     """
+    most = MAX_ITEMS if max_items is None else max_items
     ends = np.cumsum(sizes + 1)  # each document with its comma; the last comma is spared
     room = max_bytes - envelope + 1
     bounds, first = [], 0
     while first < len(sizes):
         sent = int(ends[first - 1]) if first else 0
-        past_last = min(first + max_items, int(np.searchsorted(ends, sent + room, side="right")))
+        past_last = min(first + most, int(np.searchsorted(ends, sent + room, side="right")))
         if past_last == first:
             raise ValueError(f"item {first} takes {sizes[first]:,} bytes, more than one request may ({room:,})")
         bounds.append((first, past_last))
