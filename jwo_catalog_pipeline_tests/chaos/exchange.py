@@ -66,6 +66,11 @@ class Exchange:
     def operation(self) -> str:
         return PATHS.get(self.target, REPORT)
 
+    @property
+    def subject(self) -> tuple[str, bytes]:
+        """What is asked for, whatever the signature: a call that is tried again has the same."""
+        return self.target.partition("?")[0], self.body()
+
     def read_some(self, count: int) -> None:
         """Read a part of the body only; it cannot be forwarded any more."""
         self._reader.read(count)

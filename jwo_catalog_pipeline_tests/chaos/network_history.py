@@ -4,7 +4,7 @@ must hold then, asked of the sandbox and the proxy, which know nothing of the le
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -14,25 +14,27 @@ import boto3
 import pandas as pd
 import urllib3
 
-from jwo_catalog_pipeline.catalog.changes import ARCHIVE, IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.catalog_api.client import assumed_role
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import published_state
 from jwo_catalog_pipeline.upload.records import Batch
-from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, upload_outcomes
+from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
-OPERATIONS = ("upload", "archive", "status", "report")
-CALLS = 3  # of the operation that the fault hits: a first, a middle and a last one
+OPERATIONS = ("upload", "status", "report", "archive")  # in the order in which a history gets to them
+CALLS = 3  # of each operation: a first, a middle and a last one
 SKUS = ("A", "B", "C", "D", "E", "F")
+KEPT = "Z"  # what stays when all of these are archived, for an empty source archives nothing
 READ_SECONDS = 0.5  # as the client waits for an answer; a healthy one takes some milliseconds
 ROUNDS = 6
 HOUR = 3600
@@ -40,14 +42,23 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault of this kind at the n-th call (from 1) of the operation."""
+    """A kind of fault at some of the calls (from 1) of each operation in turn."""
 
     kind: Kind
-    operation: str
-    nth: int
+    places: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.kind.name}, {self.operation} {self.nth} of {CALLS}"
+        return f"{self.kind.name}, at call {' and '.join(map(str, self.places))} of {CALLS}"
+
+    @property
+    def operations(self) -> list[str]:
+        """The operations that it can happen to."""
+        return [name for name in OPERATIONS if not (self.kind.needs_body and name == "report")]
+
+    @property
+    def faults(self) -> int:
+        """How often the fault happens."""
+        return len(self.operations) * len(self.places)
 
 
 class Shop:
@@ -100,81 +111,65 @@ class History:
         self.proxy = Proxy(shop.sandbox.environment["JWO_API_URL"])
         self.parts = shop.open(self.proxy)
         self.stores = self.sandbox.environment["JWO_STORE_IDS"].split(",")
-        self.source = items(*SKUS)
+        self.source = items(*SKUS, KEPT)
         self.uploads: dict[str, pd.DataFrame] = {}
+        self.told: dict[str, pd.Series] = {}  # the newest outcomes of each upload
+        self.planned_source = self.source
         self.troubles: list[str] = []
+        self.wrong: list[str] = []
+        self._batches: dict[str, list[Batch]] = {}  # as they are when all is over
 
     def run(self) -> list[str]:
         """What does not hold in the end; nothing, if all is well."""
         try:
-            with batches_of(len(SKUS) // CALLS):
-                at_first_try = getattr(self, f"_{self.scenario.operation}")()
-                happened = self.proxy.fired
+            with batches_of(3):  # of seven items
+                self._plan()
+                self._struck("upload", self._apply)
+                self._resume()
+                if any(batch.state is BatchState.REFUSED for batch in self.parts.ledger.batches("u1")):
+                    self._plan()  # the next upload sends those items again
+                    self._apply()
+            self.sandbox.misbehave(drop_notifications=99)
+            self.sandbox.drain()
+            self.sandbox.misbehave(drop_notifications=0)
+            self._struck("status", self._ask)
+            self._ask()  # for what the first try did not get to
+            self._struck("report", self._settle)
+            self._come_to_rest()
+            self.source = items(KEPT)
+            with batches_of(2):  # of six SKUs
+                self._plan()
+                self._struck("archive", self._apply)
                 self._edit()
-                rests = self._come_to_rest()
-            found = [] if happened else ["the fault did not happen"]
-            found += [] if rests else [f"does not come to rest: {self.troubles[-1:]}"]
-            if self.scenario.kind.borne and not at_first_try:
-                found.append(f"not borne: {self.troubles}")
-            return found + list(self._wrong())
+                self._come_to_rest()
+            return [*self.wrong, *self._wrong()]
         finally:
             self.proxy.stop()
 
-    # -- the call that the fault hits; whether it succeeded all the same ------------------------------------------
+    def _struck(self, operation: str, act: Callable[[], bool]) -> None:
+        """Do something while the fault happens to it, and see whether it happened, and was borne where it must be."""
+        if operation not in self.scenario.operations:
+            act()
+            return
+        self.proxy.arm(self.scenario.kind, operation, self.scenario.places)
+        if not act() and self.scenario.kind.borne:
+            self.wrong.append(f"not borne by {operation}: {self.troubles}")
+        for _ in range(ROUNDS):
+            self.proxy.heal()
+            if self.proxy.fired:
+                return
+            act()
+        self.wrong.append(f"the fault did not happen to {operation}")
 
-    def _upload(self) -> bool:
-        self._plan()
-        self._arm()
-        return self._apply() and self._sent_once()
-
-    def _archive(self) -> bool:
-        self.source = items(*SKUS, "Z")
-        with batches_of(len(SKUS) + 1):
-            self._plan()
-            self._apply()
-        self._hear()
-        self.source = items("Z")
-        self._plan()
-        self._arm()
-        return self._apply() and self._sent_once()
-
-    def _status(self) -> bool:
-        self._plan()
-        self._apply()
-        self.sandbox.misbehave(drop_notifications=CALLS)
-        self.sandbox.drain()
-        self._arm()
-        answers = ask_overdue(self.parts.ledger, self.parts.api, 0)
-        mark_reported(self.parts.ledger)
-        self._settle()
-        return list(answers.values()) == ["DONE"] * CALLS
-
-    def _report(self) -> bool:
-        self._plan()
-        self._apply()
-        self.sandbox.drain()
-        self.parts.inbox().receive(20)
-        mark_reported(self.parts.ledger)
-        self._arm()
-        self._settle()
-        asked = [call for call in self.sandbox.get("requests") if call["operation"] == "status"]
-        return not self.troubles and not asked
-
-    def _arm(self) -> None:
-        self.proxy.arm(self.scenario.kind, self.scenario.operation, self.scenario.nth)
-
-    def _sent_once(self) -> bool:
-        return [batch.attempts for batch in self._batches()] == [1] * CALLS
-
-    # -- what people and sensors do -------------------------------------------------------------------------------
+    # -- what people and sensors do; whether it succeeded at the first try ----------------------------------------
 
     def _edit(self) -> None:
-        """The source moves on: one item has a new price, or, where it had been archived, is back."""
-        new = items("A", standard_price="2.49")
-        self.source = pd.concat([new, self.source[self.source["item_sku"] != "A"]], ignore_index=True)
+        """The source moves on: an item that is being archived is back, with a new price."""
+        self.source = pd.concat([items("A", standard_price="2.49"), self.source], ignore_index=True)
 
     def _plan(self) -> pd.DataFrame:
         name = f"u{len(self.uploads) + 1}"
+        self.planned_source = self.source
         self.uploads[name] = self.parts.plan(name, self.source, archive_stores=self.stores)
         return self.uploads[name]
 
@@ -182,42 +177,61 @@ class History:
         """Apply the newest plan, or resume it."""
         name = list(self.uploads)[-1]
         try:
-            self.parts.sender().apply(name, self.uploads[name], FIELDS)
+            batches = self.parts.sender().apply(name, self.uploads[name], FIELDS)
         except (UploadError, CatalogApiError) as error:
             self.troubles.append(f"{type(error).__name__}: {error}")
             return False
-        return True
+        return [batch.attempts for batch in batches] == [1] * CALLS
 
-    def _hear(self) -> None:
-        """Amazon processes everything; what it says is received, asked for and fetched."""
-        self.sandbox.drain()
-        self.parts.inbox().receive(20)
-        mark_reported(self.parts.ledger)
-        ask_overdue(self.parts.ledger, self.parts.api, 0)
-        mark_reported(self.parts.ledger)
-        self._settle()
-
-    def _settle(self) -> None:
-        for upload in self.parts.ledger.open_uploads():
-            self.troubles += self.parts.settler().settle(upload)[1]
-
-    def _come_to_rest(self) -> bool:
-        """Resume, hear and plan again, a day apart, until nothing is left to send; whether that came."""
+    def _resume(self) -> None:
+        """As long as anything of the newest upload can be sent."""
         for _ in range(ROUNDS):
+            if not any(batch.state.sendable for batch in self.parts.ledger.batches(list(self.uploads)[-1])):
+                return
             self.proxy.heal()
             self.parts.clock.seconds += HOUR  # past every lease
-            if any(batch.state.sendable for batch in self._batches()):
-                self._apply()
-            self._hear()
-            if not set(self._plan()["change"]) & {*SENT_KINDS, ARCHIVE, IN_FLIGHT}:
-                return True
             self._apply()
-            self._hear()
-            self.parts.clock.seconds += 25 * HOUR
-        return False
 
-    def _batches(self) -> list[Batch]:
-        return self.parts.ledger.batches(list(self.uploads)[-1])
+    def _ask(self) -> bool:
+        answers = ask_overdue(self.parts.ledger, self.parts.api, 0)
+        mark_reported(self.parts.ledger)
+        return list(answers.values()) == ["DONE"] * CALLS
+
+    def _settle(self) -> bool:
+        troubles = []
+        for upload in self.parts.ledger.open_uploads():
+            outcomes, problems = self.parts.settler().settle(upload)
+            self.told[upload] = outcomes["outcome"]
+            troubles += problems
+        self.troubles += troubles
+        return not troubles
+
+    def _come_to_rest(self) -> None:
+        """Resume, hear from Amazon, plan again and send, a day apart, until Amazon is known to hold the source."""
+        for _ in range(ROUNDS):
+            self._resume()
+            self.sandbox.drain()
+            self.parts.inbox().receive(20)
+            self._ask()
+            self._settle()
+            if not self._pending():
+                return
+            self._plan()
+            self._apply()
+            self.parts.clock.seconds += 25 * HOUR
+        self.wrong.append(f"does not come to rest: {self.troubles[-1:]}")
+
+    def _pending(self) -> bool:
+        """Whether another plan would send anything; cheaper than making one, above all where there was no trouble."""
+        if self.planned_source is not self.source:
+            return True
+        told = self.told.get(list(self.uploads)[-1])
+        if not self.troubles and told is not None and (told == "accepted").all():
+            return False
+        known = published_state(self.parts.ledger, self.parts.bucket)
+        wanted = item_hashes(self.source, FIELDS)
+        same = known.merge(wanted, on=["store_id", "item_sku", "content_hash"])
+        return not len(same) == len(known) == len(wanted) or set(known["state"]) != {"accepted"}
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
@@ -240,22 +254,27 @@ class History:
         state = dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
-        for upload in self.uploads:
-            batches = self.parts.ledger.batches(upload)
+        for upload, batches in self._recorded().items():
             yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.state.final)
-            outcomes = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)
-            if len(outcomes) != sum(batch.items for batch in batches):
-                yield f"unaccounted: upload {upload} tells of {len(outcomes)} items only"
+            told = len(self.told.get(upload, ()))
+            if told != sum(batch.items for batch in batches):
+                yield f"unaccounted: the outcomes of upload {upload} tell of {told} items only"
+
+    def _recorded(self) -> dict[str, list[Batch]]:
+        if not self._batches:
+            self._batches = {upload: self.parts.ledger.batches(upload) for upload in self.uploads}
+        return self._batches
 
     def _sent_wrongly(self) -> Iterator[str]:
         """Bytes that no batch has; ingestions of one item that were in flight at once, unless of the same bytes."""
-        recorded = {batch.sha256 for upload in self.uploads for batch in self.parts.ledger.batches(upload)}
+        recorded = {batch.sha256 for batches in self._recorded().values() for batch in batches}
         bodies = {hashlib.sha256(body).hexdigest(): body for name, body in self.proxy.bodies if name != "status"}
         ingestions = self.sandbox.get("ingestions")
         sent = bodies.keys() | {call["body_sha256"] for call in ingestions}
         yield from (f"foreign bytes: {sha}" for sha in sent - recorded)
         yield from (f"foreign bytes: {sha} came from nowhere" for sha in sent - bodies.keys())
-        for first, second in combinations(ingestions, 2):
+        known = [call for call in ingestions if call["body_sha256"] in bodies]
+        for first, second in combinations(known, 2):
             if first["body_sha256"] == second["body_sha256"] or first["ended_at"] < second["accepted_at"]:
                 continue
             if skus_of(bodies[first["body_sha256"]]) & skus_of(bodies[second["body_sha256"]]):

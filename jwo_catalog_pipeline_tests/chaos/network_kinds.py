@@ -26,6 +26,7 @@ class Kind:
             the head of the request is read).
         borne: the call must succeed all the same, at the first try.
         needs_body: it cannot happen to a request without a body.
+        before_body: the body must not have been read, so every call counts, also one that is made again.
     """
 
     name: str
@@ -33,6 +34,11 @@ class Kind:
     at: Literal["connection", "refuse", "call"] = "call"
     borne: bool = False
     needs_body: bool = False
+    before_body: bool = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels to another process by its name, as functions within functions cannot."""
+        return kind_named, (self.name,)
 
 
 def _do(*steps: str) -> Callable[[Exchange], None]:
@@ -148,8 +154,8 @@ KINDS = (
     Kind("connection refused", _do(), at="refuse"),
     Kind("accepted and closed", _do("close"), at="connection"),
     Kind("accepted and reset", _do("reset"), at="connection"),
-    Kind("reset after the headers", _do("reset")),
-    Kind("reset in the middle of the body", _reset_in_the_body, needs_body=True),
+    Kind("reset after the headers", _do("reset"), before_body=True),
+    Kind("reset in the middle of the body", _reset_in_the_body, needs_body=True, before_body=True),
     Kind("closed without an answer, not delivered", _do("body", "close")),
     Kind("closed without an answer, delivered", _do("forward", "close")),
     Kind("reset without an answer, delivered", _do("forward", "reset")),
@@ -188,3 +194,8 @@ KINDS = (
     Kind("answer packed with gzip", _gzip, borne=True),
     Kind("slow first byte", _slow, borne=True),
 )
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name."""
+    return next(kind for kind in KINDS if kind.name == name)

@@ -1,4 +1,4 @@
-"""A proxy on the loopback address that commits one network fault at one chosen call (`network_kinds.py` says which).
+"""A proxy on the loopback address that commits a network fault at chosen calls (`network_kinds.py` says which).
 
 It takes origin-form requests, which it passes on to the Catalog API with the Host header as it came, so that signatures
 stay valid; and absolute-form ones (`urllib3.ProxyManager`), for the download of reports. Plain sockets and threads, for
@@ -8,6 +8,7 @@ it must be able to break what any HTTP library would keep whole.
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -39,15 +40,31 @@ class Trap:
 
 @dataclass
 class _Fault:
+    """`left` are the places at which it has yet to happen; `seen` are the different calls so far."""
+
     kind: Kind
     operation: str
-    nth: int
-    seen: int = 0
-    fired: bool = False
+    left: set[int]
+    seen: set[object] = field(default_factory=set)
 
     @property
     def next_connection_bites(self) -> bool:
-        return not self.fired and self.kind.at != "call" and self.seen == self.nth - 1
+        return self.kind.at != "call" and len(self.seen) + 1 in self.left
+
+    def bite(self) -> Kind:
+        """Happen to the next connection."""
+        self.left.discard(len(self.seen) + 1)
+        return self.kind
+
+    def take(self, call: object) -> Kind | None:
+        """Happen to this call, if it is one of those to which it must, and the first try at it."""
+        if call in self.seen:
+            return None
+        self.seen.add(call)
+        if self.kind.at != "call" or len(self.seen) not in self.left:
+            return None
+        self.left.discard(len(self.seen))
+        return self.kind
 
 
 @dataclass
@@ -62,7 +79,7 @@ class _State:
 
 
 class Proxy:
-    """The proxy; commits the fault that it was armed with, once."""
+    """The proxy; commits the fault that it was armed with, once at each place."""
 
     def __init__(self, upstream: str):
         """Listen.
@@ -81,10 +98,16 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, kind: Kind, operation: str, nth: int) -> None:
-        """Commit this fault at the n-th call (from 1) of an operation from now on."""
+    def arm(self, kind: Kind, operation: str, places: Sequence[int]) -> None:
+        """Commit this fault at the first try of these calls of an operation, counted from now on and from 1.
+
+        Args:
+            kind: what happens; one that is not at a `call` can happen at one place only.
+            operation: `upload`, `archive`, `status` or `report`.
+            places: which calls, not counting those that are made again.
+        """
         with self._state.changed:
-            self._state.fault = _Fault(kind, operation, nth)
+            self._state.fault = _Fault(kind, operation, set(places))
             for waiting in self._state.waiting:  # so that the next call is a new connection, should that be what breaks
                 with suppress(OSError):
                     waiting.client.shutdown(socket.SHUT_RDWR)
@@ -100,8 +123,8 @@ class Proxy:
 
     @property
     def fired(self) -> bool:
-        """Whether the fault has been committed."""
-        return self._state.fault is not None and self._state.fault.fired
+        """Whether the fault has been committed everywhere."""
+        return self._state.fault is not None and not self._state.fault.left
 
     @property
     def bodies(self) -> list[tuple[str, bytes]]:
@@ -140,7 +163,7 @@ class Proxy:
         fault = self._state.fault
         if fault and fault.kind.at == "refuse" and fault.next_connection_bites:
             self._close_listener()
-            fault.fired = True
+            fault.bite()
 
     def _accept(self) -> None:
         while not self._stopped:
@@ -177,9 +200,8 @@ class Proxy:
         with state.changed:
             state.waiting.discard(exchange)
             state.busy += 1
-            kind = self._take(exchange.operation)
         try:
-            if kind:
+            if kind := self._take(exchange):
                 kind.act(exchange)
                 return False
             reply = exchange.forward()
@@ -194,21 +216,21 @@ class Proxy:
                 state.busy -= 1
                 state.changed.notify_all()
 
-    def _take(self, operation: str) -> Kind | None:
+    def _take(self, exchange: Exchange) -> Kind | None:
+        """The fault to commit to this call. Its body is read only where that does not get in the fault's way."""
         fault = self._state.fault
-        if fault is None or fault.fired or operation != fault.operation:
+        if fault is None or exchange.operation != fault.operation:
             return None
-        fault.seen += 1
-        fault.fired = fault.kind.at == "call" and fault.seen == fault.nth
-        return fault.kind if fault.fired else None
+        call = object() if fault.kind.before_body else exchange.subject
+        with self._state.changed:
+            return fault.take(call)
 
     def _take_connection(self) -> Kind | None:
         with self._state.changed:
             fault = self._state.fault
             if fault is None or fault.kind.at != "connection" or not fault.next_connection_bites:
                 return None
-            fault.fired = True
-            return fault.kind
+            return fault.bite()
 
     def _note(self, exchange: Exchange) -> None:
         if exchange.content:
