@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import published_state
 from jwo_catalog_pipeline.upload.records import Batch
-from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, upload_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
@@ -93,8 +93,7 @@ class ProxiedParts(Parts):
     downloads: urllib3.ProxyManager
 
     def inbox(self, verify: Any = None) -> Inbox:
-        env = self.sandbox.environment
-        queue, topic = env["JWO_QUEUE_URL"], env["JWO_TOPIC_ARN"]
+        queue, topic = (self.sandbox.environment[name] for name in ("JWO_QUEUE_URL", "JWO_TOPIC_ARN"))
         return Inbox(self.clients["sqs"], self.clients["sns"], queue, topic, self.ledger, self.bucket, verify)
 
     def settler(self) -> Settler:
@@ -141,6 +140,8 @@ class History:
                 self._plan()
                 self._struck("archive", self._apply)
                 self._edit()
+                self._plan()  # by somebody in a hurry, who does not wait for Amazon, and takes over
+                self._apply()
                 self._come_to_rest()
             return [*self.wrong, *self._wrong()]
         finally:
@@ -256,9 +257,10 @@ class History:
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
             yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.state.final)
-            told = len(self.told.get(upload, ()))
-            if told != sum(batch.items for batch in batches):
-                yield f"unaccounted: the outcomes of upload {upload} tell of {told} items only"
+            if upload not in self.told:  # refused as a whole, and so never settled
+                self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
+            if len(self.told[upload]) != sum(batch.items for batch in batches):
+                yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 
     def _recorded(self) -> dict[str, list[Batch]]:
         if not self._batches:

@@ -201,7 +201,11 @@ class Proxy:
             state.waiting.discard(exchange)
             state.busy += 1
         try:
-            if kind := self._take(exchange):
+            kind = self._take(exchange)
+            if not kind:
+                exchange.body()
+            self._note(exchange)
+            if kind:
                 kind.act(exchange)
                 return False
             reply = exchange.forward()
@@ -211,7 +215,6 @@ class Proxy:
             exchange.send(reply.bytes("Connection: close") if last else reply.bytes())
             return not last
         finally:
-            self._note(exchange)
             with state.changed:
                 state.busy -= 1
                 state.changed.notify_all()
