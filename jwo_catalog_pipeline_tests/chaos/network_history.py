@@ -71,8 +71,7 @@ class Shop:
 
     def open(self, proxy: Proxy) -> "ProxiedParts":
         """The protocol's parts, for an Amazon that knows nothing yet; they reach it through the proxy only."""
-        env, clock = self.sandbox.environment, Clock()
-        timeout = urllib3.Timeout(connect=1, read=READ_SECONDS)
+        env, clock, timeout = self.sandbox.environment, Clock(), urllib3.Timeout(connect=1, read=READ_SECONDS)
         api = api_client(
             self.sandbox,
             url=proxy.url,
@@ -199,13 +198,14 @@ class History:
         return list(answers.values()) == ["DONE"] * CALLS
 
     def _settle(self) -> bool:
-        troubles = []
+        troubles, accepted = [], True
         for upload in self.parts.ledger.open_uploads():
             outcomes, problems = self.parts.settler().settle(upload)
             self.told[upload] = outcomes["outcome"]
             troubles += problems
+            accepted &= bool((outcomes["outcome"] == "accepted").all())
         self.troubles += troubles
-        return not troubles
+        return accepted and not troubles
 
     def _come_to_rest(self) -> None:
         """Resume, hear from Amazon, plan again and send, a day apart, until Amazon is known to hold the source."""
@@ -231,8 +231,8 @@ class History:
             return False
         known = published_state(self.parts.ledger, self.parts.bucket)
         wanted = item_hashes(self.source, FIELDS)
-        same = known.merge(wanted, on=["store_id", "item_sku", "content_hash"])
-        return not len(same) == len(known) == len(wanted) or set(known["state"]) != {"accepted"}
+        same = known[known["state"] == "accepted"].merge(wanted, on=["store_id", "item_sku", "content_hash"])
+        return not len(same) == len(known) == len(wanted)
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
