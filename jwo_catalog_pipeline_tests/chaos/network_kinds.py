@@ -27,7 +27,6 @@ class Kind:
         borne: the call must succeed all the same, at the first try.
         needs_body: it cannot happen to a request without a body.
         before_body: the body must not have been read, so every call counts, also one that is made again.
-        answered: a whole HTTP answer of somebody who has not passed the request on, so that it leaves nothing behind.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Kind:
     borne: bool = False
     needs_body: bool = False
     before_body: bool = False
-    answered: bool = False
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travels to another process by its name, as functions within functions cannot."""
@@ -173,27 +171,26 @@ KINDS = (
     Kind("wrong chunks", _say(_CHUNKED + b"zz\r\n{\r\n", forward=True)),
     Kind("not gzip though it says so", _answer("200 OK", "{}", "Content-Encoding: gzip", forward=True)),
     Kind("garbage instead of HTTP", _say(b"\x15\x03\x01\x00\x02\x02\x16 no HTTP\r\n\r\n")),
-    Kind("captive portal", _answer("200 OK", _PORTAL, "Content-Type: text/html"), answered=True),
-    Kind("empty 200", _answer("200 OK"), answered=True),
-    Kind("204", _say(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"), answered=True),
-    Kind("301", _redirect("301 Moved Permanently"), answered=True),
-    Kind("302", _redirect("302 Found"), answered=True),
-    Kind("307", _redirect("307 Temporary Redirect"), answered=True),
-    Kind("308", _redirect("308 Permanent Redirect"), answered=True),
+    Kind("captive portal", _answer("200 OK", _PORTAL, "Content-Type: text/html")),
+    Kind("empty 200", _answer("200 OK")),
+    Kind("204", _say(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")),
+    Kind("301", _redirect("301 Moved Permanently")),
+    Kind("302", _redirect("302 Found")),
+    Kind("307", _redirect("307 Temporary Redirect")),
+    Kind("308", _redirect("308 Permanent Redirect")),
     Kind(
         "400 of a middlebox",
         _answer("400 Bad Request", _HTML.format("Your browser sent an invalid request")),
-        answered=True,
     ),
-    Kind("403 of a firewall", _answer("403 Forbidden", _HTML.format("Blocked by policy")), answered=True),
-    Kind("404", _answer("404 Not Found", '{"message": "no Route matched with those values"}'), answered=True),
-    Kind("408", _answer("408 Request Time-out"), answered=True),
-    Kind("413", _answer("413 Request Entity Too Large", _HTML.format("nginx")), answered=True),
-    Kind("429", _answer("429 Too Many Requests", '{"message": "Too Many Requests"}'), answered=True),
-    Kind("429 with Retry-After", _answer("429 Too Many Requests", "", "Retry-After: 7"), answered=True),
-    Kind("500", _answer("500 Internal Server Error", '{"message": "Internal server error"}'), answered=True),
+    Kind("403 of a firewall", _answer("403 Forbidden", _HTML.format("Blocked by policy"))),
+    Kind("404", _answer("404 Not Found", '{"message": "no Route matched with those values"}')),
+    Kind("408", _answer("408 Request Time-out")),
+    Kind("413", _answer("413 Request Entity Too Large", _HTML.format("nginx"))),
+    Kind("429", _answer("429 Too Many Requests", '{"message": "Too Many Requests"}')),
+    Kind("429 with Retry-After", _answer("429 Too Many Requests", "", "Retry-After: 7")),
+    Kind("500", _answer("500 Internal Server Error", '{"message": "Internal server error"}')),
     Kind("502, delivered", _answer("502 Bad Gateway", _HTML.format("Bad Gateway"), forward=True)),
-    Kind("503", _answer("503 Service Unavailable"), answered=True),
+    Kind("503", _answer("503 Service Unavailable")),
     Kind("504, delivered", _answer("504 Gateway Timeout", '{"message": "Endpoint timed out"}', forward=True)),
     Kind("answer in single bytes", _byte_by_byte, borne=True),
     Kind("100 Continue first", _continue_first, borne=True),
