@@ -1,4 +1,8 @@
-"""The control API below /sandbox: what a test or a person looks at and sets. Unsigned, on the loopback address only."""
+"""The control API below /sandbox: what a test or a person looks at and sets. Unsigned, on the loopback address only.
+
+`misbehave` takes the settings and faults of `faults.py`; `expire_sessions` ends every session that STS has issued.
+In `requests` and `ingestions`, `sequence`, `accepted_at` and `ended_at` are positions in one sequence of events.
+"""
 
 import json
 from collections.abc import Callable

@@ -2,10 +2,10 @@
 
     python -m jwo_catalog_pipeline_tests.chaos.kills --kills 100
 
-On a retailer's day items change, come and go; an upload is planned, sent, processed, heard of and settled; and somewhere
-in it the process dies. Whoever takes over dies, too, up to three times. After two such days everything comes to rest, as
-sensors and schedule would have it, and Amazon must hold the newest source; and every now and then the checker looks at
-everything that has happened.
+On a retailer's day items change, come and go; an upload is planned, sent, processed, heard of and settled; and
+somewhere in it the process dies. Whoever takes over dies, too, up to three times. After some such days everything comes
+to rest, as sensors and schedule would have it, and Amazon must hold the newest source; and every now and then the
+checker looks at everything that has happened.
 """
 
 import argparse
@@ -48,8 +48,8 @@ DAYS: dict[str, dict[str, Any]] = {
 }
 FAULTS = sorted({name for day in DAYS.values() for name in day} - {"refuse_skus", "reject_skus", "operation"})
 STRIKES_A_DAY = 4  # on whoever is at work, and whoever takes over
-DAYS_TO_A_REST = 2
-RESTS_TO_A_LOOK = 15
+DAYS_TO_A_REST = 5
+RESTS_TO_A_LOOK = 6
 LATE_SHARE = 0.3  # of days on which Amazon processes nothing while anyone is at work
 SMALL, LARGE = 5, 3400  # SKUs in each of three stores: one batch, and two
 
@@ -152,7 +152,6 @@ class Shop:
 
         self.day(name, note, late=False)
         self.set_right()
-        self.retailer.settle_everything()
         return self.seen.read_text().splitlines()
 
 
@@ -215,6 +214,7 @@ class Striker:
     def __post_init__(self) -> None:
         self.shop = Shop(self.sandbox, self.folder, self.skus)
         self.targets = targets({day: self.shop.points_of(day) for day in self.days}, self.rng)
+        self.shop.retailer.settle_everything()
         self.since_fresh = 0
 
     def strike(self, what: str, count: int) -> None:
