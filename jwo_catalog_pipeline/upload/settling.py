@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 
 import pandas as pd
-import urllib3
 
+from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import (
     CatalogApiError,
@@ -102,7 +102,7 @@ class Settler:
     ledger: Ledger
     bucket: Bucket
     api: CatalogApi
-    http: urllib3.PoolManager
+    http: CheckedHttp
     endpoint: str
 
     def settle(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
