@@ -146,10 +146,10 @@ class CheckedHttp:
                 document = _read(sock, link, max_bytes)
                 if overdue.is_set():
                     raise TimeoutError
-        except (OSError, HTTPException, zlib.error) as error:
-            took_long = monotonic() >= deadline
-            reason = f"it took longer than {self.seconds:g} s" if took_long else type(error).__name__
-            raise NotFetched(reason) from None
+        except (OSError, HTTPException, zlib.error, NotFetched) as error:
+            if monotonic() >= deadline:
+                raise NotFetched(f"it took longer than {self.seconds:g} s") from None
+            raise NotFetched(str(error) if isinstance(error, NotFetched) else type(error).__name__) from None
         return document
 
     def _connect(self, origin: Origin, addresses: list[str], deadline: float) -> socket.socket:

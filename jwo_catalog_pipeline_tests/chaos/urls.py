@@ -10,6 +10,10 @@ _CERT = certificate_url_of(TOPIC)
 _SNS = "sns.us-east-1.amazonaws.com"
 
 
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 def _put(url: str, part: str, others: str | list[str], form: str = "{}") -> list[str]:
     """The URL with others in the place of a part; a text holds them with spaces between."""
     return [url.replace(part, form.format(other)) for other in (others.split() if isinstance(others, str) else others)]
@@ -59,18 +63,19 @@ HOSTILE_CERTIFICATE_URLS = [
         "https://" + "a" * 100_000,
     ),
 ]
+HOSTILE_CERTIFICATE_URLS = list(dict.fromkeys(HOSTILE_CERTIFICATE_URLS))
 
 REPORT_HOST = "jwo-reports.s3.us-east-1.amazonaws.com"
 _LINK = f"https://{REPORT_HOST}/reports/r.json?X-Amz-Expires=3600&X-Amz-Signature=5ec2e7"
 
 GENUINE_REPORT_HOSTS = [
-    *"s3.amazonaws.com b.s3.amazonaws.com my.bucket.s3.amazonaws.com b.s3-external-1.amazonaws.com".split(),
-    *"s3-us-west-2.amazonaws.com b.s3-eu-west-1.amazonaws.com b.s3-us-gov-west-1.amazonaws.com".split(),
+    *_words("s3.amazonaws.com b.s3.amazonaws.com my.bucket.s3.amazonaws.com b.s3-external-1.amazonaws.com"),
+    *_words("s3-us-west-2.amazonaws.com b.s3-eu-west-1.amazonaws.com b.s3-us-gov-west-1.amazonaws.com"),
     *(f"b.s3.{region}.amazonaws.com" for partition in ("aws", "aws-us-gov") for region in REGIONS[partition]),
     *(f"b.s3.{region}.amazonaws.com.cn" for region in REGIONS["aws-cn"]),
-    *"b.s3.dualstack.eu-west-1.amazonaws.com b.s3-fips.us-east-1.amazonaws.com s3.us-east-1.amazonaws.com".split(),
-    *"b.s3-fips.dualstack.us-east-1.amazonaws.com b.s3.dualstack.cn-north-1.amazonaws.com.cn".split(),
-    *"b.s3-accelerate.amazonaws.com b.s3-accelerate.dualstack.amazonaws.com".split(),
+    *_words("b.s3.dualstack.eu-west-1.amazonaws.com b.s3-fips.us-east-1.amazonaws.com s3.us-east-1.amazonaws.com"),
+    *_words("b.s3-fips.dualstack.us-east-1.amazonaws.com b.s3.dualstack.cn-north-1.amazonaws.com.cn"),
+    *_words("b.s3-accelerate.amazonaws.com b.s3-accelerate.dualstack.amazonaws.com"),
     "ap-123456789012.s3-accesspoint.us-east-1.amazonaws.com",
 ]
 
@@ -118,8 +123,10 @@ HOSTILE_REPORT_URLS = [
     *_put(_LINK, "/reports", "/%zz /% /< /^ /| /[ evil"),
     *(f"{_LINK}{end}" for end in ("#x", " ", "\n", "\r\n\r\nGET /", "\0", "\u2028", '"', "`", "{", "\\")),
     *(f"{start}{_LINK}" for start in (" ", "\n", "\ufeff", "url:", "view-source:", "<", "blob:")),
-    *"/ // https:// https:/// https://? https://# https://@/ https://:443/ None null x /etc/passwd https://[/".split(),
-    *"file:///etc/passwd //s3.amazonaws.com/b/r https://s3.amazonaws.com https://[]/ https://[v1.x]/ https://]/".split(),
+    *_words("/ // https:// https:/// https://? https://# https://@/ https://:443/ None null x /etc/passwd https://[/"),
+    *_words(
+        "file:///etc/passwd //s3.amazonaws.com/b/r https://s3.amazonaws.com https://[]/ https://[v1.x]/ https://]/"
+    ),
     "",
     "https://" + "a" * 1_000_000,
     "https://s3.amazonaws.com/" + "\u00e9" * 1000,
@@ -128,7 +135,7 @@ HOSTILE_REPORT_URLS = [
 ]
 
 # What an honest name may be made to lead to.
-BAD_ADDRESSES = """
+BAD_ADDRESSES = _words("""
     127.0.0.1 127.1.2.3 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.1 192.168.0.1 169.254.169.254
     169.254.170.2 100.64.0.1 100.127.255.254 192.0.0.1 192.0.0.171 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.1
     198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
@@ -137,6 +144,6 @@ BAD_ADDRESSES = """
     64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 100::1 2001::1 2001:0:7f00:1:: 2001:10::1 2001:20::1 2001:db8::1
     2002:7f00:1::1 2002:a9fe:a9fe:: 3fff::1 5f00::1 fc00::1 fd00::1 fd00:ec2::254 fe80::1 fe80::1%lo fec0::1 ff02::1
     ff0e::1
-""".split()
-PRIVATE_ADDRESSES = "10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.1 192.168.0.1 fc00::1 fd00::1".split()
-GOOD_ADDRESSES = "52.216.0.1 3.5.0.1 54.231.0.1 2600:1fa0:8000::1 2406:daa0::1".split()
+""")
+PRIVATE_ADDRESSES = _words("10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.1 192.168.0.1 fc00::1 fd00::1")
+GOOD_ADDRESSES = _words("52.216.0.1 3.5.0.1 54.231.0.1 2600:1fa0:8000::1 2406:daa0::1")
