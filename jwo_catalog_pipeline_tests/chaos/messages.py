@@ -1,0 +1,172 @@
+"""Messages duplicated, reordered, late, lost, poisoned, forged and oversized: whatever is delivered, the same results.
+
+By itself: `python -m jwo_catalog_pipeline_tests.chaos.messages`.
+"""
+
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from jwo_catalog_pipeline_tests.chaos import poison
+from jwo_catalog_pipeline_tests.chaos.figures import Figure
+from jwo_catalog_pipeline_tests.chaos.world import MINUTE, UPLOADS, World, make_world
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+
+DELIVERIES = 10_000
+DAY = 86_400
+SEED = 20_261_123
+
+# -- scenarios: each delivers about so many messages, in any way but the right one ----------------------------------
+
+Scenario = Callable[[World, int, random.Random], None]
+
+
+def duplicated(world: World, count: int, chance: random.Random) -> None:
+    bodies = world.bodies(world.told) * (count // UPLOADS + 1)
+    chance.shuffle(bodies)
+    world.deliver(bodies[: count // 2])
+    world.settle()  # the rest comes when all is settled
+    world.deliver(bodies[count // 2 :])
+
+
+def reordered(world: World, count: int, chance: random.Random) -> None:
+    rounds = max(1, count // UPLOADS)
+    for number in range(rounds):
+        bodies = world.bodies(world.told)
+        chance.shuffle(bodies)
+        for body in bodies[: UPLOADS // 2]:
+            world.deliver([body])
+        if number < rounds - 1:
+            world.deliver(bodies[UPLOADS // 2 :])
+            continue
+        world.settle()
+        world.deliver(bodies[UPLOADS // 2 :])
+
+
+def late(seconds: int) -> Scenario:
+    def scenario(world: World, count: int, chance: random.Random) -> None:
+        world.parts.clock.seconds += seconds
+        bodies = world.bodies(world.expired) * (count // UPLOADS + 1)
+        chance.shuffle(bodies)
+        world.deliver(bodies)
+
+    return scenario
+
+
+def lost(world: World, count: int, chance: random.Random) -> None:
+    world.deliver(world.bodies(chance.sample(world.told, UPLOADS // 4)))
+    world.settle()
+    world.ask()
+
+
+def lost_altogether(world: World, count: int, chance: random.Random) -> None:
+    world.ask()
+
+
+def poisoned(world: World, count: int, chance: random.Random) -> None:
+    _among(world, poison.unreadable_bodies(world.topic), count, chance)
+
+
+def forged(world: World, count: int, chance: random.Random) -> None:
+    ids = [each["ingestionId"] for each in world.told]
+    bodies = poison.forged_bodies(world.topic, ids, "http://127.0.0.1:9/evil.json")
+    forgeries = chance.choices(bodies, k=count // 2)
+    world.deliver(forgeries)
+    world.settle()  # before any genuine message: nothing may come of them
+    _among(world, bodies, count // 2, chance)
+
+
+def oversized(world: World, count: int, chance: random.Random) -> None:
+    bodies = poison.oversized_bodies(world.topic, world.told)
+    chance.shuffle(bodies)
+    world.deliver(bodies)
+
+
+def mixed(world: World, count: int, chance: random.Random) -> None:
+    """Half of the ingestions are told of, some twice, between everything else; the others are asked for."""
+    half = world.bodies(chance.sample(world.told, UPLOADS // 2))
+    ids = [each["ingestionId"] for each in world.told]
+    others = poison.unreadable_bodies(world.topic) + poison.forged_bodies(world.topic, ids, "http://127.0.0.1:9/evil")
+    bodies = [*half, *half, *chance.choices(others, k=count // 2), *chance.choices(half, k=count // 2)]
+    chance.shuffle(bodies)
+    for start in range(0, len(bodies), len(bodies) // 4 + 1):
+        world.deliver(bodies[start : start + len(bodies) // 4 + 1])
+        world.settle()
+    world.ask()
+    world.settle()
+    world.parts.clock.seconds += 3 * DAY
+    world.deliver(world.bodies(world.expired))
+
+
+def _among(world: World, others: list[str], count: int, chance: random.Random) -> None:
+    bodies = [*chance.choices(others, k=max(0, count - UPLOADS)), *world.bodies(world.told)]
+    chance.shuffle(bodies)
+    world.deliver(bodies)
+
+
+# The share of all deliveries that each makes.
+SCENARIOS: dict[str, tuple[float, Scenario]] = {
+    "duplicated": (0.30, duplicated),
+    "reordered": (0.10, reordered),
+    "61 minutes late": (0.05, late(61 * MINUTE)),
+    "3 days late": (0.05, late(3 * DAY)),
+    "13 days late": (0.05, late(13 * DAY)),
+    "partly lost": (0.0, lost),
+    "lost altogether": (0.0, lost_altogether),
+    "poisoned": (0.17, poisoned),
+    "forged": (0.17, forged),
+    "oversized": (0.0, oversized),
+    "mixed": (0.15, mixed),
+}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Thousands of warnings about messages would hide the figures."""
+    logger = logging.getLogger("jwo_catalog_pipeline")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def message_figures(sandbox: RunningSandbox, deliveries: int = DELIVERIES) -> list[Figure]:
+    """Deliver in every way, and compare the results with those of one delivery in order."""
+    chance, figures, total = random.Random(SEED), [], 0
+    with _quiet():
+        world = make_world(sandbox)
+        world.deliver(world.bodies(world.told))
+        world.settle()
+        expected = world.results()
+        for name, (share, scenario) in SCENARIOS.items():
+            world.restore()
+            world.delivered = 0
+            scenario(world, int(share * deliveries), chance)
+            world.settle()
+            found = world.results()
+            different = {key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)}
+            total += world.delivered
+            figures.append(
+                Figure(
+                    f"messages {name}: the same results",
+                    f"{world.delivered:,} deliveries about {UPLOADS} ingestions",
+                    f"{len(different)} of {len(expected)} results differ",
+                    not different and len(expected) > 3 * UPLOADS,
+                )
+            )
+    figures.append(Figure("deliveries in all", f"at least {deliveries:,}", f"{total:,}", total >= deliveries))
+    return figures
+
+
+if __name__ == "__main__":
+    running = RunningSandbox("--requests-per-second", "0")
+    try:
+        made = message_figures(running)
+    finally:
+        running.stop()
+    print(*made, sep="\n")  # noqa: T201
+    sys.exit(not all(figure.holds for figure in made))
