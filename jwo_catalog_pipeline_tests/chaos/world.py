@@ -138,7 +138,7 @@ def _batches(bodies: Sequence[str]) -> Iterator[list[dict[str, str]]]:
         yield entries
 
 
-def make_world(sandbox: RunningSandbox) -> World:
+def make_world(sandbox: RunningSandbox, count: int = UPLOADS) -> World:
     """Send uploads and have them processed, silently: reports of three shapes, two ingestions that end badly."""
     sandbox.reset()
     env = sandbox.environment
@@ -146,13 +146,13 @@ def make_world(sandbox: RunningSandbox) -> World:
     clock, bucket = Clock(), Bucket(boto3.client("s3"), env["JWO_BUCKET"])
     table = boto3.resource("dynamodb").Table(env["JWO_LEDGER_TABLE"])
     parts = Parts(sandbox, bucket, Ledger(table, clock), api_client(sandbox), clock)
-    sandbox.misbehave(drop_notifications=UPLOADS, report_shape="mixed", reject_share=0.3, delay=3600)
+    sandbox.misbehave(drop_notifications=count, report_shape="mixed", reject_share=0.3, delay=3600)
     sandbox.misbehave(cancel=1, fatal=1)
-    uploads = [f"u{number:02}" for number in range(UPLOADS)]
+    uploads = [f"u{number:02}" for number in range(count)]
     ids = [parts.apply(upload, items(*(f"{upload}-{i}" for i in range(6))))[0].ingestion_id for upload in uploads]
     sandbox.drain()
     told = [_told(parts, ingestion_id) for ingestion_id in ids]
-    sandbox.misbehave(expire_links=UPLOADS, operation="status")
+    sandbox.misbehave(expire_links=count, operation="status")
     expired = [_told(parts, ingestion_id) for ingestion_id in ids]
     sandbox.misbehave(expire_links=0, operation="status")
     world = World(parts, parts.inbox(SnsVerifier(lambda _: certificate())), parts.settler(), told, expired)
