@@ -27,8 +27,8 @@ def duplicated(world: World, count: int, chance: random.Random) -> None:
     bodies = world.bodies(world.told) * (count // len(world.told) + 1)
     chance.shuffle(bodies)
     world.deliver(bodies[: count // 2])
-    world.settle()  # the rest comes when all is settled
-    world.deliver(bodies[count // 2 :])
+    world.settle()  # the rest comes when all is settled, copies together
+    world.deliver(sorted(bodies[count // 2 :]))
 
 
 def reordered(world: World, count: int, chance: random.Random) -> None:
@@ -46,11 +46,13 @@ def reordered(world: World, count: int, chance: random.Random) -> None:
 
 
 def late(seconds: int) -> Scenario:
+    """After so long, with links whose time is over, and each ten times in a row."""
+
     def scenario(world: World, count: int, chance: random.Random) -> None:
         world.parts.clock.seconds += seconds
-        bodies = world.bodies(world.expired) * (count // len(world.told) + 1)
-        chance.shuffle(bodies)
-        world.deliver(bodies)
+        bodies = world.bodies(world.expired)
+        rounds = [body for _ in range(count // (10 * len(bodies)) + 1) for body in chance.sample(bodies, len(bodies))]
+        world.deliver([body for body in rounds for _ in range(10)])
 
     return scenario
 
@@ -72,8 +74,7 @@ def poisoned(world: World, count: int, chance: random.Random) -> None:
 def forged(world: World, count: int, chance: random.Random) -> None:
     ids = [each["ingestionId"] for each in world.told]
     bodies = poison.forged_bodies(world.topic, ids, "http://127.0.0.1:9/evil.json")
-    forgeries = chance.choices(bodies, k=count // 2)
-    world.deliver(forgeries)
+    world.deliver(chance.choices(bodies, k=max(100, count // 2)))  # at least a few of each kind
     world.settle()  # before any genuine message: nothing may come of them
     _among(world, bodies, count // 2, chance)
 
