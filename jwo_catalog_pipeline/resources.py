@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.catalog.guards import parse_limits
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.signing import (
     AmbientCredentials,
     CredentialSource,
@@ -166,7 +167,7 @@ def _sns(topic_arn: str) -> Any:
 
 @functools.cache
 def _verifier() -> SnsVerifier:
-    return SnsVerifier(fetch_certificate(_http()))
+    return SnsVerifier(fetch_certificate())
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):
@@ -200,7 +201,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
     """Fetches reports with the resources at hand."""
     bucket = storage.open_bucket()
-    return Settler(storage.open_ledger(), bucket, api.client(), _http(), bucket.client.meta.endpoint_url)
+    return Settler(storage.open_ledger(), bucket, api.client(), report_http(), bucket.client.meta.endpoint_url)
 
 
 def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def overdue_ingestions_sensor(
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask Amazon about ingestions without news, so that an upload settles without the queue, and end what is in doubt."""
+    """Ask Amazon about ingestions without news, so that uploads settle without the queue, and end doubts."""
     try:
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
         answers = ask_overdue(ledger, catalog_api.client(), policy.overdue_minutes * 60)

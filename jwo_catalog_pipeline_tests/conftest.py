@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog_api.answers import Accepted
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
+from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.inbox import Inbox
@@ -93,7 +94,7 @@ class Parts:
         )
 
     def settler(self) -> Settler:
-        return Settler(self.ledger, self.bucket, self.api, self.api.http, self.sandbox.environment["AWS_ENDPOINT_URL"])
+        return Settler(self.ledger, self.bucket, self.api, report_http(), self.sandbox.environment["AWS_ENDPOINT_URL"])
 
     def make_plan(
         self, upload: str, items: pd.DataFrame, quarantined: pd.DataFrame | None = None, **settings: Any

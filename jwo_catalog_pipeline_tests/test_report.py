@@ -1,14 +1,17 @@
 """Reports: every plausible shape, nothing guessed beyond it, and links followed nowhere but to S3."""
 
 import json
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
-from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report
+from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report, report_http
 from jwo_catalog_pipeline.upload.settling import match_outcomes
-from jwo_catalog_pipeline_tests.conftest import api_client, deliver, impatient_pool, items
+from jwo_catalog_pipeline_tests.chaos import urls
+from jwo_catalog_pipeline_tests.conftest import api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 from jwo_catalog_pipeline_tests.test_client import body_of
 
@@ -100,44 +103,54 @@ def test_odd_error_lists_do_not_break_the_reader(errors: object) -> None:
     assert outcomes([{"item_sku": "A", "status": "FAILED", "errors": errors}], "A")[0][1] == "rejected"
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://bucket.s3.us-east-1.amazonaws.com/r.json?X-Amz-Signature=s",
-        "https://s3.us-west-2.amazonaws.com/bucket/r.json",
-        "https://bucket.s3.amazonaws.com/r.json",
-        "https://my.bucket.s3-us-west-2.amazonaws.com:443/r.json",
-        "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/r",
-        "http://127.0.0.1:5000/bucket/r.json",
-    ],
-)
-def test_s3_and_the_endpoint_in_use_are_where_reports_come_from(url: str) -> None:
-    check_report_link(url, LOCAL)
+@pytest.mark.parametrize("host", urls.GENUINE_REPORT_HOSTS)
+def test_s3_and_the_endpoint_in_use_are_where_reports_come_from(host: str) -> None:
+    for port in ("", ":443"):
+        check_report_link(f"https://{host}{port}/b/r.json?X-Amz-Signature=a%2Fb&c", LOCAL)
+    check_report_link(f"{LOCAL}/bucket/r.json", LOCAL)
+    check_report_link("http://minio/b/r.json", "http://minio:80")
+    check_report_link("http://[::1]:9000/b/r.json", "http://[::1]:9000")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://bucket.s3.amazonaws.com/r.json",
-        "https://s3.amazonaws.com.evil.example/r.json",
-        "https://evil.example/s3.amazonaws.com",
-        "https://evils3.amazonaws.com/",
-        "https://bucket.s3.amazonaws.com:8443/r",
-        "https://user@bucket.s3.amazonaws.com/r",
-        "https://169.254.169.254/latest/meta-data",
-        "http://127.0.0.1:5001/bucket/r.json",
-        "http://localhost:5000/bucket/r.json",
-        "file:///etc/passwd",
-        "https://evil.example\\@s3.amazonaws.com/",
-        "https://bucket.s3.amazonaws.com:99999999/",
-        "https://ec2.us-east-1.amazonaws.com/s3.amazonaws.com",
-        "",
-    ],
-)
+@pytest.mark.parametrize("url", [*urls.HOSTILE_REPORT_URLS, "http://127.0.0.1:5001/r", "http://localhost:5000/r"])
 def test_any_other_link_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ForbiddenReportLink) as raised:
-        check_report_link(url, LOCAL)
-    assert "Signature" not in str(raised.value)
+    for endpoint in (LOCAL, "https://s3.us-east-1.amazonaws.com", "", "no endpoint", "https://[", "http://x:99999"):
+        with pytest.raises(ForbiddenReportLink) as raised:
+            check_report_link(url, endpoint)
+        assert "Signature" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", urls.BAD_ADDRESSES)
+def test_an_address_that_is_not_a_public_hosts_is_not_global(address: str) -> None:
+    assert not is_global(address)
+    assert is_private(address) is (address in urls.PRIVATE_ADDRESSES)
+
+
+@pytest.mark.parametrize("address", urls.GOOD_ADDRESSES)
+def test_an_address_of_s3_is_global(address: str) -> None:
+    assert is_global(address)
+    assert not is_private(address)
+
+
+def nested(levels: int) -> Any:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("name", ["item_sku", "store_id", "status", "errorCode", "errorMessage", "ingestionId"])
+def test_a_deep_value_where_a_text_is_expected_is_no_text(name: str) -> None:
+    entry = {"item_sku": "A", "store_id": "S", "status": "FAILED", name: nested(800)}
+    report = read_report(json.dumps({"itemResults": [entry], name: nested(100)}).encode())
+    assert report.shape == ("unknown" if name == "item_sku" else "results")
+
+
+def test_more_values_than_a_report_can_have_are_not_parsed() -> None:
+    few, many = (b'[{"item_sku": "A", "x": [%s1]}]' % (b"1," * count) for count in (999_990, 1_000_000))
+    assert read_report(few).shape == "items"
+    assert read_report(many).shape == "unknown"
+    assert read_report(b"[" + b'{"sku":1},' * 100_000 + b'{"sku":1}]').shape == "unknown"
 
 
 def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox) -> None:
@@ -147,6 +160,6 @@ def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox
     fresh.misbehave(expire_links=1, operation="status")
     endpoint = fresh.environment["AWS_ENDPOINT_URL"]
     with pytest.raises(ReportUnavailable, match="answered 403: it has probably expired"):
-        fetch_report(impatient_pool(), api.status(accepted.ingestion_id).report_url or "", endpoint)
-    content = fetch_report(impatient_pool(), api.status(accepted.ingestion_id).report_url or "", endpoint)
+        fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
+    content = fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
     assert read_report(content).outcomes["outcome"].tolist() == ["accepted"]

@@ -121,7 +121,7 @@ def test_a_message_is_in_the_ledger_before_it_is_deleted(parts: Parts) -> None:
     class Dies:
         receive_message = inbox.sqs.receive_message
 
-        def delete_message(self, **_: str) -> None:
+        def delete_message_batch(self, **_: object) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -2,66 +2,48 @@
 
 import base64
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
+from typing import Any
 
 import pytest
-import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
-from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier
+from jwo_catalog_pipeline_tests.chaos.envelopes import (
+    another_key,
+    certificate,
+    certificate_url_of,
+    notification,
+    signed,
+    topic_arn,
+)
+from jwo_catalog_pipeline_tests.chaos.hostile import genuine_envelopes, tampered_envelopes
+from jwo_catalog_pipeline_tests.chaos.urls import HOSTILE_CERTIFICATE_URLS, TOPIC
 
-TOPIC = "arn:aws:sns:us-east-1:123456789012:jwo"
-URL = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-" + "0a" * 16 + ".pem"
-
-
-@cache
-def key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-def certificate(start: timedelta = -timedelta(days=1)) -> bytes:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key().public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now + start).not_valid_after(now + start + timedelta(days=2))
-    return builder.sign(key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+URL = certificate_url_of(TOPIC)
 
 
-def signed(version: str = "2", subject: str | None = None) -> dict[str, str]:
-    """A notification, signed as the SNS developer guide describes: the text is written out here by hand."""
-    envelope = {
-        "Type": "Notification",
-        "MessageId": "m-1",
-        "TopicArn": TOPIC,
-        "Message": '{"ingestionId": "ü"}',
-        "Timestamp": "2026-11-23T19:07:00.000Z",
-        "SignatureVersion": version,
-        "SigningCertURL": URL,
-    }
-    text = f"Message\n{envelope['Message']}\nMessageId\nm-1\n"
-    if subject:
-        envelope["Subject"] = subject
-        text += f"Subject\n{subject}\n"
-    text += f"Timestamp\n2026-11-23T19:07:00.000Z\nTopicArn\n{TOPIC}\nType\nNotification\n"
-    algorithm = hashes.SHA1() if version == "1" else hashes.SHA256()
-    envelope["Signature"] = base64.b64encode(key().sign(text.encode(), padding.PKCS1v15(), algorithm)).decode()
-    return envelope
-
-
-def refused(envelope: dict[str, str], fetch: Callable[[str], bytes]) -> str:
+def refused(envelope: dict[str, Any], fetch: Callable[[str], bytes]) -> str:
     with pytest.raises(InvalidSignature) as raised:
         SnsVerifier(fetch)(envelope)
     return str(raised.value)
 
 
-@pytest.mark.parametrize("version", ["1", "2"])
-@pytest.mark.parametrize("subject", [None, "Catalog"])
-def test_a_genuine_message_is_believed_and_its_certificate_fetched_once(version: str, subject: str | None) -> None:
+def test_genuine_messages_of_every_region_version_and_type_are_believed() -> None:
+    fetched = []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return certificate()
+
+    verify, envelopes = SnsVerifier(fetch), genuine_envelopes()
+    for envelope in envelopes:
+        verify(envelope)
+    assert set(fetched) == {each["SigningCertURL"] for each in envelopes}
+
+
+def test_a_certificate_is_fetched_once_and_only_the_last_few_are_kept() -> None:
     fetched = []
 
     def fetch(url: str) -> bytes:
@@ -69,59 +51,110 @@ def test_a_genuine_message_is_believed_and_its_certificate_fetched_once(version:
         return certificate()
 
     verify = SnsVerifier(fetch)
-    verify(signed(version, subject))
-    verify(signed(version, subject))
-    assert fetched == [URL]
+    others = [URL.replace("0a" * 16, f"{i:032x}") for i in range(9)]
+    for url in (URL, URL, *others[:7], URL, *others[7:], URL):
+        verify(notification("{}", TOPIC, SigningCertURL=url))
+    assert fetched == [URL, *others]
+    verify(notification("{}", TOPIC, SigningCertURL=others[0]))
+    assert fetched == [URL, *others, others[0]]
 
 
-@pytest.mark.parametrize("field", ["Message", "MessageId", "Timestamp"])
-def test_a_changed_message_is_not_believed(field: str) -> None:
-    assert "does not match" in refused({**signed(), field: "changed"}, lambda _: certificate())
+def test_no_changed_message_is_believed() -> None:
+    believed = []
+    verify = SnsVerifier(lambda _: certificate())
+    for what, envelope in tampered_envelopes():
+        try:
+            verify(envelope)
+            believed.append(what)
+        except InvalidSignature:
+            continue
+    assert believed == []
+
+
+def test_a_certificate_is_fetched_from_sns_in_the_topics_region_only() -> None:
+    def fetch(url: str) -> bytes:
+        raise AssertionError(f"fetched {url[:200]!r}")
+
+    for url in HOSTILE_CERTIFICATE_URLS:
+        assert "certificate's URL" in refused({**notification("{}", TOPIC), "SigningCertURL": url}, fetch)
 
 
 @pytest.mark.parametrize(
-    "url",
+    "arn",
     [
-        URL.replace("https", "http"),
-        URL.replace("us-east-1", "eu-west-1"),
-        URL.replace("amazonaws.com", "amazonaws.com.evil.example"),
-        URL.replace("https://", "https://evil.example/"),
-        URL.replace("https://", "https://user@"),
-        URL + "?x=1",
-        URL + "#x",
-        URL + "\n",
-        URL.replace("/Simple", "/a/../Simple"),
-        URL.replace("sns.", "sns.us-east-1.s3."),
-        URL.replace("sns.us-east-1", "sns\u3002us-east-1"),
-        "",
-        "None",
+        topic_arn("cn-north-1"),
+        topic_arn("us-gov-west-1"),
+        topic_arn("us-iso-east-1"),
+        topic_arn("us-east-1", "aws-cn"),
+        topic_arn("us-east-1", "aws-us-gov"),
+        topic_arn("us-east-1", "aws-evil"),
+        topic_arn("us-east-\u0661"),
+        topic_arn("us-east-1", account="12345678901\u0662"),
+        topic_arn("us-east-1", account="1234567890123"),
+        topic_arn("us-east-1", name=""),
+        topic_arn("us-east-1", name="a.b"),
+        topic_arn("us-east-1", name="jwo\n"),
+        topic_arn("us-east-1", name="jwo:sub"),
+        topic_arn("us-east-1") + "\n",
+        topic_arn("us-east-1").upper(),
     ],
 )
-def test_a_certificate_is_fetched_from_sns_in_the_topics_region_only(url: str) -> None:
-    def fetch(_: str) -> bytes:
-        raise AssertionError("fetched")
+def test_a_topic_whose_partition_and_region_do_not_belong_together_is_none(arn: str) -> None:
+    assert not TOPIC_ARN.fullmatch(arn)
+    region = arn.split(":")[3]
+    for domain in ("amazonaws.com", "amazonaws.com.cn"):
+        url = URL.replace("us-east-1", region).replace("amazonaws.com", domain)
+        envelope = notification("{}", arn, SigningCertURL=url)
+        assert "certificate's URL" in refused(envelope, lambda _: certificate())
 
-    assert "certificate's URL" in refused({**signed(), "SigningCertURL": url}, fetch)
+
+def test_a_certificate_that_is_out_of_date_unreadable_or_weak_proves_nothing() -> None:
+    envelope = notification("{}", TOPIC)
+    assert "not valid today" in refused(envelope, lambda _: certificate(start=-timedelta(days=9)))
+    assert "not valid today" in refused(envelope, lambda _: certificate(start=timedelta(days=1)))
+    assert "cannot be read" in refused(envelope, lambda _: b"<html>")
+    weak = rsa.generate_private_key(65537, 1024)
+    assert "RSA key" in refused(signed(envelope, weak), lambda _: certificate(of=weak))
 
 
-def test_a_certificate_that_is_out_of_date_or_unreadable_proves_nothing() -> None:
-    assert "not valid today" in refused(signed(), lambda _: certificate(start=-timedelta(days=9)))
-    assert "not valid today" in refused(signed(), lambda _: certificate(start=timedelta(days=1)))
-    assert "cannot be read" in refused(signed(), lambda _: b"<html>")
+def test_a_message_signed_with_another_key_is_not_believed() -> None:
+    assert "does not match" in refused(signed(notification("{}", TOPIC), another_key()), lambda _: certificate())
 
 
 def test_unknown_versions_types_and_garbled_signatures_are_refused() -> None:
-    assert "SignatureVersion" in refused({**signed(), "SignatureVersion": "3"}, lambda _: certificate())
-    assert "of this type" in refused({**signed(), "Type": "Other"}, lambda _: certificate())
-    assert "does not match" in refused({**signed(), "Signature": "%%%"}, lambda _: certificate())
+    envelope = notification("{}", TOPIC)
+    assert "SignatureVersion" in refused({**envelope, "SignatureVersion": "3"}, lambda _: certificate())
+    assert "of this type" in refused({**envelope, "Type": "Other"}, lambda _: certificate())
+    assert "does not match" in refused({**envelope, "Signature": "%%%"}, lambda _: certificate())
+    assert "does not match" in refused({**envelope, "Signature": "\u00e9"}, lambda _: certificate())
+    assert "does not match" in refused({**envelope, "Message": "\ud83d"}, lambda _: certificate())
+    assert base64.b64decode(envelope["Signature"])
 
 
-def test_a_certificate_that_cannot_be_had_is_no_wrong_signature() -> None:
-    fetch = fetch_certificate(urllib3.PoolManager(timeout=1))
-    with pytest.raises(CertificateUnavailable):
-        fetch("http://127.0.0.1:9/x.pem")
+def test_a_deep_value_in_the_place_of_a_text_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    for name in ("Type", "SignatureVersion", "SigningCertURL", "TopicArn", "Signature", "Message"):
+        refused({**notification("{}", TOPIC), name: deep}, lambda _: certificate())
 
 
-@pytest.mark.parametrize(("name", "value"), [("Signature", "é"), ("Message", "\ud83d")])
-def test_text_that_cannot_have_been_signed_is_refused(name: str, value: str) -> None:
-    assert refused({**signed(), name: value}, lambda _: certificate()) == "it does not match the message"
+def test_after_a_failure_a_certificate_is_not_fetched_again_at_once() -> None:
+    """Every message of a tick would wait for it again; what is known already is still verified."""
+    now, fetched = [0.0], []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        if len(fetched) == 2:
+            raise CertificateUnavailable("no route")
+        return certificate()
+
+    verify, other = SnsVerifier(fetch, lambda: now[0]), URL.replace("0a" * 16, "0b" * 16)
+    verify(notification("{}", TOPIC))
+    for _ in range(2):
+        with pytest.raises(CertificateUnavailable):
+            verify(notification("{}", TOPIC, SigningCertURL=other))
+    verify(notification("{}", TOPIC))
+    assert fetched == [URL, other]
+    now[0] += 31
+    verify(notification("{}", TOPIC, SigningCertURL=other))

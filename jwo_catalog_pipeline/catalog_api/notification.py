@@ -14,7 +14,12 @@ from typing import Any
 ID_NAMES = ("ingestionId", "ingestion_id", "IngestionId", "ingestionID", "uploadId")
 URL_NAMES = ("reportDownloadLink", "reportDownloadUrl", "reportUrl", "presignedUrl", "downloadUrl", "url")
 STATUS_NAMES = ("processingStatus", "status")
-MAX_ID_CHARACTERS = 256  # of an ingestion id; real ones are UUIDs, and a DynamoDB key has at most 1 kB
+# What is longer than these, or not printable, is none: DynamoDB takes no sort key over 1 kB and no item over 400 kB,
+# and text with half a surrogate pair cannot be sent anywhere.
+MAX_ID_CHARACTERS = 256  # of an ingestion id; real ones are UUIDs, and each character may take 4 bytes
+MAX_URL_CHARACTERS = 8192  # S3 takes no longer request line; a link with a session token has about 2,000
+MAX_STATUS_CHARACTERS = 64
+MAX_TOKEN_CHARACTERS = 1024  # of a subscription; real ones have about 300
 
 # Everything behind a URL's question mark may sign it; quotes may be escaped, for JSON may stand in JSON.
 _QUERY = re.compile(r"(https?://[^\s\"'\\?]+\?)[^\s\"'\\]+", re.IGNORECASE)
@@ -91,9 +96,12 @@ def read_message(body: str, topic_arn: str, verify: Callable[[Mapping[str, Any]]
 def _read_envelope(outer: Mapping[str, Any]) -> Message:
     if outer["Type"] == "SubscriptionConfirmation":
         token = outer.get("Token")
-        return SubscriptionConfirmation(outer["TopicArn"], token) if isinstance(token, str) else Unreadable("no token")
+        if not isinstance(token, str) or not _plain(token, MAX_TOKEN_CHARACTERS):
+            return Unreadable("no token")
+        return SubscriptionConfirmation(outer["TopicArn"], token)
     if outer["Type"] != "Notification":
-        return Unreadable(f"an SNS message of type {str(outer['Type'])[:40]!r}")
+        kind = outer["Type"][:40] if isinstance(outer["Type"], str) else "no text"
+        return Unreadable(f"an SNS message of type {kind!a}")
     try:
         inner = json.loads(outer["Message"])
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -107,7 +115,17 @@ def _read_notice(value: object) -> Message:
         return Unreadable(f"no ingestion id under any of {', '.join(ID_NAMES)}")
     if len(ingestion_id) > MAX_ID_CHARACTERS or not ingestion_id.isprintable():
         return Unreadable(f"the ingestion id is longer than {MAX_ID_CHARACTERS} characters, or not printable")
-    return ResultNotice(ingestion_id, _first(value, URL_NAMES), _first(value, STATUS_NAMES))
+    url, status = _first(value, URL_NAMES), _first(value, STATUS_NAMES)
+    # Without a link, a fresh one is asked for.
+    return ResultNotice(
+        ingestion_id,
+        url if url and _plain(url, MAX_URL_CHARACTERS) else None,
+        status if status and _plain(status, MAX_STATUS_CHARACTERS) else None,
+    )
+
+
+def _plain(text: str, longest: int) -> bool:
+    return len(text) <= longest and text.isascii() and text.isprintable()
 
 
 def _first(value: object, names: tuple[str, ...]) -> str | None:

@@ -4,25 +4,55 @@ Its shape is unknown (CATALOG_API.md, "Result report"): three plausible shapes a
 and nothing is guessed about its items.
 """
 
+import functools
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
-import urllib3
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_private
+from jwo_catalog_pipeline.catalog_api.checked_http import (
+    CheckedHttp,
+    Link,
+    NotAllowed,
+    NotFetched,
+    Origin,
+    origin_of,
+    parse_link,
+    resolve,
+)
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
 
-MAX_REPORT_BYTES = 64_000_000  # 10,000 items with several errors each stay well below
+MAX_REPORT_BYTES = 20_000_000  # 10,000 items at 2 kB each
+REPORT_SECONDS = 60.0  # 20 MB in that time takes 3 Mbit/s
+# A JSON value takes up to 240 bytes once parsed (an object with one member), and as little as 3 in the file: 20 MB
+# could become 700 MB. 100 values an item are far more than any plausible shape has.
+MAX_REPORT_VALUES = 1_000_000
+MAX_REPORT_ENTRIES = 100_000  # ten times the items of a batch
 OUTCOME_COLUMNS = ["store_id", "item_sku", "outcome", "code", "message"]
 
 ACCEPTED, REJECTED, UNREPORTED = "accepted", "rejected", "unreported"
+UNKNOWN_SHAPE = "unknown"
 
-_S3_HOST = re.compile(r"(?:[a-z0-9.-]+\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
+# Hosts that answer with an object of a bucket as it is stored: path style or the bucket in front, global, regional
+# (with a dot, or with a dash as in the older regions), dual stack, FIPS, accelerated, or through an access point. Not
+# those that answer with something else, unencrypted, or only to clients of their own: Object Lambda (the output of
+# somebody's function), website (http only), control, Outposts, Express (sessions of its own kind).
+_REGION = r"(?!cn-)[a-z]{2}(?:-gov)?-[a-z]{2,12}-[1-9]"
+_BUCKET = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
+_S3_HOST = re.compile(
+    rf"(?:{_BUCKET})?s3(?:-external-1)?\.amazonaws\.com"
+    rf"|(?:{_BUCKET})?s3-{_REGION}\.amazonaws\.com"
+    rf"|(?:{_BUCKET})?s3(?:-fips)?(?:\.dualstack)?\.{_REGION}\.amazonaws\.com"
+    rf"|(?:{_BUCKET})?s3(?:\.dualstack)?\.cn-[a-z]{{2,12}}-[1-9]\.amazonaws\.com\.cn"
+    rf"|{_BUCKET}s3-accelerate(?:\.dualstack)?\.amazonaws\.com"
+    rf"|{_BUCKET}s3-accesspoint(?:-fips)?(?:\.dualstack)?\.{_REGION}\.amazonaws\.com"
+)
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")  # S3's errors
 _SUCCEEDED = frozenset({"SUCCESS", "SUCCEEDED", "OK", "ACCEPTED", "DONE"})
 _FAILED = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "REJECTED", "FATAL"})
 _SKU_NAMES, _STORE_NAMES = ("item_sku", "itemSku", "sku"), ("store_id", "storeId")
@@ -47,45 +77,65 @@ class Report:
     ingestion_id: str | None = None
 
 
-def check_report_link(url: str, endpoint: str) -> None:
+@functools.cache
+def report_http() -> CheckedHttp:
+    """What reports are fetched with."""
+    return CheckedHttp(REPORT_SECONDS)
+
+
+def check_report_link(url: str, endpoint: str) -> Link:
     """Refuse a link that leads anywhere but to Amazon S3 over https, or to `endpoint`, the S3 endpoint in use.
 
     Raises:
         ForbiddenReportLink: the message names the host only, for the rest of the link is a secret.
     """
     try:
-        link, local = urlsplit(url), urlsplit(endpoint)
-        origin = (link.scheme, link.hostname, link.port)
-    except ValueError:
-        raise ForbiddenReportLink("the report link is not a URL") from None
-    if "@" in link.netloc or "\\" in url:
-        raise ForbiddenReportLink("the report link carries a user name or a backslash")
-    if origin == (local.scheme, local.hostname, local.port):
-        return
-    if link.scheme == "https" and link.port in (None, 443) and _S3_HOST.fullmatch(link.hostname or ""):
-        return
-    raise ForbiddenReportLink(f"the report link leads to {link.hostname!r}, not to Amazon S3 over https: not fetched")
+        link = parse_link(url)
+    except NotAllowed as error:
+        raise ForbiddenReportLink(f"the report link is not followed: {error}") from None
+    if link.origin == origin_of(endpoint) or _is_s3(link.origin):
+        return link
+    raise ForbiddenReportLink(
+        f"the report link leads to {link.origin.host!r}, not to Amazon S3 over https: not fetched"
+    )
 
 
-def fetch_report(http: urllib3.PoolManager, url: str, endpoint: str) -> bytes:
-    """Download a report, at most `MAX_REPORT_BYTES` of it, without following redirects.
+def _is_s3(origin: Origin) -> bool:
+    return origin == Origin("https", origin.host, 443) and bool(_S3_HOST.fullmatch(origin.host))
+
+
+def fetch_report(http: CheckedHttp, url: str, endpoint: str) -> bytes:
+    """Download a report, at most `MAX_REPORT_BYTES` of it, from an address of the public internet.
+
+    There are two exceptions. An endpoint that is not Amazon's own (a local stack) has whatever address it has. And
+    where the pipeline's own S3 endpoint has private addresses, the VPC has an interface endpoint for S3 with private
+    DNS, so that those are what Amazon's names lead to; no other address is allowed even then.
 
     Raises:
-        ForbiddenReportLink: see `check_report_link`.
+        ForbiddenReportLink: see `check_report_link`; or the host has an address that is not allowed.
         ReportUnavailable: the link has expired (a fresh one can be asked for) or the download failed.
     """
-    check_report_link(url, endpoint)
+    link, own = check_report_link(url, endpoint), origin_of(endpoint)
+
+    def s3_is_private() -> bool:
+        return own is not None and _is_s3(own) and all(map(is_private, resolve(own.host, own.port)))
+
     try:
-        response = http.request("GET", url, redirect=False, retries=False, preload_content=False)
-        content = response.read(MAX_REPORT_BYTES + 1)
-        response.release_conn()
-    except urllib3.exceptions.HTTPError as error:
-        raise ReportUnavailable(f"the report could not be downloaded ({type(error).__name__})") from None
-    if response.status != 200:
-        raise ReportUnavailable(f"the report's link answered {response.status}: it has probably expired")
-    if len(content) > MAX_REPORT_BYTES:
-        raise ReportUnavailable(f"the report is larger than {MAX_REPORT_BYTES:,} bytes")
-    return bytes(content)
+        document = http.get(
+            link,
+            MAX_REPORT_BYTES,
+            any_address=link.origin == own and not _is_s3(link.origin),
+            private_allowed=s3_is_private,
+        )
+    except NotAllowed as error:
+        raise ForbiddenReportLink(f"the report link is not followed: {error}") from None
+    except NotFetched as error:
+        raise ReportUnavailable(f"the report could not be downloaded ({error})") from None
+    if document.status != 200:
+        raise ReportUnavailable(f"the report's link answered {document.status}: it has probably expired")
+    if _XML.match(document.content):
+        raise ReportUnavailable("the report's link answered with XML, as S3's errors are: it has probably expired")
+    return document.content
 
 
 def read_report(content: bytes, *, archive: bool = False) -> Report:
@@ -95,9 +145,11 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
         content: as Amazon wrote it.
         archive: it is about an archive, so that a SKU which is not there any more is no failure.
     """
+    if sum(content.count(each) for each in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
+        return _unknown()
     try:
         value = json.loads(content)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # the parser's own limit of about 1,000 levels; nothing below recurses
         return _unknown()
     if isinstance(value, list):
         return _listed("items", value, archive, others_succeeded=False)
@@ -108,42 +160,47 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
         listed = _listed("results", value["itemResults"], archive, others_succeeded=False)
         return replace(listed, ingestion_id=ingestion_id)
     if isinstance(value.get("errors"), list) and value.get("processingStatus") == "DONE":
-        failed = [{**each, "status": "FAILED"} if isinstance(each, dict) else each for each in value["errors"]]
-        return replace(_listed("errors", failed, archive, others_succeeded=True), ingestion_id=ingestion_id)
+        listed = _listed("errors", value["errors"], archive, others_succeeded=True)
+        return replace(listed, ingestion_id=ingestion_id)
     return replace(_unknown(), ingestion_id=ingestion_id)
 
 
 def _unknown() -> Report:
-    return Report("unknown", _frame([]))
+    return Report(UNKNOWN_SHAPE, _frame([]))
 
 
 def _listed(shape: str, entries: Sequence[Any], archive: bool, *, others_succeeded: bool) -> Report:
     """Outcomes of listed entries; one entry that is no item makes the whole shape unknown."""
-    rows = [_outcome(entry, archive) for entry in entries if isinstance(entry, dict)]
+    if len(entries) > MAX_REPORT_ENTRIES:
+        return _unknown()
+    rows = [_outcome(entry, archive, failed=others_succeeded) for entry in entries if isinstance(entry, dict)]
     known = [row for row in rows if row is not None]
     return Report(shape, _frame(known), others_succeeded) if len(known) == len(entries) else _unknown()
 
 
-def _outcome(entry: dict[str, Any], archive: bool) -> tuple[str | None, ...] | None:
+def _outcome(entry: dict[str, Any], archive: bool, *, failed: bool) -> tuple[str | None, ...] | None:
     sku = _text(entry, _SKU_NAMES)
     if sku is None:
         return None
     listed = entry.get("errors")
     errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    status = str(entry.get("status", "FAILED" if errors else "")).upper()
+    said = _text(entry, ("status",)) if "status" in entry else "FAILED" if errors else None
+    status = "FAILED" if failed else (said or "").upper()
     outcome = REJECTED if status in _FAILED else ACCEPTED if status in _SUCCEEDED and not errors else UNREPORTED
     if outcome == ACCEPTED:
         return _text(entry, _STORE_NAMES), sku, outcome, None, None
-    said = errors or [entry]
-    codes = "; ".join(filter(None, (_text(each, _CODE_NAMES) for each in said)))
-    messages = "; ".join(filter(None, (_text(each, _MESSAGE_NAMES) for each in said)))
-    if archive and outcome == REJECTED and len(said) == 1 and _GONE.search(f"{codes} {messages}"):
+    causes = errors or [entry]
+    codes = "; ".join(filter(None, (_text(each, _CODE_NAMES) for each in causes)))
+    messages = "; ".join(filter(None, (_text(each, _MESSAGE_NAMES) for each in causes)))
+    if archive and outcome == REJECTED and len(causes) == 1 and _GONE.search(f"{codes} {messages}"):
         outcome = ACCEPTED
     return _text(entry, _STORE_NAMES), sku, outcome, codes or None, messages or None
 
 
 def _text(entry: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    found = next((str(entry[name]) for name in names if entry.get(name) not in (None, "")), None)
+    """The first text or number under one of the names; a list or an object, which may be deep, is neither."""
+    values = (entry.get(name) for name in names)
+    found = next((str(each) for each in values if isinstance(each, str | int | float) and each != ""), None)
     # Half a surrogate pair, as cutting text in Java leaves it, cannot be stored.
     return found.encode("utf-8", "replace").decode() if found else None
 

@@ -1,4 +1,8 @@
-"""From the queue into the ledger: every message is durable there before it is deleted from the queue."""
+"""From the queue into the ledger: every message is durable there before it is deleted from the queue.
+
+Anybody's bytes may be in a message, so each is kept by itself: what one of them does to its reader or to the ledger is
+no matter of the others.
+"""
 
 import logging
 from collections import Counter
@@ -17,10 +21,17 @@ from jwo_catalog_pipeline.catalog_api.notification import (
     read_message,
     without_secrets,
 )
-from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.storage import Bucket, StorageError
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
 
-MESSAGES_A_CALL = 10  # what SQS gives at most
+MESSAGES_A_CALL = 10  # what SQS gives and deletes at most
+# A message that could not be kept so often is kept as unreadable, if at least that works: it is at fault, not the
+# ledger. Well before the queue's maxReceiveCount of 10, after which it would be gone from here.
+DELIVERIES_BEFORE_QUARANTINE = 5
+# SNS says no to the token itself: it has expired (after 3 days), or never was one. Trying again does not help.
+_NO_SUCH_TOKEN = frozenset({"InvalidParameter", "InvalidParameterValue", "NotFound", "ParamValidationError"})
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +59,8 @@ class Inbox:
 
         Raises:
             QueueUnavailable: the queue cannot be used; what was taken so far is safe.
+            LedgerUnavailable: a message could not be kept, or StorageError; it stays in the queue, as do those after a
+                second such failure.
         """
         counts: Counter[str] = Counter()
         deadline = self.ledger.now() + seconds
@@ -55,50 +68,102 @@ class Inbox:
             messages = self._receive_some()
             if not messages:
                 break
-            for message in messages:
-                if kind := self._keep(message):
-                    counts[kind] += 1
-                    self._call(
-                        self.sqs.delete_message,
-                        QueueUrl=self.queue_url,
-                        ReceiptHandle=message["ReceiptHandle"],
-                    )
+            counts += self._take(messages)
+        return counts
+
+    def _take(self, messages: list[dict[str, Any]]) -> Counter[str]:
+        """Keep what can be kept of one call's messages, and then delete that much from the queue."""
+        counts: Counter[str] = Counter()
+        kept: list[Mapping[str, Any]] = []
+        seen: set[ResultNotice] = set()  # what is delivered twice at once is written once
+        failures: list[LedgerUnavailable | StorageError] = []
+        for message in messages:
+            try:
+                kind = self._keep(message, seen)
+            except (LedgerUnavailable, StorageError) as error:
+                failures.append(error)
+                if len(failures) > 1:  # not this message: nothing can be kept now, and each try takes seconds
+                    break
+                continue
+            if kind:
+                counts[kind] += 1
+                kept.append(message)
+        self._delete(kept)
+        if failures:
+            raise failures[0]
         return counts
 
     def _receive_some(self) -> list[dict[str, Any]]:
-        answer = self._call(
-            self.sqs.receive_message,
-            QueueUrl=self.queue_url,
-            MaxNumberOfMessages=MESSAGES_A_CALL,
-            WaitTimeSeconds=0,
-        )
+        with effect("sqs: receive"):
+            answer = self._call(
+                self.sqs.receive_message,
+                QueueUrl=self.queue_url,
+                MaxNumberOfMessages=MESSAGES_A_CALL,
+                WaitTimeSeconds=0,
+                AttributeNames=["ApproximateReceiveCount"],
+            )
         return answer.get("Messages", [])
 
-    def _keep(self, message: Mapping[str, Any]) -> str | None:
+    def _delete(self, messages: list[Mapping[str, Any]]) -> None:
+        """Delete messages that are durable by now; one that cannot be deleted is delivered, and kept, again."""
+        if not messages:
+            return
+        entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(messages)]
+        with effect("sqs: delete"):
+            answer = self._call(self.sqs.delete_message_batch, QueueUrl=self.queue_url, Entries=entries)
+        for failed in answer.get("Failed", []):
+            _log.warning(
+                "message %s is kept, but still in the queue (%s); it will be delivered again",
+                messages[int(failed["Id"])]["MessageId"],
+                failed.get("Code"),
+            )
+
+    def _keep(self, message: Mapping[str, Any], seen: set[ResultNotice]) -> str | None:
         """Make one message durable; None where it must stay in the queue to be tried again."""
-        body = message["Body"]
         try:
-            read = read_message(body, self.topic_arn, self.verify)
+            read = read_message(message["Body"], self.topic_arn, self.verify)
         except CertificateUnavailable as error:
             _log.warning("%s; the message stays in the queue", error)
             return None
         match read:
             case ResultNotice(_, _, status) if status in WAITING:
                 return "progress"  # Amazon is not done, and says so again when it is
-            case ResultNotice(ingestion_id, report_url, status):
-                self.ledger.put_news(ingestion_id, "queue", status, report_url)
+            case ResultNotice():
+                if read not in seen:
+                    if not self._keep_notice(message, read):
+                        return "unreadable"
+                    seen.add(read)
                 return "result"
             case SubscriptionConfirmation(topic_arn, token):
-                return self._confirm(topic_arn, token)
+                return self._confirm(message, topic_arn, token)
             case Unreadable(reason):
-                self._keep_unreadable(message["MessageId"], body, reason)
+                self._keep_unreadable(message, reason)
                 return "unreadable"
 
-    def _confirm(self, topic_arn: str, token: str) -> str | None:
+    def _keep_notice(self, message: Mapping[str, Any], notice: ResultNotice) -> bool:
+        """Put a result into the ledger; False where the ledger refuses it for good, and it is quarantined instead."""
+        try:
+            self.ledger.put_news(notice.ingestion_id, "queue", notice.processing_status, notice.report_url)
+        except ValueError as error:  # text that cannot even be sent
+            reason = type(error).__name__
+        except LedgerUnavailable:
+            if int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)) < DELIVERIES_BEFORE_QUARANTINE:
+                raise
+            reason = f"after {DELIVERIES_BEFORE_QUARANTINE} deliveries"
+        else:
+            return True
+        self._keep_unreadable(message, f"the ledger does not take it ({reason})")
+        return False
+
+    def _confirm(self, message: Mapping[str, Any], topic_arn: str, token: str) -> str | None:
         """Confirm through the API, never through SubscribeURL; where it fails SQS delivers the message again."""
         try:
-            self.sns.confirm_subscription(TopicArn=topic_arn, Token=token)
+            with effect("sns: confirm"):
+                self.sns.confirm_subscription(TopicArn=topic_arn, Token=token)
         except (ClientError, BotoCoreError) as error:
+            if _code(error) in _NO_SUCH_TOKEN:
+                self._keep_unreadable(message, f"the subscription cannot be confirmed ({_code(error)})")
+                return "unreadable"
             _log.warning(
                 "the subscription to %s could not be confirmed (%s); will be tried again",
                 topic_arn,
@@ -108,9 +173,10 @@ class Inbox:
         _log.info("confirmed the subscription to %s", topic_arn)
         return "confirmation"
 
-    def _keep_unreadable(self, message_id: str, body: str, reason: str) -> None:
+    def _keep_unreadable(self, message: Mapping[str, Any], reason: str) -> None:
+        message_id, text = message["MessageId"], without_secrets(message["Body"])
         key = f"inbox/unreadable/{message_id}.txt"
-        self.bucket.put(key, without_secrets(body).encode("utf-8", "replace"), "text/plain; charset=utf-8")
+        self.bucket.put(key, text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
         self.ledger.put(
             {
                 "pk": "UNREADABLE",

@@ -9,8 +9,8 @@ from functools import partial
 from operator import itemgetter
 
 import pandas as pd
-import urllib3
 
+from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import (
     CatalogApiError,
@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 from jwo_catalog_pipeline.catalog_api.report import (
     ACCEPTED,
     REJECTED,
+    UNKNOWN_SHAPE,
     UNREPORTED,
     Report,
     fetch_report,
@@ -124,7 +125,7 @@ class Settler:
     ledger: Ledger
     bucket: Bucket
     api: CatalogApi
-    http: urllib3.PoolManager
+    http: CheckedHttp
     endpoint: str
 
     def settle(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
@@ -170,7 +171,7 @@ class Settler:
         """
         if link := self.ledger.link(ingestion_id):
             try:
-                return self._own_report(ingestion_id, link)
+                return self._own_report(ingestion_id, link, known_shape=True)
             except ReportUnavailable as error:
                 _log.info("%s; asking for a fresh link", error)
             except ForbiddenReportLink as error:
@@ -181,13 +182,21 @@ class Settler:
         if not status.report_url:
             raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
         self.ledger.put_link(ingestion_id, status.report_url)
-        return self._own_report(ingestion_id, status.report_url)
+        return self._own_report(ingestion_id, status.report_url, known_shape=False)
 
-    def _own_report(self, ingestion_id: str, link: str) -> bytes:
-        """The report behind a link; `ReportUnavailable` where it says that it is about another ingestion."""
+    def _own_report(self, ingestion_id: str, link: str, *, known_shape: bool) -> bytes:
+        """The report behind a link.
+
+        Raises:
+            ReportUnavailable: it says that it is about another ingestion; or its shape must be known, and is not, for
+                what stands between may have answered (a portal, a cache) and a fresh link leads to the report itself.
+        """
         content = fetch_report(self.http, link, self.endpoint)
-        if (named := read_report(content).ingestion_id) not in (None, ingestion_id):
-            raise ReportUnavailable(f"the link leads to the report of ingestion {str(named)[:80]}")
+        report = read_report(content)
+        if report.ingestion_id not in (None, ingestion_id):
+            raise ReportUnavailable(f"the link leads to the report of ingestion {str(report.ingestion_id)[:80]}")
+        if known_shape and report.shape == UNKNOWN_SHAPE:
+            raise ReportUnavailable("the link leads to something in no known shape")
         return content
 
     def _store_outcomes(self, batch: Batch, content: bytes) -> None:

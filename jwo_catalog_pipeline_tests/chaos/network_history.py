@@ -15,9 +15,10 @@ import pandas as pd
 import urllib3
 
 from jwo_catalog_pipeline.catalog_api import requests
-from jwo_catalog_pipeline.catalog_api.client import assumed_role
+from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp, Document, Link, origin_of
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.inbox import Inbox
@@ -76,20 +77,33 @@ class Shop:
             self.sandbox,
             url=proxy.url,
             http=urllib3.PoolManager(timeout=timeout),
-            credentials=assumed_role(env["JWO_API_ROLE_ARN"], lambda: self._clients["sts"]),
+            credentials=RoleCredentials(env["JWO_API_ROLE_ARN"], lambda: self._clients["sts"]),
         )
         bucket = Bucket(self._clients["s3"], env["JWO_BUCKET"])
         ledger = Ledger(self._tables.Table(env["JWO_LEDGER_TABLE"]), clock)
         parts = ProxiedParts(self.sandbox, bucket, ledger, api, clock)
-        parts.clients, parts.downloads = self._clients, urllib3.ProxyManager(proxy.url, timeout=timeout)
+        parts.clients, parts.downloads = self._clients, ThroughProxy(2 * READ_SECONDS, proxy.url)
         return parts
+
+
+class ThroughProxy(CheckedHttp):
+    """Fetches through a forward proxy, where the product has none."""
+
+    def __init__(self, seconds: float, proxy_url: str) -> None:
+        super().__init__(seconds)
+        object.__setattr__(self, "proxy", origin_of(proxy_url))
+
+    def get(self, link: Link, max_bytes: int, **_: Any) -> Document:
+        origin = link.origin
+        absolute = f"{origin.scheme}://{origin.host}:{origin.port}{link.target}"
+        return super().get(Link(self.proxy, absolute), max_bytes, any_address=True)
 
 
 class ProxiedParts(Parts):
     """Reports are downloaded through the proxy as well, which leaves their links as they are."""
 
     clients: dict[str, Any]
-    downloads: urllib3.ProxyManager
+    downloads: CheckedHttp
 
     def inbox(self, verify: Any = None) -> Inbox:
         queue, topic = (self.sandbox.environment[name] for name in ("JWO_QUEUE_URL", "JWO_TOPIC_ARN"))

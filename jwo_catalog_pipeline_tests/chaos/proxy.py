@@ -1,7 +1,7 @@
 """A proxy on the loopback address that commits a network fault at chosen calls (`network_kinds.py` says which).
 
 It takes origin-form requests, which it passes on to the Catalog API with the Host header as it came, so that signatures
-stay valid; and absolute-form ones (`urllib3.ProxyManager`), for the download of reports. Plain sockets and threads, for
+stay valid; and absolute-form ones for the download of reports. Plain sockets and threads, for
 it must be able to break what any HTTP library would keep whole.
 """
 

@@ -1,0 +1,244 @@
+"""One bounded GET, over an address that was checked. What is fetched, and from which hosts, is the caller's to say.
+
+Reports and certificates are fetched from URLs that came in a message, so the URL, the answer of the name server and the
+host itself may all be hostile. A URL is taken apart once, by one strict pattern, and its parts are used from then on:
+no second parser sees it. The name is resolved once, every address of the answer is checked, and the connection is made
+to exactly such an address; TLS still verifies the host's name. There are no redirects, retries, proxies, cookies or
+credentials here, by there being no code for them; so this is `http.client`, which has none either and logs nothing
+(urllib3 logs the whole URL where headers are garbled).
+"""
+
+import re
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from time import monotonic
+from urllib.parse import urlsplit
+
+from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 10.0  # the longest wait for a next byte
+PIECE_BYTES = 65_536
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+# RFC 3986 with a name as host, in lower case, without user, fragment or empty path. Everything is ASCII, spelled out.
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<target>/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)"
+)
+
+
+class NotAllowed(Exception):
+    """The URL, or the address that it leads to, is not one to connect to; the message holds no secret."""
+
+
+class NotFetched(Exception):
+    """There was no usable answer; trying again may help. The message holds no secret."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Scheme, host and port."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """A URL taken apart; the target (path and query) may be a secret."""
+
+    origin: Origin
+    target: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Document:
+    """An answer: its status, and its content, decoded."""
+
+    status: int
+    content: bytes
+
+
+def parse_link(url: str) -> Link:
+    """Take a URL apart.
+
+    Raises:
+        NotAllowed: it is not written strictly.
+    """
+    found = _URL.fullmatch(url)
+    if not found:
+        raise NotAllowed("it is not a plain URL")
+    port = int(found["port"] or _DEFAULT_PORTS[found["scheme"]])
+    return Link(Origin(found["scheme"], found["host"].strip("[]"), port), found["target"])
+
+
+def origin_of(endpoint: str) -> Origin | None:
+    """The origin of an endpoint that an operator has set; None where it has none."""
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return None
+    return Origin(parts.scheme, parts.hostname, port) if parts.hostname and port else None
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, in the order of preference.
+
+    Raises:
+        NotFetched: there are none.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise NotFetched(f"{host} has no address") from None
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+@dataclass(frozen=True)
+class CheckedHttp:
+    """Fetches documents.
+
+    Attributes:
+        seconds: the most that a fetch takes once the name is resolved (the resolver has time-outs of its own).
+        tls: verifies certificates and host names.
+    """
+
+    seconds: float
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    def get(
+        self,
+        link: Link,
+        max_bytes: int,
+        *,
+        any_address: bool = False,
+        private_allowed: Callable[[], bool] = lambda: False,
+    ) -> Document:
+        """Fetch a document, at most `max_bytes` of it, before and after decoding.
+
+        Args:
+            link: where from.
+            max_bytes: the most that is read; more is an error.
+            any_address: the operator has named this very origin, so that its address is not checked.
+            private_allowed: asked where the host has an address of a private network.
+
+        Raises:
+            NotAllowed: the host has an address that is not allowed.
+            NotFetched: there was no complete answer within the bounds.
+        """
+        addresses = resolve(link.origin.host, link.origin.port)
+        if not any_address:
+            _check(link.origin.host, addresses, private_allowed)
+        deadline = monotonic() + self.seconds
+        try:
+            with (
+                self._connect(link.origin, addresses, deadline) as sock,
+                _cut_off(sock, deadline - monotonic()) as overdue,
+            ):
+                document = _read(sock, link, max_bytes)
+                if overdue.is_set():
+                    raise TimeoutError
+        except (OSError, HTTPException, zlib.error, NotFetched) as error:
+            if monotonic() >= deadline:
+                raise NotFetched(f"it took longer than {self.seconds:g} s") from None
+            raise NotFetched(str(error) if isinstance(error, NotFetched) else type(error).__name__) from None
+        return document
+
+    def _connect(self, origin: Origin, addresses: list[str], deadline: float) -> socket.socket:
+        """Connect to the first address that answers: by number, so that nothing is resolved again."""
+        for address in addresses:
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                break
+            try:
+                sock = socket.create_connection((address, origin.port), timeout=min(CONNECT_SECONDS, remaining))
+            except OSError:
+                continue
+            try:
+                # The handshake as a whole has the time-out of the connection so far.
+                secured = self.tls.wrap_socket(sock, server_hostname=origin.host) if origin.scheme == "https" else sock
+                secured.settimeout(SILENCE_SECONDS)
+            except BaseException:
+                sock.close()
+                raise
+            return secured
+        raise NotFetched(f"{origin.host} cannot be connected to")
+
+
+def _check(host: str, addresses: list[str], private_allowed: Callable[[], bool]) -> None:
+    """One address that is not allowed spoils the answer: a mixed answer is how a name server is made to lie."""
+    for address in addresses:
+        if not is_global(address) and not (is_private(address) and private_allowed()):
+            raise NotAllowed(f"{host} has the address {address}, which is none of the public internet")
+
+
+@contextmanager
+def _cut_off(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
+    """Cut the connection after so long, whatever it is doing: a time-out alone starts anew with every byte."""
+    overdue = threading.Event()
+
+    def cut() -> None:
+        overdue.set()
+        with suppress(OSError):  # it ended by itself meanwhile
+            # Not SSLSocket.shutdown, which takes the TLS state from under the reader.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, seconds), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield overdue
+    finally:
+        timer.cancel()
+
+
+def _read(sock: socket.socket, link: Link, max_bytes: int) -> Document:
+    origin = link.origin
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    # A presigned link signs its host as clients send it: without the port that goes without saying.
+    named = host if origin.port == _DEFAULT_PORTS[origin.scheme] else f"{host}:{origin.port}"
+    connection = HTTPConnection(origin.host, origin.port)
+    connection.sock = sock
+    connection.request("GET", link.target, headers={"Host": named, "User-Agent": "jwo-catalog-pipeline"})
+    with connection.getresponse() as response:
+        if response.status != 200:
+            return Document(response.status, b"")
+        encoding = response.getheader("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip"):
+            raise NotFetched("it has an encoding that is not known")
+        content = _bounded(response, max_bytes)
+    return Document(response.status, _gunzipped(content, max_bytes) if encoding == "gzip" else content)
+
+
+def _bounded(response: HTTPResponse, max_bytes: int) -> bytes:
+    """The whole body, or an error: a part of it must not pass for the whole."""
+    length = response.length
+    if length is None and not response.chunked:
+        raise NotFetched("it does not say how long it is")
+    content = bytearray()
+    while piece := response.read(PIECE_BYTES):
+        content += piece
+        if len(content) > max_bytes:
+            raise NotFetched(f"it is larger than {max_bytes:,} bytes")
+    if length is not None and len(content) != length:
+        raise NotFetched("it is shorter than it says")
+    return bytes(content)
+
+
+def _gunzipped(content: bytes, max_bytes: int) -> bytes:
+    """Decode gzip, no more than `max_bytes` of it. One member only: a million empty ones would take hours."""
+    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    decoded = decoder.decompress(content, max_bytes + 1)
+    if len(decoded) > max_bytes:
+        raise NotFetched(f"it is larger than {max_bytes:,} bytes when decoded")
+    if not decoder.eof or decoder.unused_data:
+        raise NotFetched("it is no single, complete piece of gzip")
+    return decoded
