@@ -136,7 +136,8 @@ def raise_for_status(answer: Answer) -> None:
         retry_after=_retry_after(answer.headers),
     )
     if isinstance(error, RequestRefused):
-        error.about_stores = bool(_ABOUT_STORES.search(said))
+        error.explained = bool(_said(answer.body))
+        error.about_stores = error.explained and bool(_ABOUT_STORES.search(said))
     raise error
 
 
@@ -171,10 +172,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _message(body: bytes) -> str:
+def _said(body: bytes) -> str:
+    """What the API itself, or its gateway, says in an answer."""
     fields = _json_object(body)
-    text = fields.get("errorMsg") or fields.get("message") or body.decode("utf-8", "replace")
-    return str(text)[:SHOWN_MESSAGE_CHARACTERS]
+    return str(fields.get("errorMsg") or fields.get("message") or "")
+
+
+def _message(body: bytes) -> str:
+    return (_said(body) or body.decode("utf-8", "replace"))[:SHOWN_MESSAGE_CHARACTERS]
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

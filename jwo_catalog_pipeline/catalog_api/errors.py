@@ -81,6 +81,7 @@ class RequestRefused(CatalogApiError):
     """HTTP 400, 413 or 422: a definite no to the whole request; nothing was ingested."""
 
     about_stores = False  # the message says that it is a store that is wrong
+    explained = False  # there is a message of Amazon's, and not the page of something on the way
 
 
 class WrongEndpoint(CatalogApiError):

@@ -11,8 +11,8 @@ from jwo_catalog_pipeline.upload.states import BatchState
 
 UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
 
-# What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses; it is one
-# store, which Amazon does not know; or nobody knows, for it was not cut any further.
+# What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses and says why;
+# it is one store, which Amazon does not know; or nobody knows, for it was not cut any further.
 SPLIT, ONE_ITEM, ONE_STORE, NOT_CUT = "split", "one_item", "one_store", "not_cut"
 
 

@@ -182,7 +182,7 @@ class Sender:
 
     def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> list[Batch]:
         """Record a definite no, and in the same transaction the parts that are to be sent instead."""
-        cut = cut_refused(self.ledger, self.bucket, batch, body, about_stores=error.about_stores)
+        cut = cut_refused(self.ledger, self.bucket, batch, body, error)
         self._record_failure(batch, error, cut)
         return cut.parts
 

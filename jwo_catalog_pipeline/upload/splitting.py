@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import put_together, taken_apart
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -34,7 +35,7 @@ class Cut:
     parts: list[Batch]
 
 
-def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, *, about_stores: bool) -> Cut:
+def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error: RequestRefused) -> Cut:
     """Cut a refused batch in two and put the parts' bytes into the bucket; the caller records them.
 
     Args:
@@ -42,17 +43,17 @@ def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, *, ab
         bucket: takes the bytes and the lists of items.
         batch: what was refused.
         body: its bytes.
-        about_stores: the refusal is about store ids.
+        error: what Amazon says.
     """
     items = batch_items(bucket, batch)
     rows = _first_rows(items) if batch.operation == ARCHIVE else np.arange(len(items))
-    if about_stores and (batch.operation == ARCHIVE or items["store_id"].nunique() == 1):
+    if error.about_stores and (batch.operation == ARCHIVE or items["store_id"].nunique() == 1):
         return Cut(ONE_STORE, [])
     if len(rows) == 1:
-        return Cut(ONE_ITEM, [])
+        return Cut(ONE_ITEM if error.explained else NOT_CUT, [])
     if sum(bool(each.part_of) for each in ledger.batches(batch.upload)) >= MAX_PARTS:
         return Cut(NOT_CUT, [])
-    middle = _between_stores(items["store_id"]) if about_stores else len(rows) // 2
+    middle = _between_stores(items["store_id"]) if error.about_stores else len(rows) // 2
     before, documents, after = taken_apart(body)
     bodies = [put_together(before, some, after) for some in (documents[:middle], documents[middle:])]
     border = rows[middle]

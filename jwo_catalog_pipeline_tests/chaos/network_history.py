@@ -23,8 +23,9 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
 from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.records import Batch, carriers
 from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, upload_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
@@ -138,7 +139,7 @@ class History:
                 self._plan()
                 self._struck("upload", self._apply)
                 self._resume()
-                if any(batch.state is BatchState.REFUSED for batch in self.parts.ledger.batches("u1")):
+                if any(batch.state is BatchState.REFUSED for batch in carriers(self.parts.ledger.batches("u1"))):
                     self._plan()  # the next upload sends those items again
                     self._apply()
             self.sandbox.misbehave(drop_notifications=99)
@@ -228,8 +229,12 @@ class History:
             self.sandbox.drain()
             self.parts.inbox().receive(20)
             self._ask()
+            match_unknown(self.parts.ledger, self.parts.bucket, self.parts.settler().fetch)
+            self._ask()
             self._settle()
             if not self._pending():
+                self.parts.clock.seconds += 25 * HOUR  # after which no news of what was in doubt is waited for
+                give_up(self.parts.ledger, 24)
                 return
             self._plan()
             self._apply()
@@ -270,10 +275,10 @@ class History:
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
-            yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.state.final)
+            yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.over)
             if upload not in self.told:  # refused as a whole, and so never settled
                 self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
-            if len(self.told[upload]) != sum(batch.items for batch in batches):
+            if len(self.told[upload]) != sum(batch.items for batch in carriers(batches)):
                 yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 
     def _recorded(self) -> dict[str, list[Batch]]:

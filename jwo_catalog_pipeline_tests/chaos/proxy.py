@@ -29,8 +29,9 @@ class Trap:
     def _count(self) -> None:
         with suppress(OSError):
             while True:
-                self._listener.accept()[0].close()
-                self.contacts += 1
+                connection, _ = self._listener.accept()
+                self.contacts += 1  # before the client can know
+                connection.close()
 
     def stop(self) -> None:
         with suppress(OSError):
