@@ -61,8 +61,8 @@ def test_a_batch_in_doubt_is_settled_by_news_of_an_ingestion_that_nobody_knew(pa
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.ingestion_id) == (BatchState.IN_DOUBT, "")
     parts.sandbox.drain()
-    assert all(said == "is batch 1 of upload u1" for said in hear(parts).values())
-    hear(parts)
+    assert set(hear(parts).values()) == {"is batch 1 of upload u1"}
+    hear(parts)  # five calls may have become five ingestions, and a tick looks at three
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.SETTLED, 0)
     assert parts.published() == dict.fromkeys([(STORES[0], "A"), (STORES[0], "B")], "accepted")
