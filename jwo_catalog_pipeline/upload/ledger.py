@@ -134,8 +134,8 @@ class Ledger:
         return self._update(
             batch.key,
             {name: str(value) if isinstance(value, BatchState) else value for name, value in changes.items()},
-            "#s = :was AND attempts = :attempts AND #o = :owner",
-            {":was": str(batch.state), ":attempts": batch.attempts, ":owner": batch.owner},
+            "#s = :was AND attempts = :attempts AND #o = :owner AND doubts = :doubts",
+            {":was": str(batch.state), ":attempts": batch.attempts, ":owner": batch.owner, ":doubts": batch.doubts},
             {"#s": "state", "#o": "owner"},
         )
 

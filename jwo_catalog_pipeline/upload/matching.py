@@ -39,8 +39,7 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
     Returns:
         What was found out, by ingestion id, at most `REPORTS_A_TICK` of them.
     """
-    doubtful = carriers(ledger.doubtful())
-    if not doubtful or any(batch.holds_lease(ledger.now()) for batch in _sending(ledger)):
+    if not carriers(ledger.doubtful()) or any(batch.holds_lease(ledger.now()) for batch in _sending(ledger)):
         return {}  # what is being sent right now may be what the news is about
     found: dict[str, str] = {}
     for news in ledger.news():
@@ -54,7 +53,8 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
         except CatalogApiError as error:
             found[ingestion_id] = f"its report cannot be had: {error}"
             continue
-        matching = _matching(bucket, content, doubtful) if content else []
+        # Read again: what was found out just now has ended a doubt.
+        matching = _matching(bucket, content, carriers(ledger.doubtful())) if content else []
         if len(matching) == 1:
             found[ingestion_id] = f"is batch {matching[0].number} of upload {matching[0].upload}"
             end_doubt(ledger, ingestion_id, matching[0])
