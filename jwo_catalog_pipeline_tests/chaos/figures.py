@@ -1,6 +1,14 @@
-"""A figure: what was tried, how often, and what came of it."""
+"""A figure: what was tried, how often, and what came of it; and how figures are shown."""
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 
 @dataclass(frozen=True)
@@ -18,3 +26,34 @@ class Figure:
     tried: str
     found: str
     holds: bool
+
+
+def alone(part: Callable[[RunningSandbox], list[Figure]]) -> int:
+    """Run one part of `make chaos` in a sandbox of its own, and print its figures; the code says whether all hold."""
+    sandbox = own_sandbox()
+    try:
+        figures = part(sandbox)
+    finally:
+        sandbox.stop()
+    show(figures)
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+def own_sandbox() -> RunningSandbox:
+    """A sandbox without a limit of its own, whose AWS this process sees from now on."""
+    sandbox = RunningSandbox("--requests-per-second", "0")
+    for name, value in sandbox.environment.items():
+        if name.startswith("AWS_"):
+            os.environ[name] = value
+    return sandbox
+
+
+def show(figures: Sequence[Figure]) -> None:
+    """The figures as a table, those that do not hold in red."""
+    table = Table(title_justify="left")
+    for name in ("What", "Tried", "Found"):
+        table.add_column(name, overflow="fold")
+    for figure in figures:
+        mark = Text("" if figure.holds else "DOES NOT HOLD: ", style="red")
+        table.add_row(figure.what, figure.tried, mark + Text(figure.found))
+    Console(width=160, highlight=False).print(table)

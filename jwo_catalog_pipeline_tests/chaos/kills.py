@@ -3,7 +3,7 @@
     python -m jwo_catalog_pipeline_tests.chaos.kills --kills 100
 
 On a retailer's day items change, come and go; an upload is planned, sent, processed, heard of and settled; and
-somewhere in it the process dies. Whoever takes over dies, too, up to three times. After some such days everything comes
+somewhere in it the process dies. Whoever takes over dies, too, time and again. After some such days everything comes
 to rest, as sensors and schedule would have it, and Amazon must hold the newest source; and every now and then the
 checker looks at everything that has happened.
 """
@@ -47,8 +47,9 @@ DAYS: dict[str, dict[str, Any]] = {
     "a rejected item": {"reject_skus": ["S002"]},
 }
 FAULTS = sorted({name for day in DAYS.values() for name in day} - {"refuse_skus", "reject_skus", "operation"})
-STRIKES_A_DAY = 4  # on whoever is at work, and whoever takes over
-DAYS_TO_A_REST = 5
+STRIKES_A_DAY = 10  # on whoever is at work, and whoever takes over
+POINTS_TO_THE_NEXT = 12  # at most, so that whoever takes over gets a little further, too
+DAYS_TO_A_REST = 4
 RESTS_TO_A_LOOK = 6
 LATE_SHARE = 0.3  # of days on which Amazon processes nothing while anyone is at work
 SMALL, LARGE = 5, 3400  # SKUs in each of three stores: one batch, and two
@@ -242,7 +243,7 @@ class Striker:
             if code != stopped:
                 break
             self.count(what, point, again)
-            again, hits = True, rng.randint(1, 40)
+            again, hits = True, rng.randint(1, POINTS_TO_THE_NEXT)
             where += f", then after {hits} points"
             code = shop.retailer.step(shop.work(upload, late=late), after_hits(hits, act, self.folder / "hit"))
             point = (self.folder / "hit").read_text() if code == stopped else ""

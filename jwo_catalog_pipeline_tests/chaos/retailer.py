@@ -17,9 +17,10 @@ import pandas as pd
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog.changes import IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
 from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported
@@ -32,7 +33,7 @@ DAY = 24 * 3600
 LEASE = 301  # seconds, after which whoever was killed no longer holds a batch
 DAYS_TO_REST = 6
 DONE, FAILED, STOPPED = 0, 1, 2  # how a step's process ends: well, by an error that nobody expects, by one of ours
-EXPECTED = (AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped)
+EXPECTED = (UploadError, CatalogApiError)
 
 
 @dataclass
@@ -78,9 +79,13 @@ class Retailer:
 
     def step(self, work: Callable[[Parts], object], observer: Callable[[str], None] | None = None) -> int:
         """Do something in a process of its own; gives how it ended: an exit code, or minus a signal's number."""
+        return ended(self.begin(work, observer))
+
+    def begin(self, work: Callable[[Parts], object], observer: Callable[[str], None] | None = None) -> int:
+        """Start something in a process of its own; gives its id."""
         pid = os.fork()
         if pid:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return pid
         code = FAILED
         try:
             if observer:
@@ -88,6 +93,7 @@ class Retailer:
             work(self.parts())
             code = DONE
         except EXPECTED:
+            self.errors.write_text(traceback.format_exc())
             code = STOPPED
         except BaseException:  # noqa: BLE001 (whatever it is, it must not go on in the parent's stack)
             self.errors.write_text(traceback.format_exc())
@@ -96,7 +102,7 @@ class Retailer:
 
     def must(self, work: Callable[[Parts], object]) -> None:
         """Do something that has to go well, after whatever happened before."""
-        if self.step(work) == FAILED:
+        if self.step(work) != DONE:
             raise AssertionError(f"a step failed though nothing was broken in it: {self.errors.read_text()[-2000:]}")
 
     def parts(self) -> Parts:
@@ -171,6 +177,11 @@ class Retailer:
             raise AssertionError(f"does not come to rest: the last plan still has {sorted(open_kinds)}")
 
         return work
+
+
+def ended(pid: int) -> int:
+    """How a process ended, once it has: an exit code, or minus a signal's number."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _api(sandbox: RunningSandbox) -> CatalogApi:
