@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
+from jwo_catalog_pipeline.upload.doubts import end_doubt
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
 from jwo_catalog_pipeline.upload.overview import overview
@@ -199,3 +200,13 @@ def test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest(par
     with pytest.raises(AnotherUploadSince):
         parts.sender().apply("u1", items("A"), FIELDS)
     assert parts.sent() == sent
+
+
+def test_a_doubt_that_two_would_end_at_once_is_ended_once(parts: Parts) -> None:
+    all_answers_lost(parts, "u1", "A")
+    (batch,) = parts.ledger.batches("u1")
+    assert end_doubt(parts.ledger, "first", batch)
+    (accepted,) = parts.ledger.batches("u1")
+    assert end_doubt(parts.ledger, "second", accepted)
+    assert not end_doubt(parts.ledger, "third", accepted)
+    assert parts.ledger.batches("u1")[0].doubts == 3

@@ -1,8 +1,10 @@
 """A figure: what was tried, how often, and what came of it; and how figures are shown."""
 
+import json
 import os
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +37,15 @@ def alone(part: Callable[[RunningSandbox], list[Figure]]) -> int:
         figures = part(sandbox)
     finally:
         sandbox.stop()
-    show(figures)
+    return report(figures)
+
+
+def report(figures: Sequence[Figure]) -> int:
+    """Print a part's figures, as JSON in one line where --json was asked for; the code says whether all hold."""
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps([asdict(figure) for figure in figures]) + "\n")
+    else:
+        show(figures)
     return 0 if all(figure.holds for figure in figures) else 1
 
 

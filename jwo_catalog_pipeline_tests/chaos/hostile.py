@@ -21,7 +21,7 @@ from jwo_catalog_pipeline_tests.chaos.envelopes import (
     notification,
     topic_arn,
 )
-from jwo_catalog_pipeline_tests.chaos.figures import Figure
+from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
 from jwo_catalog_pipeline_tests.chaos.urls import HOSTILE_CERTIFICATE_URLS, TOPIC
 
 MOST_MEGABYTES = 512
@@ -194,6 +194,4 @@ def _run(module: str, *arguments: object) -> Any:
 
 
 if __name__ == "__main__":
-    made = hostile_figures()
-    print(*made, sep="\n")  # noqa: T201
-    sys.exit(not all(figure.holds for figure in made))
+    sys.exit(report(hostile_figures()))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from jwo_catalog_pipeline_tests.chaos import poison
-from jwo_catalog_pipeline_tests.chaos.figures import Figure
+from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.world import MINUTE, UPLOADS, World, make_world
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
@@ -178,10 +178,4 @@ def message_figures(
 
 
 if __name__ == "__main__":
-    running = RunningSandbox("--requests-per-second", "0")
-    try:
-        made = message_figures(running)
-    finally:
-        running.stop()
-    print(*made, sep="\n")  # noqa: T201
-    sys.exit(not all(figure.holds for figure in made))
+    sys.exit(alone(message_figures))

@@ -7,12 +7,11 @@ import logging
 import multiprocessing
 import os
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from jwo_catalog_pipeline_tests.chaos.figures import Figure
+from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
 from jwo_catalog_pipeline_tests.chaos.network_history import CALLS, OPERATIONS, History, Scenario, Shop
 from jwo_catalog_pipeline_tests.chaos.network_kinds import KINDS, Kind
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
@@ -112,9 +111,4 @@ def figures(scenarios: Sequence[Scenario], failures: Failures) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
-    found = network_figures()
-    for figure in found:
-        sys.stdout.write(f"{'ok  ' if figure.holds else 'FAIL'} {figure.what} | {figure.tried} | {figure.found}\n")
-    sys.stdout.write(f"{time.monotonic() - started:.0f} s\n")
-    sys.exit(not all(figure.holds for figure in found))
+    sys.exit(report(network_figures(processes=1)))

@@ -3,6 +3,7 @@
 python -m jwo_catalog_pipeline_tests.chaos.races
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -98,7 +99,7 @@ class Races:
         return errors.read_text()[-500:] if errors.exists() else ""
 
 
-def race_figures(sandbox: RunningSandbox, times: int = 25, points: int | None = None) -> list[Figure]:
+def race_figures(sandbox: RunningSandbox, times: int = 15, points: int | None = None) -> list[Figure]:
     """Race so many times each, and pause at every point, or at so many."""
     with tempfile.TemporaryDirectory() as folder:
         races, figures = Races(sandbox, Path(folder)), []
@@ -110,7 +111,9 @@ def race_figures(sandbox: RunningSandbox, times: int = 25, points: int | None = 
             for _ in range(times):
                 race()
             figures.append(_figure(what, f"{times} times", races))
-        places = [(point, n) for point in dict.fromkeys(races.points) for n in {1, races.points.count(point)}][:points]
+        places = [(point, n) for point in CALLING for n in {1, races.points.count(point)}]
+        places += [(point, 1) for point in dict.fromkeys(races.points) if point not in CALLING]
+        places = places[:points]
         for point, occurrence in places:
             races.paused(point, occurrence)
         figures.append(_figure("A worker paused beyond its lease, while others go on", f"{len(places)} places", races))
@@ -129,5 +132,15 @@ def _figure(what: str, tried: str, races: Races) -> Figure:
     return Figure(what, tried, f"{said}; {lost}; {found.duplicates} ingested twice", holds)
 
 
+def main() -> int:
+    """Race in a sandbox of one's own, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=15)
+    parser.add_argument("--points", type=int)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    return alone(lambda sandbox: race_figures(sandbox, options.times, options.points))
+
+
 if __name__ == "__main__":
-    sys.exit(alone(race_figures))
+    sys.exit(main())

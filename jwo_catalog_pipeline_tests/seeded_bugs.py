@@ -1,0 +1,222 @@
+"""Bugs put in on purpose, one for each guarantee, and the test that must notice it.
+
+.venv/bin/python -m jwo_catalog_pipeline_tests.seeded_bugs          all of them, each in a copy of the project
+.venv/bin/python -m jwo_catalog_pipeline_tests.seeded_bugs lease    those with the word in the guarantee
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+TESTS = "jwo_catalog_pipeline_tests"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is broken: `old` becomes `new` in a file; `test` is a file of tests, or one test of it, that then fails."""
+
+    guarantee: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+BUGS = [
+    Bug(
+        "Recorded before done: the attempt is in the ledger before the call",
+        "upload/sending.py",
+        "        held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))\n        try:\n"
+        "            accepted = self.api.deliver(call, self.lease_seconds)\n",
+        "        try:\n            accepted = self.api.deliver(call, self.lease_seconds)\n"
+        "            held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))\n",
+        "test_sending.py::test_bytes_and_attempt_are_recorded_before_the_call",
+    ),
+    Bug(
+        "Recorded before done: the bytes are in the bucket before the batch is in the ledger",
+        "upload/recording.py",
+        '        self.bucket.put(body_key(batch), body, "application/json")\n',
+        "",
+        "test_sending.py",
+    ),
+    Bug(
+        "Nothing unaccounted: what a killed worker was sending is a doubt",
+        "upload/sending.py",
+        "**(abandoned if batch.state is BatchState.SENDING else {}),",
+        "",
+        "test_sending.py::test_a_worker_that_holds_a_batch_keeps_others_out_until_its_lease_ends",
+    ),
+    Bug(
+        "Nothing stale: a call is sent only while its upload is the newest",
+        "upload/sending.py",
+        "                self.ledger.count_send(batch.upload),\n",
+        "",
+        "test_matching.py::test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest",
+    ),
+    Bug(
+        "Nothing stale: newer content waits for a call whose answer was lost",
+        "upload/published.py",
+        "doubted_at=batch.doubted_at if batch.doubts else 0,",
+        "doubted_at=0,",
+        "test_matching.py::test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled",
+    ),
+    Bug(
+        "Nothing stale: an archived item in doubt does not come back too early",
+        "upload/published.py",
+        'over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)',
+        'over = table["state"] == PublishedState.ARCHIVED',
+        "test_matching.py::test_an_item_waits_for_a_lost_archive_before_it_comes_back",
+    ),
+    Bug(
+        "Nothing stale: a worker paused beyond its lease holds a signature that nobody takes",
+        "catalog_api/signing.py",
+        "_SigV4Of(frozen, region, clock.service_time()).add_auth(request)",
+        "_SigV4Of(frozen, region, clock.service_time() + __import__('datetime').timedelta(seconds=2)).add_auth(request)",
+        "test_chaos_kills.py::test_races_have_one_winner_and_a_paused_worker_changes_nothing",
+    ),
+    Bug(
+        "A call held up for longer than its lease is not sent",
+        "catalog_api/client.py",
+        "if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:",
+        "if False:",
+        "test_credentials_and_clocks.py::test_a_call_that_was_held_up_for_longer_than_its_lease_is_not_sent",
+    ),
+    Bug(
+        "Unknown is a state: a 5xx is never taken for a no",
+        "catalog_api/answers.py",
+        "return Outcome.IN_DOUBT if status >= 500 or status == 408 else Outcome.NO",
+        "return Outcome.NO",
+        "test_client.py::test_each_answer_has_its_cause",
+    ),
+    Bug(
+        "Unknown is a state: an ingestion that nobody knew is matched by its items alone",
+        "upload/matching.py",
+        "said <= sent if report.others_succeeded else said == sent",
+        "bool(said & sent)",
+        "test_matching.py::test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for_again",
+    ),
+    Bug(
+        "One doubt ends for each ingestion",
+        "upload/ledger.py",
+        " AND doubts = :doubts",
+        " AND :doubts = :doubts",
+        "test_matching.py::test_a_doubt_that_two_would_end_at_once_is_ended_once",
+    ),
+    Bug(
+        "A refused batch does not sink its items",
+        "upload/splitting.py",
+        "    if len(rows) == 1:\n",
+        "    if True:\n",
+        "test_splitting.py::test_one_bad_item_in_ten_thousand_stands_alone_after_at_most_thirty_calls",
+    ),
+    Bug(
+        "Only Amazon's own message is held against an item",
+        "upload/splitting.py",
+        "ONE_ITEM if error.explained else NOT_CUT",
+        "ONE_ITEM",
+        "test_chaos_network.py",
+    ),
+    Bug(
+        "Inbox before delete",
+        "upload/inbox.py",
+        "        failures.append(error)\n",
+        "        failures.append(error)\n                kept.append(message)\n",
+        "test_inbox.py::test_a_ledger_that_is_down_ends_the_receiving_and_quarantines_nothing",
+    ),
+    Bug(
+        "Only Amazon's topic is believed",
+        "catalog_api/notification.py",
+        'if outer["TopicArn"] != topic_arn:',
+        "if False:",
+        "test_chaos_messages.py",
+    ),
+    Bug(
+        "A certificate comes from SNS in the topic's region only",
+        "catalog_api/sns_signature.py",
+        "certificate_url(topic).fullmatch(url)",
+        "certificate_url(topic).match(url)",
+        "test_sns_signature.py::test_a_certificate_is_fetched_from_sns_in_the_topics_region_only",
+    ),
+    Bug(
+        "A signature that does not fit is not believed",
+        "catalog_api/sns_signature.py",
+        "            key.verify(signature, text, padding.PKCS1v15(), algorithm)\n",
+        "            pass\n",
+        "test_sns_signature.py",
+    ),
+    Bug(
+        "A report is fetched from the address that was checked",
+        "catalog_api/checked_http.py",
+        "create_connection((address, origin.port)",
+        "create_connection((origin.host, origin.port)",
+        "test_hostile.py::test_no_hostile_url_is_fetched_and_every_genuine_one_may_be",
+    ),
+    Bug(
+        "A bomb is survived",
+        "catalog_api/checked_http.py",
+        "decoder.decompress(content, max_bytes + 1)",
+        "decoder.decompress(content)",
+        "test_hostile.py::test_a_bomb_is_survived_within_the_bounds_of_memory",
+    ),
+    Bug(
+        "A clock that is off is corrected once, and remembered",
+        "catalog_api/signing.py",
+        "            self.offset = found\n",
+        "            pass\n",
+        "test_credentials_and_clocks.py::test_a_clock_that_is_off_is_corrected_from_the_answer_and_remembered",
+    ),
+    Bug(
+        "A session that ends during an upload is renewed",
+        "catalog_api/client.py",
+        "            self.credentials.renew()\n",
+        "",
+        "test_credentials_and_clocks.py::test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on",
+    ),
+]
+
+
+def is_noticed(bug: Bug) -> bool:
+    """Whether the test fails in a copy of the project that has the bug, and passed before is for `make test` to say."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("jwo_catalog_pipeline", TESTS, "deploy", "pyproject.toml"):
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy / name)
+        path = copy / "jwo_catalog_pipeline" / bug.file
+        path.write_text(path.read_text(encoding="utf-8").replace(bug.old, bug.new), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"{TESTS}/{bug.test}"]
+        env = {**os.environ, "PYTHONPATH": folder}
+        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode not in (0, 1):
+            raise RuntimeError(
+                f"{bug.guarantee}: the test could not be run: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+            )
+        return done.returncode == 1
+
+
+def main(words: list[str]) -> int:
+    """Try each bug whose guarantee has all of the words; the exit code says whether all were noticed."""
+    table = Table("Guarantee", "Broken in", "Test", "Noticed", title_justify="left")
+    missed = 0
+    for bug in (each for each in BUGS if all(word.lower() in each.guarantee.lower() for word in words)):
+        noticed = is_noticed(bug)
+        missed += not noticed
+        sys.stderr.write(f"{'noticed' if noticed else 'MISSED '}  {bug.guarantee}\n")
+        table.add_row(bug.guarantee, bug.file, bug.test.partition("::")[2] or bug.test, "yes" if noticed else "NO")
+    Console(width=180).print(table)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
