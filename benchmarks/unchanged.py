@@ -52,7 +52,7 @@ def run(export: Path, mapping_path: Path, upload: str) -> dict[str, object]:
     del source
     plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings())
     step("plan")
-    sender = Sender(ledger, bucket, resources["catalog_api"].client(), owner="benchmark")
+    sender = Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark")
     batches = sender.apply(upload, plan.changes, fields)
     step("send")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

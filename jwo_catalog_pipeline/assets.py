@@ -234,10 +234,11 @@ def ingestion_record(
     """The batches of this upload, sent and answered. Materializing it again resumes it: nothing accepted is resent."""
     with expected_failures():
         revalidate(to_send(catalog_changes), policy.store_ids or None)
+        ledger = storage.open_ledger()
         sender = Sender(
-            storage.open_ledger(),
+            ledger,
             storage.open_bucket(),
-            catalog_api.client(),
+            catalog_api.client(ledger),
             owner=context.run.run_id,
             lease_seconds=policy.lease_seconds,
             on_batch=lambda batch, of: context.log.info(

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from jwo_catalog_pipeline.cli_uploads import COMMANDS, json_option
+from jwo_catalog_pipeline.redaction import install
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -18,6 +19,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Keep Amazon's copy of a Just Walk Out store's catalog right."""
+    install()
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

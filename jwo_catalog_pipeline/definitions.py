@@ -11,6 +11,7 @@ import dagster as dg
 from jwo_catalog_pipeline.assets import ASSETS, mapped_catalog
 from jwo_catalog_pipeline.io_manager import ParquetIOManager
 from jwo_catalog_pipeline.mapping_metadata import mapping_code_version
+from jwo_catalog_pipeline.redaction import install
 from jwo_catalog_pipeline.resources import StorageResource, resources_from, schedule_settings
 from jwo_catalog_pipeline.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.sensors import (
@@ -56,4 +57,6 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     )
 
 
+# Before anything is logged in a code location.
+install()
 defs = build_defs()

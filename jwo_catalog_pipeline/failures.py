@@ -1,9 +1,12 @@
 """The errors that a user can mend, and how a run shows them."""
 
+from types import TracebackType
+
 import dagster as dg
 
 from jwo_catalog_pipeline.catalog.errors import CatalogError
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.redaction import no_secret_in_errors
 from jwo_catalog_pipeline.resources import SettingMissing
 from jwo_catalog_pipeline.storage import StorageError
 from jwo_catalog_pipeline.upload.errors import UploadError
@@ -20,13 +23,13 @@ class DemoError(Exception):
     """The demo could not be finished; the message says why and what to do."""
 
 
-class expected_failures:
-    """Turns what a user can mend into a Failure with that sentence, which is not retried."""
+class expected_failures(no_secret_in_errors):
+    """Turns what a user can mend into a Failure with that sentence, which is not retried; no error shows a secret."""
 
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Raise the Failure in place of an expected error; let everything else through."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the Failure in place of an expected error; let everything else through that holds no secret."""
+        super().__exit__(kind, error, trace)
         if isinstance(error, EXPECTED):
             raise dg.Failure(str(error), allow_retries=False) from error

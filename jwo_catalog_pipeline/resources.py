@@ -20,7 +20,6 @@ from pydantic import Field
 from jwo_catalog_pipeline.catalog.guards import parse_limits
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
-from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.signing import (
     AmbientCredentials,
@@ -29,8 +28,10 @@ from jwo_catalog_pipeline.catalog_api.signing import (
     SigningClock,
 )
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.call_budget import SharedBudget
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.planning import PlanSettings
@@ -53,17 +54,26 @@ def _set(value: str, variable: str) -> str:
 @functools.cache
 def _aws(service: str) -> Any:
     """One client a service and process: making one takes longer than most calls."""
-    return boto3.client(service, config=_AWS)
+    return _hiding(boto3.client(service, config=_AWS))
+
+
+def _hiding(client: Any) -> Any:
+    """The client, which makes the secrets known that it signs with, whenever they are renewed, to be struck out."""
+    client.meta.events.register_first("before-sign", _hide_ambient)
+    return client
+
+
+def _hide_ambient(**_: Any) -> None:
+    """What calls are about to be signed with; where there are none, the call itself says so."""
+    session = boto3.DEFAULT_SESSION
+    credentials = session.get_credentials() if session else None
+    if credentials:
+        hide_credentials(credentials.get_frozen_credentials())
 
 
 @functools.cache
 def _http() -> urllib3.PoolManager:
     return http_pool()
-
-
-@functools.cache
-def _budget(calls: int) -> CallBudget:
-    return CallBudget(calls)
 
 
 class SourceResource(dg.ConfigurableResource[None]):
@@ -102,7 +112,9 @@ class StorageResource(dg.ConfigurableResource[None]):
 
 @functools.cache
 def _ledger_table(name: str) -> Any:
-    return boto3.resource("dynamodb", config=_AWS).Table(name)
+    resource = boto3.resource("dynamodb", config=_AWS)
+    _hiding(resource.meta.client)
+    return resource.Table(name)
 
 
 class CatalogApiResource(dg.ConfigurableResource[None]):
@@ -113,13 +125,13 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
     role_arn: str = Field("", description="role to assume; empty: the ambient credentials")
     requests_per_second: int = Field(10, ge=0, description="the call budget; 0 means none")
 
-    def client(self) -> CatalogApi:
-        """The client; connections and the budget are shared by the whole process."""
+    def client(self, ledger: Ledger) -> CatalogApi:
+        """The client; the whole process shares its connections, and all that share the ledger the budget."""
         return CatalogApi(
             url=_set(self.url, "JWO_API_URL"),
             region=_set(self.region, "JWO_API_REGION"),
             credentials=_credentials(self.role_arn),
-            budget=_budget(self.requests_per_second),
+            budget=SharedBudget(ledger, self.requests_per_second),
             http=_http(),
             clock=_signing_clock(),
         )
@@ -162,7 +174,7 @@ class QueueResource(dg.ConfigurableResource[None]):
 @functools.cache
 def _sns(topic_arn: str) -> Any:
     """A subscription is confirmed in the topic's region, which need not be ours."""
-    return boto3.client("sns", region_name=topic_arn.split(":")[3], config=_AWS)
+    return _hiding(boto3.client("sns", region_name=topic_arn.split(":")[3], config=_AWS))
 
 
 @functools.cache
@@ -200,8 +212,8 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
     """Fetches reports with the resources at hand."""
-    bucket = storage.open_bucket()
-    return Settler(storage.open_ledger(), bucket, api.client(), report_http(), bucket.client.meta.endpoint_url)
+    ledger, bucket = storage.open_ledger(), storage.open_bucket()
+    return Settler(ledger, bucket, api.client(ledger), report_http(), bucket.client.meta.endpoint_url)
 
 
 def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from jwo_catalog_pipeline.assets import catalog_uploads
 from jwo_catalog_pipeline.failures import EXPECTED
+from jwo_catalog_pipeline.redaction import no_secret_in_errors
 from jwo_catalog_pipeline.resources import (
     CatalogApiResource,
     QueueResource,
@@ -42,6 +43,7 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@no_secret_in_errors()
 def source_catalog_sensor(
     context: dg.SensorEvaluationContext, source: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
@@ -67,6 +69,7 @@ def source_catalog_sensor(
 
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
 def ingestion_results_sensor(
     context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
@@ -82,6 +85,7 @@ def ingestion_results_sensor(
 
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
 def overdue_ingestions_sensor(
     context: dg.SensorEvaluationContext,
     storage: StorageResource,
@@ -91,7 +95,7 @@ def overdue_ingestions_sensor(
     """Ask Amazon about ingestions without news, so that uploads settle without the queue, and end doubts."""
     try:
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
-        answers = ask_overdue(ledger, catalog_api.client(), policy.overdue_minutes * 60)
+        answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
         matched = match_unknown(ledger, bucket, settler(storage, catalog_api).fetch)
         give_up(ledger, policy.in_flight_hours)
     except EXPECTED as error:
@@ -102,6 +106,7 @@ def overdue_ingestions_sensor(
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
 def waiting_items_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
 ) -> dg.SensorResult | dg.SkipReason:

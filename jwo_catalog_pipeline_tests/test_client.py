@@ -22,7 +22,6 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     Throttled,
     WrongEndpoint,
 )
-from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials, RoleCredentials
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, impatient_pool, items
@@ -109,29 +108,6 @@ def test_no_connection_is_not_sent_and_a_hang_is_unknown(fresh: RunningSandbox) 
     fresh.misbehave(hang_after_ingesting=1)
     with pytest.raises(OutcomeUnknown, match="ReadTimeoutError"):
         deliver(api_client(fresh, http=impatient_pool()), body_of())
-
-
-def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox) -> None:
-    """25 calls through a budget of 10 a second: the service, which counts for itself, refuses none of them."""
-    fresh.misbehave(requests_per_second=10)
-    api = api_client(fresh, budget=CallBudget(10))
-    for _ in range(12):
-        deliver(api, body_of())
-    assert {call["http_status"] for call in fresh.get("requests")} == {201}
-
-
-def test_any_window_of_a_second_sees_at_most_the_budget() -> None:
-    now, taken = [0.0], []
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    budget = CallBudget(10, clock=lambda: now[0], sleep=sleep)
-    for n in range(200):
-        budget.take()
-        taken.append(now[0])
-        now[0] += (n % 7) * 0.03
-    assert all(later - earlier >= 1.0 for earlier, later in zip(taken, taken[10:], strict=False))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ from jwo_catalog_pipeline.catalog_api.signing import (
     sign,
 )
 from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.redaction import hide_credentials
 
 UPLOAD, ARCHIVE, STATUS = "upload", "archive", "status"
 PATHS = {
@@ -99,6 +100,7 @@ class CatalogApi:
             raise NoCredentials(
                 "no AWS credentials found: nothing was sent; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role"
             )
+        hide_credentials(frozen)
         return sign(operation, self.url.rstrip("/") + PATHS[operation], body, frozen, self.region, self.clock)
 
     def deliver(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Accepted:
@@ -149,8 +151,11 @@ class CatalogApi:
                 f"cannot connect to the Catalog API at {host} ({type(error).__name__}): nothing was sent; "
                 "check JWO_API_URL and the network"
             ) from None
-        except urllib3.exceptions.LocationValueError:
-            raise WrongEndpoint(f"the Catalog API's host {host!r} is no host name: check JWO_API_URL") from None
+        except ValueError as error:
+            if isinstance(error, urllib3.exceptions.HTTPError):
+                raise WrongEndpoint(f"the Catalog API's host {host!r} is no host name: check JWO_API_URL") from None
+            # http.client's own words would quote the session token.
+            raise NoCredentials("the credentials hold a character that no header can carry: nothing was sent") from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise WrongEndpoint(

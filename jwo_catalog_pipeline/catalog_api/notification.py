@@ -5,7 +5,6 @@ The exact JSON inside Amazon's notification is unknown, so the reader is toleran
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +19,6 @@ MAX_ID_CHARACTERS = 256  # of an ingestion id; real ones are UUIDs, and each cha
 MAX_URL_CHARACTERS = 8192  # S3 takes no longer request line; a link with a session token has about 2,000
 MAX_STATUS_CHARACTERS = 64
 MAX_TOKEN_CHARACTERS = 1024  # of a subscription; real ones have about 300
-
-# Everything behind a URL's question mark may sign it; quotes may be escaped, for JSON may stand in JSON.
-_QUERY = re.compile(r"(https?://[^\s\"'\\?]+\?)[^\s\"'\\]+", re.IGNORECASE)
-_TOKEN = re.compile(r'(\\*"(?:Token|SubscribeURL|UnsubscribeURL)\\*"\s*:\s*\\*")[^"\\]*')
 
 
 @dataclass(frozen=True)
@@ -148,8 +143,3 @@ def _objects(value: object) -> Iterator[dict[str, Any]]:
             for each in level
             for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
         ]
-
-
-def without_secrets(text: str) -> str:
-    """The text with the queries of URLs and SNS tokens struck out, fit to be kept for good."""
-    return _TOKEN.sub(r"\1***", _QUERY.sub(r"\1***", text))

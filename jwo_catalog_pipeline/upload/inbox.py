@@ -19,9 +19,9 @@ from jwo_catalog_pipeline.catalog_api.notification import (
     SubscriptionConfirmation,
     Unreadable,
     read_message,
-    without_secrets,
 )
 from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.storage import Bucket, StorageError
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -174,7 +174,7 @@ class Inbox:
         return "confirmation"
 
     def _keep_unreadable(self, message: Mapping[str, Any], reason: str) -> None:
-        message_id, text = message["MessageId"], without_secrets(message["Body"])
+        message_id, text = message["MessageId"], redacted(message["Body"])
         key = f"inbox/unreadable/{message_id}.txt"
         self.bucket.put(key, text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
         self.ledger.put(

@@ -15,6 +15,7 @@
 | UNMATCHED         | <id>                    | an ingestion of a batch that has, or had, another: which batch     |
 | UNKNOWN           | <id>                    | an ingestion has ended that no batch could be found for            |
 | UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
+| RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
 
 Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
 layout and the single writes; what they are for is in `sending`, `inbox`, `matching` and `settling`. Every write is a
@@ -62,11 +63,16 @@ class Ledger:
         """The ledger's clock, in whole epoch seconds."""
         return int(self._now())
 
+    @property
+    def table(self) -> Any:
+        """The boto3 table, for a write that is no state of an upload."""
+        return self._table
+
     # -- plain access ------------------------------------------------------------------------------------------
 
     def get(self, pk: str, sk: str) -> dict[str, Any] | None:
         """One item, read consistently; numbers come as int."""
-        with self._explained():
+        with self.explained():
             found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
         return _plain(found) if found else None
 
@@ -75,7 +81,7 @@ class Ledger:
         condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
         start: dict[str, Any] = {}
         while True:
-            with self._explained():
+            with self.explained():
                 page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
             yield from map(_plain, page["Items"])
             if "LastEvaluatedKey" not in page:
@@ -84,12 +90,12 @@ class Ledger:
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
-        with effect(f"ledger: {_kind(**item)}"), self._explained():
+        with effect(f"ledger: {_kind(**item)}"), self.explained():
             self._table.put_item(Item=dict(item))
 
     def delete(self, pk: str, sk: str) -> None:
         """Remove an item; that it is gone already is fine."""
-        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
+        with effect(f"ledger: {_kind(pk, sk)} deleted"), self.explained():
             self._table.delete_item(Key={"pk": pk, "sk": sk})
 
     def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
@@ -107,7 +113,7 @@ class Ledger:
             retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
         )
         for attempt in retrying:
-            with attempt, effect(f"ledger: {name}"), self._explained():
+            with attempt, effect(f"ledger: {name}"), self.explained():
                 self._table.meta.client.transact_write_items(TransactItems=list(actions))
 
     def try_change(self, batch: Batch, **changes: Any) -> bool:
@@ -290,7 +296,8 @@ class Ledger:
         }
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Turn botocore's errors into `Conflict`, or `LedgerUnavailable` with the remedy."""
         try:
             yield
         except ClientError as error:
