@@ -72,6 +72,12 @@ def _hide_ambient(**_: Any) -> None:
 
 
 @functools.cache
+def _budget(ledger_table: str, calls: int) -> SharedBudget:
+    """One a process, so that its threads need not compete in the ledger."""
+    return SharedBudget(Ledger(_ledger_table(ledger_table)), calls)
+
+
+@functools.cache
 def _http() -> urllib3.PoolManager:
     return http_pool()
 
@@ -131,7 +137,7 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
             url=_set(self.url, "JWO_API_URL"),
             region=_set(self.region, "JWO_API_REGION"),
             credentials=_credentials(self.role_arn),
-            budget=SharedBudget(ledger, self.requests_per_second),
+            budget=_budget(ledger.table_name, self.requests_per_second),
             http=_http(),
             clock=_signing_clock(),
         )

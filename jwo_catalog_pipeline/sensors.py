@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.failures import EXPECTED
 from jwo_catalog_pipeline.redaction import no_secret_in_errors
 from jwo_catalog_pipeline.resources import (
@@ -156,6 +157,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
     if requests:
         # The partitions too: the ledger outlives a Dagster instance, and people delete partitions.
         known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
+        failpoint("before dagster: run requests")
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
     return dg.SkipReason("; ".join(reasons) or "no report to fetch")
 

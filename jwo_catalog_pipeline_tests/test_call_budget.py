@@ -1,163 +1,181 @@
-"""The call budget that processes share, against the sandbox's DynamoDB, on clocks that only the tests move."""
+"""The call budget over all processes that share a ledger, against the local DynamoDB."""
 
+import random
 import threading
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from jwo_catalog_pipeline.upload.call_budget import HORIZON_MS, TOLERANCE_MS, SharedBudget
+from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline.resources import resources_from
+from jwo_catalog_pipeline.upload.call_budget import RESERVATIONS, SharedBudget
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline_tests.conftest import api_client, deliver
+from jwo_catalog_pipeline_tests.chaos.rate import most_in_a_second, rate_figures
+from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
-from jwo_catalog_pipeline_tests.test_client import body_of
 
 START = 1_800_000_000.0
 
 
-class Machine:
-    """A clock that its own sleeping moves; `late` are seconds that it sleeps too long, one after the other."""
+@dataclass
+class World:
+    """The true time, and when each call was made; a process may see another time."""
 
-    def __init__(self, seconds: float = START):
-        self.seconds, self.slept = seconds, 0.0
-        self.late: list[float] = []
+    table: Any
+    time: float = START
+    calls: list[float] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    oversleep: list[float] = field(default_factory=list)
 
-    def clock(self) -> float:
-        return self.seconds
+    def process(self, calls: int = 10, ahead: float = 0.0) -> SharedBudget:
+        return SharedBudget(Ledger(self.table), calls, clock=lambda: self.time + ahead, sleep=self.sleep)
 
     def sleep(self, seconds: float) -> None:
-        self.slept += seconds
-        self.seconds += seconds + (self.late.pop(0) if self.late else 0.0)
+        self.slept.append(seconds)
+        self.time += seconds + (self.oversleep.pop(0) if self.oversleep and seconds else 0.0)
 
-    def budget(self, ledger: Ledger, calls: int = 10) -> SharedBudget:
-        return SharedBudget(ledger, calls, self.clock, self.sleep)
+    def call(self, budget: SharedBudget) -> None:
+        budget.take()
+        self.calls.append(self.time)
+
+    def item(self) -> dict[str, Any] | None:
+        return self.table.get_item(Key={"pk": "RATE", "sk": "RATE"}).get("Item")
 
 
 @pytest.fixture
-def ledger(fresh: RunningSandbox) -> Ledger:
-    return Ledger(boto3.resource("dynamodb").Table(fresh.environment["JWO_LEDGER_TABLE"]))
+def world(fresh: RunningSandbox) -> World:
+    return World(boto3.resource("dynamodb").Table(fresh.environment["JWO_LEDGER_TABLE"]))
 
 
-def slot(ledger: Ledger) -> Any:
-    return ledger.get("RATE", "RATE")
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(takers=st.integers(1, 6), calls=st.integers(1, 12), seed=st.integers(0, 2**32))
+def test_whoever_takes_in_whatever_order_no_second_sees_more_than_the_budget(
+    world: World, takers: int, calls: int, seed: int
+) -> None:
+    world.table.delete_item(Key={"pk": "RATE", "sk": "RATE"})
+    world.calls.clear()
+    chance = random.Random(seed)
+    processes = [world.process(calls) for _ in range(takers)]
+    for _ in range(40):
+        world.call(chance.choice(processes))
+        world.time += chance.choice([0.0, 0.0, 0.01, 0.3])
+    assert most_in_a_second(world.calls) <= calls
 
 
-def assert_no_second_above(times: list[float], calls: int) -> None:
-    ordered = sorted(times)
-    gaps = [later - earlier for earlier, later in zip(ordered, ordered[calls:], strict=False)]
-    assert gaps
-    assert min(gaps) > 1.0
+def test_a_clock_that_is_ahead_lets_nobody_wait_and_nobody_through(world: World) -> None:
+    """The other learns with its first call how far its clock is behind, and follows."""
+    processes = [world.process(ahead=5), world.process()]
+    for n in range(100):
+        world.call(processes[n % 2])
+    assert most_in_a_second(world.calls) <= 10
+    assert max(world.slept) < 0.2
+    assert world.time - START < 11
 
 
-def test_any_second_sees_at_most_the_budget_over_several_processes(ledger: Ledger) -> None:
-    machines = [Machine(), Machine(), Machine()]
-    budgets = [machine.budget(ledger) for machine in machines]
-    times = []
-    for n in range(60):
-        which = (n * n) % 3
-        budgets[which].take()
-        times.append(machines[which].seconds)
-        machines[which].seconds += (n % 7) * 0.03
-    assert_no_second_above(times, 10)
+def test_a_process_joins_another_whose_clock_has_been_ahead_unseen(world: World) -> None:
+    """As it joins, one of its calls may come closer to another's than the interval: hence 11."""
+    ahead, right = world.process(ahead=3600), world.process()
+    for _ in range(20):
+        world.call(right)
+    for n in range(40):
+        world.call((ahead, right)[n % 2])
+    assert most_in_a_second(world.calls) <= 11
+    assert max(world.slept) < 0.2
 
 
-def test_what_is_not_used_is_not_saved_up(ledger: Ledger) -> None:
-    machine = Machine()
-    budget = machine.budget(ledger)
-    budget.take()
-    machine.seconds += 60
-    times = []
-    for _ in range(12):
-        budget.take()
-        times.append(machine.seconds)
-    assert_no_second_above(times, 10)
-    assert times[0] == pytest.approx(START + 60, abs=0.002), "and after a pause nobody waits"
+def test_a_slot_too_far_in_the_future_stalls_nobody(world: World) -> None:
+    now = int(1000 * START)
+    world.table.put_item(Item={"pk": "RATE", "sk": "RATE", "slot": now + 3_600_000, "noted_at": now})
+    world.call(world.process())
+    assert world.time - START < 0.2
 
 
-def test_whoever_wakes_too_late_takes_another_slot_with_room_for_being_late_again(ledger: Ledger) -> None:
-    punctual, late = Machine(), Machine()
-    budget = late.budget(ledger)
-    budget.take()
-    late.late = [0.2, 0.2]
-    budget.take()
-    slot_with_room = slot(ledger)["slot"]
-    # At 0.105 it was late by 0.2 s, and at 0.305 again, but nobody else has a slot before 0.505.
-    assert slot_with_room >= (START + 0.305 + 0.2) * 1000
-    assert late.seconds * 1000 <= slot_with_room + TOLERANCE_MS
-    punctual.budget(ledger).take()
-    assert punctual.seconds - late.seconds >= 0.1 - TOLERANCE_MS / 1000
+def test_a_queue_is_waited_for(world: World) -> None:
+    now, wait = int(1000 * START), 29
+    world.table.put_item(Item={"pk": "RATE", "sk": "RATE", "slot": now + int(1000 * wait), "noted_at": now})
+    world.call(world.process())
+    assert world.time - START > wait
 
 
-def test_a_little_lateness_is_no_reason_to_wait_again(ledger: Ledger) -> None:
-    machine = Machine()
-    budget = machine.budget(ledger)
-    budget.take()
-    machine.late = [0.02]
-    budget.take()
-    assert machine.seconds == pytest.approx(START + 0.105 + 0.02, abs=0.002)
+def test_a_process_that_wakes_too_late_gives_its_slot_up(world: World) -> None:
+    """Descheduled for half a second, it would call together with those that reserved the slots after its own."""
+    late, others = world.process(), world.process()
+    world.call(others)
+    world.oversleep = [0.5]
+    world.call(late)
+    reserved = int(world.item()["slot"]) / 1000  # type: ignore[index]
+    assert world.calls[-1] == pytest.approx(reserved, abs=0.016)
+    assert reserved > START + 0.5
 
 
-def test_a_clock_that_is_far_ahead_does_not_stall_the_others(ledger: Ledger) -> None:
-    Machine(START + 3600).budget(ledger).take()
-    machine = Machine()
-    machine.budget(ledger).take()
-    assert machine.slept < 1
-    assert slot(ledger)["slot"] == pytest.approx(START * 1000, abs=2000)
-    Machine(START + HORIZON_MS / 1000 - 1).budget(ledger).take()
-    waiting = Machine()
-    waiting.budget(ledger).take()
-    assert waiting.slept == pytest.approx(HORIZON_MS / 1000 - 1, abs=0.5), "a little ahead is honoured"
+def test_a_process_that_is_always_late_calls_in_the_end(world: World) -> None:
+    first, late = world.process(), world.process()
+    world.call(first)
+    world.oversleep = [0.6] * 1000
+    world.call(late)
+    assert 1000 - len(world.oversleep) == RESERVATIONS
 
 
-def test_no_budget_is_no_limit_and_writes_nothing(ledger: Ledger) -> None:
-    machine = Machine()
-    budget = machine.budget(ledger, calls=0)
-    for _ in range(1000):
-        budget.take()
-    assert machine.slept == 0
-    assert slot(ledger) is None
+def test_no_budget_is_no_limit_and_touches_no_table(world: World) -> None:
+    budget = world.process(calls=0)
+    for _ in range(50):
+        world.call(budget)
+    assert world.time == START
+    assert world.item() is None
 
 
-def test_threads_that_compete_get_a_slot_each(ledger: Ledger) -> None:
-    """Several budgets, as in several processes, and two threads to each; all on the real clock."""
-    budgets = [SharedBudget(ledger, 500) for _ in range(3)]
-    before = slot(ledger)
-    threads = [threading.Thread(target=budget.take) for budget in budgets for _ in range(4)]
+def test_a_missing_table_is_an_error_with_its_remedy() -> None:
+    with pytest.raises(LedgerUnavailable, match=r"deploy deploy/cloudformation\.yaml and set JWO_LEDGER_TABLE"):
+        SharedBudget(Ledger(boto3.resource("dynamodb").Table("no-such-table")), 10).take()
+
+
+def test_threads_of_a_process_hold_one_slot_at_a_time(world: World) -> None:
+    """Were each to reserve for itself, a process of many threads would fill the queue that others wait in."""
+    asleep, most = [], []
+
+    def sleep(seconds: float) -> None:
+        asleep.append(1)
+        time.sleep(seconds)
+        most.append(len(asleep))
+        asleep.pop()
+
+    budget = SharedBudget(Ledger(world.table), 20, sleep=sleep)
+    threads = [threading.Thread(target=lambda: [budget.take() for _ in range(3)]) for _ in range(4)]
+    begin = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
-    assert before is None
-    assert not any(thread.is_alive() for thread in threads)
+        thread.join()
+    assert max(most) == 1
+    assert time.monotonic() - begin > 11 * 0.05
 
 
-def test_without_the_table_nothing_is_called_and_the_remedy_is_named(fresh: RunningSandbox) -> None:
-    budget = Machine().budget(Ledger(boto3.resource("dynamodb").Table("no-such-table")))
-    with pytest.raises(LedgerUnavailable, match="no-such-table: it does not exist; deploy"):
-        budget.take()
-
-
-def test_a_table_that_is_always_changed_by_others_is_given_up(ledger: Ledger) -> None:
-    machine = Machine()
-    budget = machine.budget(ledger)
-    others = iter(range(1, 1000))
-    sleep = machine.sleep
-
-    def while_others_write(seconds: float) -> None:
-        ledger.put({"pk": "RATE", "sk": "RATE", "slot": int(START * 1000) + next(others)})
-        sleep(seconds)
-
-    ledger.put({"pk": "RATE", "sk": "RATE", "slot": int(START * 1000)})
-    budget._sleep = while_others_write
-    with pytest.raises(LedgerUnavailable, match="is busy: no call could be counted"):
-        budget.take()
-
-
-def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox, ledger: Ledger) -> None:
+def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox, world: World) -> None:
     """12 calls through a budget of 10 a second: the service, which counts for itself, refuses none of them."""
     fresh.misbehave(requests_per_second=10)
-    api = api_client(fresh, budget=SharedBudget(ledger, 10))
+    api = api_client(fresh, budget=SharedBudget(Ledger(world.table), 10))
+    ((_, _, body),) = upload_bodies(item_documents(items("A"), FIELDS)["document"])
     for _ in range(12):
-        deliver(api, body_of())
+        deliver(api, body)
     assert {call["http_status"] for call in fresh.get("requests")} == {201}
+
+
+def test_two_processes_together_keep_to_ten_a_second(fresh: RunningSandbox) -> None:
+    figures = rate_figures(fresh, processes=2, seconds=2)
+    assert [figure for figure in figures if not figure.holds] == []
+
+
+def test_all_clients_of_a_process_share_the_budget_of_the_configured_ledger(
+    fresh: RunningSandbox, world: World
+) -> None:
+    resources = resources_from(fresh.environment)
+    first, second = (resources["catalog_api"].client(resources["storage"].open_ledger()) for _ in range(2))
+    assert first.budget is second.budget
+    first.budget.take()
+    assert world.item() is not None

@@ -1,44 +1,44 @@
-"""The call budget over all processes that share a ledger: each call has a slot, which a write to one item reserves.
+"""The call budget of all processes that share a ledger: at most so many Catalog API calls in any second.
 
-A slot is a moment, and the next one is at least `SPACING / calls` seconds later, so that any second holds at most so
-many. It is compared with this machine's clock: machines that share a ledger must agree on the time to some ten
-milliseconds, as those do that keep it by NTP.
+What Amazon's limit of 10 a second covers is unknown, so one budget covers all operations, runs, sensors and machines.
+It is one item of the ledger, RATE: the newest slot anybody has reserved, and the reserver's clock when it did. Slots
+lie an interval apart, and whoever has reserved one sleeps until then.
+
+Clocks that differ: a process that finds the item noted later than its own clock shows follows the other's clock from
+then on, so all go by the one that is furthest ahead, and nobody waits for it. The difference is only seen when the item
+is read, to within the age of what is found; each time that a process learns more of it, one of its calls may come
+closer to another's than the interval.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from math import ceil
-from typing import Any
 
-from botocore.exceptions import ClientError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger import Contended, Ledger
 
-SPACING = 1.05  # seconds for as many calls as a second may have: 5 % for calls that travel at different speeds
-# Ten calls span 945 ms of the 1,000, so a call that is late by up to 50 ms crowds no second; half of it is for travel.
-TOLERANCE_MS = 25
-# A slot further away than this was made by a clock that is ahead; there would have to be 95 calls waiting. It is not
-# honoured but written over, for it would stall all others until then.
-HORIZON_MS = 10_000
-MAX_ROOM_MS = 2_000  # that a late process asks for
-_KEY = {"pk": "RATE", "sk": "RATE"}
-# Full jitter, up to 2, 4, 8 ... ms, for the winner is through in one write. 40 tries take some 6 s at most.
-_PAUSE = wait_random_exponential(0.002, max=0.2)
+WINDOW_SECONDS = 1.06  # a second, and 6 % for calls that travel at different speeds; 9.4 of 10 calls remain
+LATE_SECONDS = 0.015  # how late a slot may be used: a quarter of the above, the rest is for what happens after it
+RESERVATIONS = 10  # slots that one call may give up, before it goes late: a machine so busy must get on, too
+LONGEST_LEAD_SECONDS = 0.5  # a reservation that takes longer than this is an exception, not what to reckon with
+# A slot further ahead than this is disregarded. It would be a queue of 280 processes, each having one slot at most; and
+# a sensor's tick is cut off at 60 s. So it is no queue, but a wrong number.
+HONOURED_SECONDS = 30.0
+# Others that reserved first; each such collision means that one of them got its slot.
 _TRIES = 40
-
-
-class _Taken(Exception):
-    """Somebody reserved a slot meanwhile."""
+_JITTER = wait_random_exponential(0.01, max=0.2)
 
 
 class SharedBudget:
-    """Hands out permission to call, at most `calls` in any second over all processes; 0 is no limit (benchmarks).
+    """Hands out permission to call. A budget of 0 calls is no limit, and touches no ledger. Thread-safe.
 
-    Thread-safe. `clock` gives epoch seconds, and must agree with those of the others.
+    Args:
+        ledger: what the processes share.
+        calls: how many in any second.
+        clock: epoch seconds; may differ from other processes'.
+        sleep: waits for so many seconds.
     """
 
     def __init__(
@@ -49,71 +49,58 @@ class SharedBudget:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger, self._clock, self._sleep = ledger, clock, sleep
-        self._interval = ceil(SPACING * 1000 / calls) if calls else 0
-        self._newest: int | None = None
+        self._interval = math.ceil(1000 * WINDOW_SECONDS / calls) if calls else 0  # ms
+        self._newest: int | None = None  # slot, as far as this process knows: ms
+        self._behind = 0.0  # seconds that the clock is behind the one that all go by
         self._lock = threading.Lock()
 
     def take(self) -> None:
         """Wait until one more call is allowed, and count it.
 
-        Whoever wakes too late for its slot takes another, for a late call would crowd those after it: one with as much
-        room behind it as it was late before, so that a busy machine gets its turn.
-
         Raises:
-            LedgerUnavailable: the slot cannot be reserved; nothing was called.
+            LedgerUnavailable: no slot can be reserved; nothing may be called.
         """
-        room = 0
-        while self._interval:
-            slot = self._reserve(room)
-            self._sleep(max(0, slot - self._now()) / 1000)
-            late = self._now() - slot
-            if late <= TOLERANCE_MS + room:
-                return
-            room = min(ceil(late), MAX_ROOM_MS)
+        if not self._interval:
+            return
+        lead = 0.0
+        with self._lock:
+            for _ in range(RESERVATIONS):
+                slot = self._reserve(lead) / 1000
+                self._sleep(max(0.0, slot - self._now()))
+                late = self._now() - slot
+                if late <= LATE_SECONDS:
+                    return
+                # A late call would crowd those that follow. Perhaps reserving takes long: the next slot allows for it.
+                lead = min(lead + late, LONGEST_LEAD_SECONDS)
 
     def _now(self) -> float:
-        return self._clock() * 1000
+        return self._clock() + self._behind
 
-    def _reserve(self, room: int) -> int:
-        """The next slot, in epoch milliseconds; the one after it is so many milliseconds later."""
+    def _reserve(self, lead: float) -> int:
+        """The next slot that is free, no sooner than in `lead` seconds: ms since the epoch."""
         retrying = Retrying(
-            retry=retry_if_exception_type(_Taken),
-            stop=stop_after_attempt(_TRIES),
-            wait=_PAUSE,
             sleep=self._sleep,
+            retry=retry_if_exception_type(Contended),
+            stop=stop_after_attempt(_TRIES),
+            wait=_at_once_then_jitter,
             reraise=True,
         )
-        try:
-            with self._lock:  # the threads of one process need not compete in the ledger
-                return retrying(self._try_to_reserve, room)
-        except _Taken:
-            table = self._ledger.table.name
-            raise LedgerUnavailable(f"the ledger table {table} is busy: no call could be counted") from None
+        return retrying(self._try_to_reserve, lead)
 
-    def _try_to_reserve(self, room: int) -> int:
-        now, before = ceil(self._now()), self._newest
-        slot = now if before is None or before > now + HORIZON_MS else max(before + self._interval, now)
-        condition, values = "attribute_not_exists(slot)", {":slot": slot + room}
-        if before is not None:
-            condition, values = "slot = :before", {":slot": slot + room, ":before": before}
-        with effect("ledger: RATE"), self._ledger.explained():
-            try:
-                self._ledger.table.update_item(
-                    Key=_KEY,
-                    UpdateExpression="SET slot = :slot",
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                self._newest = _slot_of(error.response.get("Item"))
-                raise _Taken from None
-        self._newest = slot + room
-        return slot
+    def _try_to_reserve(self, lead: float) -> int:
+        now = self._now()
+        slot = math.ceil(1000 * (now + lead))
+        if self._newest is not None and self._newest <= 1000 * (now + HONOURED_SECONDS):
+            slot = max(slot, self._newest + self._interval)
+        found = self._ledger.next_slot(slot, noted_at=int(1000 * now), seen=self._newest)
+        if found is None:
+            self._newest = slot
+            return slot
+        self._newest, noted_at = found
+        self._behind = max(self._behind, noted_at / 1000 - self._clock())
+        raise Contended("other processes reserve calls at the same time; run fewer of them")
 
 
-def _slot_of(item: Any) -> int | None:
-    """The slot in what a refused write answers, where it comes in DynamoDB's own notation."""
-    return int(item["slot"]["N"]) if item else None
+def _at_once_then_jitter(state: RetryCallState) -> float:
+    """The first failure only told what the newest slot is; further ones are collisions."""
+    return 0.0 if state.attempt_number == 1 else _JITTER(state)

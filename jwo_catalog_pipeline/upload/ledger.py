@@ -64,6 +64,15 @@ class Ledger:
         return int(self._now())
 
     @property
+    def table_name(self) -> str:
+        """Which table this is."""
+        return str(self._table.name)
+
+    def now(self) -> int:
+        """The ledger's clock, in whole epoch seconds."""
+        return int(self._now())
+
+    @property
     def table(self) -> Any:
         """The boto3 table, for a write that is no state of an upload."""
         return self._table
@@ -72,7 +81,7 @@ class Ledger:
 
     def get(self, pk: str, sk: str) -> dict[str, Any] | None:
         """One item, read consistently; numbers come as int."""
-        with self.explained():
+        with self._explained():
             found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
         return _plain(found) if found else None
 
@@ -81,7 +90,7 @@ class Ledger:
         condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
         start: dict[str, Any] = {}
         while True:
-            with self.explained():
+            with self._explained():
                 page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
             yield from map(_plain, page["Items"])
             if "LastEvaluatedKey" not in page:
@@ -90,12 +99,37 @@ class Ledger:
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
-        with effect(f"ledger: {_kind(**item)}"), self.explained():
+        with effect(f"ledger: {_kind(**item)}"), self._explained():
             self._table.put_item(Item=dict(item))
+
+    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
+        """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
+
+        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
+        noted.
+        """
+        condition, values = "attribute_not_exists(pk)", {":slot": slot, ":noted": noted_at}
+        if seen is not None:
+            condition, values[":seen"] = "slot = :seen", seen
+        with effect("ledger: RATE"), self._explained():
+            try:
+                self._table.update_item(
+                    Key={"pk": "RATE", "sk": "RATE"},
+                    UpdateExpression="SET slot = :slot, noted_at = :noted",
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except ClientError as error:
+                found: Any = error.response.get("Item")
+                if not found:
+                    raise
+                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
+        return None
 
     def delete(self, pk: str, sk: str) -> None:
         """Remove an item; that it is gone already is fine."""
-        with effect(f"ledger: {_kind(pk, sk)} deleted"), self.explained():
+        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
             self._table.delete_item(Key={"pk": pk, "sk": sk})
 
     def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
@@ -113,7 +147,7 @@ class Ledger:
             retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
         )
         for attempt in retrying:
-            with attempt, effect(f"ledger: {name}"), self.explained():
+            with attempt, effect(f"ledger: {name}"), self._explained():
                 self._table.meta.client.transact_write_items(TransactItems=list(actions))
 
     def try_change(self, batch: Batch, **changes: Any) -> bool:
@@ -296,8 +330,7 @@ class Ledger:
         }
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn botocore's errors into `Conflict`, or `LedgerUnavailable` with the remedy."""
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
