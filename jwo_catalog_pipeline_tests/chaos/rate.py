@@ -59,7 +59,9 @@ def rate_figures(sandbox: RunningSandbox, seconds: float = SECONDS) -> list[Figu
     rate = (len(times) - 1) / (times[-1] - times[0])
     tried = f"{len(times)} calls of {PROCESSES} processes in {times[-1] - times[0]:.1f} s"
     return [
-        Figure("one call budget over all processes", tried, f"{above} seconds above {CALLS}, at most {most}", not above),
+        Figure(
+            "one call budget over all processes", tried, f"{above} seconds above {CALLS}, at most {most}", not above
+        ),
         Figure("the call budget is used", tried, f"{rate:.1f} calls a second", rate >= WORTH_HAVING),
     ]
 
