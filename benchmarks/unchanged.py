@@ -104,7 +104,7 @@ def main() -> None:
         export, mapping_path = Path(folder) / "export.csv", Path(folder) / "mapping.yaml"
         make_export(arguments.rows, export)
         mapping_path.write_text(MAPPING)
-        urllib3.request("POST", f"{control}/stores", json={"stores": ["S1", "S2", "S3", "S4"]})
+        urllib3.request("POST", f"{control}/stores", json={"stores": ["S1", "S2", "S3", "S4"]}, timeout=10)
         found = []
         for upload in ("first", "unchanged"):
             command = [sys.executable, __file__, "--child", str(export), str(mapping_path), upload]

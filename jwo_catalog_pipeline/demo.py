@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import dagster as dg
 import pandas as pd
 import urllib3
@@ -104,7 +103,8 @@ def _configure(environment: dict[str, str]) -> None:
 
 def _put_source(source: Path) -> None:
     uri = f"s3://{os.environ['JWO_BUCKET']}/source/{source.name}"
-    boto3.client("s3").upload_file(str(source), os.environ["JWO_BUCKET"], f"source/{source.name}")
+    bucket = StorageResource(bucket=os.environ["JWO_BUCKET"]).open_bucket()
+    bucket.client.upload_file(str(source), bucket.name, f"source/{source.name}")
     os.environ["JWO_SOURCE_URI"] = uri
 
 
@@ -115,7 +115,7 @@ def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
         stores = apply_mapping(mapping, read_source(source, mapping.source, str(source)))["store_id"].dropna().unique()
     except CatalogError as error:
         raise DemoError(str(error)) from None
-    urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)})
+    urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)}, timeout=10)
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 
 

@@ -7,9 +7,15 @@ import time
 from urllib.parse import quote
 
 import pytest
+from botocore.credentials import Credentials
 
 from jwo_catalog_pipeline import redaction
+from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
+from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, no_secret_in_errors, redacted
+from jwo_catalog_pipeline.resources import _aws
+from jwo_catalog_pipeline_tests.conftest import api_client
+from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 SECRET = "c4nary/S3cret+Value=="
 LOWER = "c4nary%2fS3cret%2bValue%3d%3d"
@@ -176,3 +182,27 @@ def test_a_long_text_is_redacted_in_linear_time() -> None:
         begin = time.perf_counter()
         redacted(text)
         assert time.perf_counter() - begin < 5
+
+
+def test_a_run_fails_without_the_secret_that_an_unforeseen_error_holds() -> None:
+    with pytest.raises(UnexpectedError) as caught, expected_failures():
+        raise ValueError(f"cannot parse {LINK}")
+    assert HEX not in str(caught.value)
+
+
+@pytest.mark.usefixtures("fresh_redaction")
+def test_the_ambient_secret_is_known_as_soon_as_it_signs(fresh: RunningSandbox) -> None:
+    secret = fresh.environment["AWS_SECRET_ACCESS_KEY"]
+    assert redacted(f"row {secret}") == f"row {secret}"
+    _aws("s3").list_buckets()
+    assert redacted(f"row {secret}") == "row ***"
+
+
+@pytest.mark.usefixtures("fresh_redaction")
+def test_a_token_that_no_header_can_carry_is_not_quoted(fresh: RunningSandbox) -> None:
+    """http.client quotes the header that it refuses; a line break comes with a token pasted into .env."""
+    api = api_client(fresh, credentials=lambda: Credentials("AK", SECRET, f"{SECRET}\n{SECRET}"))
+    with pytest.raises(NoCredentials, match="a character that no header can carry") as caught:
+        api.status("an id")
+    assert "c4nary" not in str(caught.value)
+    assert redacted(f"row {SECRET}") == "row ***"
