@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from jwo_catalog_pipeline.upload.ledger import Contended, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.table import Contended
 
 WINDOW_SECONDS = 1.06  # a second, and 6 % for calls that travel at different speeds; 9.4 of 10 calls remain
 LATE_SECONDS = 0.015  # how late a slot may be used: a quarter of the above, the rest is for what happens after it

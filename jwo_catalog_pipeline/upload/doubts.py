@@ -1,8 +1,9 @@
 """Ending the doubt about a batch that was sent once more than was answered: an ingestion is known to be its own."""
 
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.records import Batch
 from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.table import Conflict
 
 
 def end_doubt(ledger: Ledger, ingestion_id: str, batch: Batch) -> bool:

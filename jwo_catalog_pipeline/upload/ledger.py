@@ -23,132 +23,31 @@ failpoint, named by what it writes.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from boto3.dynamodb.conditions import Key
-from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.records import Batch, Head, read_batch
 from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.table import Conflict, Table
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
 LINK_SECONDS = 2 * 3600
 
 
-class Conflict(Exception):
-    """A conditional write found the table changed since it was read; nothing was written."""
-
-
-class Contended(LedgerUnavailable):
-    """A transaction was cancelled by others' load or writes, not by a condition; nothing was written."""
-
-
-# Full jitter, up to 0.05, 0.1, 0.2 ... s: such collisions are over in milliseconds.
-_PAUSE = wait_random_exponential(0.05, max=1)
-
-
-class Ledger:
+class Ledger(Table):
     """Reads and single conditional writes. `now` gives epoch seconds."""
 
     def __init__(self, table: Any, now: Callable[[], float] = time.time) -> None:
-        self._table = table
+        super().__init__(table)
         self._now = now
 
     def now(self) -> int:
         """The ledger's clock, in whole epoch seconds."""
         return int(self._now())
-
-    @property
-    def table_name(self) -> str:
-        """Which table this is."""
-        return str(self._table.name)
-
-    def now(self) -> int:
-        """The ledger's clock, in whole epoch seconds."""
-        return int(self._now())
-
-    @property
-    def table(self) -> Any:
-        """The boto3 table, for a write that is no state of an upload."""
-        return self._table
-
-    # -- plain access ------------------------------------------------------------------------------------------
-
-    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
-        """One item, read consistently; numbers come as int."""
-        with self._explained():
-            found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
-        return _plain(found) if found else None
-
-    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
-        """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
-        condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
-        start: dict[str, Any] = {}
-        while True:
-            with self._explained():
-                page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
-            yield from map(_plain, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-    def put(self, item: Mapping[str, Any]) -> None:
-        """Write an item whole, over whatever was there."""
-        with effect(f"ledger: {_kind(**item)}"), self._explained():
-            self._table.put_item(Item=dict(item))
-
-    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
-        """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
-
-        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
-        noted.
-        """
-        condition, values = "attribute_not_exists(pk)", {":slot": slot, ":noted": noted_at}
-        if seen is not None:
-            condition, values[":seen"] = "slot = :seen", seen
-        with effect("ledger: RATE"), self._explained():
-            try:
-                self._table.update_item(
-                    Key={"pk": "RATE", "sk": "RATE"},
-                    UpdateExpression="SET slot = :slot, noted_at = :noted",
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                found: Any = error.response.get("Item")
-                if not found:
-                    raise
-                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
-        return None
-
-    def delete(self, pk: str, sk: str) -> None:
-        """Remove an item; that it is gone already is fine."""
-        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
-            self._table.delete_item(Key={"pk": pk, "sk": sk})
-
-    def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
-        """Do all of the writes or none.
-
-        Args:
-            name: of the failpoint.
-            actions: parts, made by the methods below.
-
-        Raises:
-            Conflict: a condition did not hold.
-        """
-        # Other transactions on the same items at the same moment: DynamoDB did nothing, and asks to try again.
-        retrying = Retrying(
-            retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
-        )
-        for attempt in retrying:
-            with attempt, effect(f"ledger: {name}"), self._explained():
-                self._table.meta.client.transact_write_items(TransactItems=list(actions))
 
     def try_change(self, batch: Batch, **changes: Any) -> bool:
         """Change a batch, provided that it is still as it was read; whether it was."""
@@ -299,6 +198,31 @@ class Ledger:
         """News that no batch has been told yet: `sk` is the ingestion id, `processing_status` may be empty."""
         return list(self.query("NEWS"))
 
+    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
+        """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
+
+        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
+        noted.
+        """
+        condition, values = "attribute_not_exists(pk)", {":slot": slot, ":noted": noted_at}
+        if seen is not None:
+            condition, values[":seen"] = "slot = :seen", seen
+        with effect("ledger: RATE"), self._explained():
+            try:
+                self._table.update_item(
+                    Key={"pk": "RATE", "sk": "RATE"},
+                    UpdateExpression="SET slot = :slot, noted_at = :noted",
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except ClientError as error:
+                found: Any = error.response.get("Item")
+                if not found:
+                    raise
+                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
+        return None
+
     # -- inside ------------------------------------------------------------------------------------------------
 
     @property
@@ -329,47 +253,6 @@ class Ledger:
             }
         }
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
-            if reasons and "ConditionalCheckFailed" not in reasons:
-                raise Contended(f"the ledger table {self._table.name} is busy: {', '.join(sorted(reasons))}") from None
-            if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
-                raise Conflict(str(error)) from None
-            raise LedgerUnavailable(
-                f"cannot use the ledger table {self._table.name}: {_REMEDIES.get(code, code)}"
-            ) from None
-        except BotoCoreError as error:
-            raise LedgerUnavailable(
-                f"cannot reach the ledger table {self._table.name}: {type(error).__name__}; "
-                "check AWS credentials, region and network"
-            ) from None
-
-
-_REMEDIES = {
-    "ResourceNotFoundException": "it does not exist; deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE "
-    "to its LedgerTableName",
-    "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
-}
-
 
 def _doubt_key(batch: Batch) -> dict[str, str]:
     return {"pk": "DOUBT", "sk": f"{batch.upload}#{batch.plan}#{batch.number:04}"}
-
-
-def _kind(pk: str, sk: str, **_: Any) -> str:
-    """What an item is, for the name of its failpoint: in a partition of its own its sort key says so."""
-    return sk.partition("#")[0] if "#" in pk else pk
-
-
-def _plain(value: Any) -> Any:
-    """DynamoDB's Decimals as int (the ledger holds no fractions), throughout."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return int(value) if hasattr(value, "as_integer_ratio") and not isinstance(value, bool) else value

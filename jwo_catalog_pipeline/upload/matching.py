@@ -16,12 +16,13 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.report import Report, read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.doubts import end_doubt
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import batch_items
 from jwo_catalog_pipeline.upload.recording import supersede_older
 from jwo_catalog_pipeline.upload.records import Batch, carriers
 from jwo_catalog_pipeline.upload.settling import close_if_final
 from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.table import Conflict
 
 REPORTS_A_TICK = 3  # each may take many seconds, and a sensor's tick must stay far below its 60 s
 GIVEN_UP = "no news for {hours:g} h: no longer waited for, and what became of it is not known"

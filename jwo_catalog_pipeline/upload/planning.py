@@ -27,9 +27,10 @@ from jwo_catalog_pipeline.catalog.guards import (
 from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_hashes
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import published_state, state_key
 from jwo_catalog_pipeline.upload.records import Head
+from jwo_catalog_pipeline.upload.table import Conflict
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow

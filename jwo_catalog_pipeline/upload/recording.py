@@ -15,12 +15,13 @@ from jwo_catalog_pipeline.catalog.changes import to_archive, to_send
 from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, item_documents, upload_bodies
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, NoPlan, PlanStopped
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.planning import plan_digest
 from jwo_catalog_pipeline.upload.published import body_key, items_key
 from jwo_catalog_pipeline.upload.records import ARCHIVE, UPLOAD, Batch, Head, batch_item
 from jwo_catalog_pipeline.upload.settling import close_if_final
 from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.table import Conflict
 
 
 def record_upload(ledger: Ledger, bucket: Bucket, upload: str, changes: pd.DataFrame, fields: Sequence[str]) -> None:

@@ -24,13 +24,14 @@ from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, Outcome, RequestRefused
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import body_key
 from jwo_catalog_pipeline.upload.recording import record_upload, supersede_older
 from jwo_catalog_pipeline.upload.records import ONE_ITEM, Batch, batch_item, utc
 from jwo_catalog_pipeline.upload.settling import close_if_final
 from jwo_catalog_pipeline.upload.splitting import Cut, cut_refused
 from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
+from jwo_catalog_pipeline.upload.table import Conflict
 
 ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.

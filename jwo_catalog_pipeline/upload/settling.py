@@ -29,10 +29,11 @@ from jwo_catalog_pipeline.catalog_api.report import (
 )
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.doubts import end_doubt
-from jwo_catalog_pipeline.upload.ledger import Conflict, Ledger
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import batch_items, batch_outcomes, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, carriers
 from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.table import Conflict
 
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})

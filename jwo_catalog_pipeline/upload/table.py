@@ -1,0 +1,126 @@
+"""The ledger's table as DynamoDB has it: reads, writes and transactions, each with its failpoint, and errors explained.
+
+What the items mean is in `ledger`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+
+
+class Conflict(Exception):
+    """A conditional write found the table changed since it was read; nothing was written."""
+
+
+class Contended(LedgerUnavailable):
+    """A transaction was cancelled by others' load or writes, not by a condition; nothing was written."""
+
+
+# Full jitter, up to 0.05, 0.1, 0.2 ... s: such collisions are over in milliseconds.
+_PAUSE = wait_random_exponential(0.05, max=1)
+
+
+class Table:
+    """Plain access to the table."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    @property
+    def table_name(self) -> str:
+        """Which table this is."""
+        return str(self._table.name)
+
+    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        """One item, read consistently; numbers come as int."""
+        with self._explained():
+            found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+        return _plain(found) if found else None
+
+    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
+        condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
+        start: dict[str, Any] = {}
+        while True:
+            with self._explained():
+                page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
+            yield from map(_plain, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Write an item whole, over whatever was there."""
+        with effect(f"ledger: {_kind(**item)}"), self._explained():
+            self._table.put_item(Item=dict(item))
+
+    def delete(self, pk: str, sk: str) -> None:
+        """Remove an item; that it is gone already is fine."""
+        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
+            self._table.delete_item(Key={"pk": pk, "sk": sk})
+
+    def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
+        """Do all of the writes or none.
+
+        Args:
+            name: of the failpoint.
+            actions: parts, made by the methods below.
+
+        Raises:
+            Conflict: a condition did not hold.
+        """
+        # Other transactions on the same items at the same moment: DynamoDB did nothing, and asks to try again.
+        retrying = Retrying(
+            retry=retry_if_exception_type(Contended), stop=stop_after_attempt(6), wait=_PAUSE, reraise=True
+        )
+        for attempt in retrying:
+            with attempt, effect(f"ledger: {name}"), self._explained():
+                self._table.meta.client.transact_write_items(TransactItems=list(actions))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
+            if reasons and "ConditionalCheckFailed" not in reasons:
+                raise Contended(f"the ledger table {self._table.name} is busy: {', '.join(sorted(reasons))}") from None
+            if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
+                raise Conflict(str(error)) from None
+            raise LedgerUnavailable(
+                f"cannot use the ledger table {self._table.name}: {_REMEDIES.get(code, code)}"
+            ) from None
+        except BotoCoreError as error:
+            raise LedgerUnavailable(
+                f"cannot reach the ledger table {self._table.name}: {type(error).__name__}; "
+                "check AWS credentials, region and network"
+            ) from None
+
+
+_REMEDIES = {
+    "ResourceNotFoundException": "it does not exist; deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE "
+    "to its LedgerTableName",
+    "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+}
+
+
+def _kind(pk: str, sk: str, **_: Any) -> str:
+    """What an item is, for the name of its failpoint: in a partition of its own its sort key says so."""
+    return sk.partition("#")[0] if "#" in pk else pk
+
+
+def _plain(value: Any) -> Any:
+    """DynamoDB's Decimals as int (the ledger holds no fractions), throughout."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return int(value) if hasattr(value, "as_integer_ratio") and not isinstance(value, bool) else value
