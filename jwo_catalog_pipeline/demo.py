@@ -103,7 +103,7 @@ def _configure(environment: dict[str, str]) -> None:
 
 def _put_source(source: Path) -> None:
     uri = f"s3://{os.environ['JWO_BUCKET']}/source/{source.name}"
-    bucket = StorageResource(bucket=os.environ["JWO_BUCKET"]).open_bucket()
+    bucket = StorageResource(bucket=os.environ["JWO_BUCKET"], ledger_table="").open_bucket()
     bucket.client.upload_file(str(source), bucket.name, f"source/{source.name}")
     os.environ["JWO_SOURCE_URI"] = uri
 

@@ -240,24 +240,28 @@ class _Steps:
         self.post("misbehave", forbid=0, operation="upload")
         self.post("misbehave", expire_links=1, operation="upload")
         self.run("catalog_upload_job", "u3", success=True)
-        ids = self.ingestion_ids()
-        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": "t0ken"}))
-        self.send(json.dumps({"ingestionId": ids[0], "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
-        self.tick("ingestion_results_sensor")
-        self.run("ingestion_results_job", "u3", success=True)  # the link leads elsewhere
         self.post("drain")
+        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": "t0ken"}))
         self.tick("ingestion_results_sensor")
         self.post("expire_sessions")
-        self.run("ingestion_results_job", "u3", success=True)  # its link has expired
-        self.tick("overdue_ingestions_sensor")
+        self.run("ingestion_results_job", "u3", success=True)  # its link has expired, and so has the session
+        known = self.ingestion_ids()
+        self.post("misbehave", drop_notifications=1)
+        export = self.folder / "export.csv"
+        export.write_text(export.read_text().replace("1.99", "2.09"))
+        self.run("catalog_upload_job", "u4", success=True)
+        self.post("drain")
+        (new,) = self.ingestion_ids() - known
+        self.send(json.dumps({"ingestionId": new, "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
         self.tick("ingestion_results_sensor")
-        self.run("ingestion_results_job", "u3", success=True)
+        self.run("ingestion_results_job", "u4", success=True)  # its link leads elsewhere
+        self.tick("overdue_ingestions_sensor")
         self.tick("waiting_items_sensor")
         self.tick("source_catalog_sensor")
 
-    def ingestion_ids(self) -> list[str]:
+    def ingestion_ids(self) -> set[str]:
         items = boto3.resource("dynamodb").Table(os.environ["JWO_LEDGER_TABLE"]).scan()["Items"]
-        return [each["pk"].partition("#")[2] for each in items if each["pk"].startswith("INGESTION#")]
+        return {each["pk"].partition("#")[2] for each in items if each["pk"].startswith("INGESTION#")}
 
 
 def _work(folder: Path, control: str) -> None:
