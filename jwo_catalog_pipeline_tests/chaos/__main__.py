@@ -24,7 +24,7 @@ PACKAGE = "jwo_catalog_pipeline_tests.chaos"
 LANES = 2  # as many as there are cores
 ENOUGH_SECONDS = 1800  # a part that takes so long hangs
 ALONE = ["rate"]
-PARTS = ["races", "network", "messages", "secrets", "hostile"]
+PARTS = ["races", "network", "messages", "runs", "secrets", "hostile"]
 
 
 @dataclass(frozen=True)

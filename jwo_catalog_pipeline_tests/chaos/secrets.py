@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 import boto3
 import urllib3
 
-from jwo_catalog_pipeline_tests.chaos.figures import Figure
+from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 ROOT = Path(__file__).parents[2]
@@ -291,9 +291,7 @@ def main() -> int:
             figures = secret_figures(sandbox, Path(folder))
     finally:
         sandbox.stop()
-    for figure in figures:
-        sys.stdout.write(f"{'ok  ' if figure.holds else 'FAIL'} {figure.what} | {figure.tried} | {figure.found}\n")
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(figures)
 
 
 if __name__ == "__main__":
