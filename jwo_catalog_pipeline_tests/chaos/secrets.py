@@ -282,7 +282,7 @@ def _work(folder: Path, control: str) -> None:
 
 def main() -> int:
     """Print the figures of a sandbox of our own; or be the process."""
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         _work(Path(sys.argv[1]), sys.argv[2])
         return 0
     sandbox = RunningSandbox("--requests-per-second", "0")
