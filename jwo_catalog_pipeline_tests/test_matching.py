@@ -210,3 +210,45 @@ def test_a_doubt_that_two_would_end_at_once_is_ended_once(parts: Parts) -> None:
     assert end_doubt(parts.ledger, "second", accepted)
     assert not end_doubt(parts.ledger, "third", accepted)
     assert parts.ledger.batches("u1")[0].doubts == 3
+
+
+def test_what_a_killed_worker_sent_is_matched_though_nobody_resumes_it(parts: Parts) -> None:
+    class Dies:
+        check_ready, sign = parts.api.check_ready, parts.api.sign
+
+        def deliver(self, call: Any, seconds: float) -> None:
+            parts.api.deliver(call, seconds)
+            raise KeyboardInterrupt
+
+    plan = parts.plan("u1", items("A"))
+    with pytest.raises(KeyboardInterrupt):
+        parts.sender(api=Dies()).apply("u1", plan, FIELDS)
+    parts.sandbox.drain()
+    assert hear(parts) == {}
+    parts.clock.seconds += 301
+    assert list(hear(parts).values()) == ["is batch 1 of upload u1"]
+    hear(parts)
+    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.sent() == 1
+
+
+def test_one_ingestion_ends_one_doubt_whoever_tries(parts: Parts) -> None:
+    all_answers_lost(parts, "u1", "A")
+    (batch,) = parts.ledger.batches("u1")
+    assert end_doubt(parts.ledger, "first", batch)
+    for _ in range(2):
+        end_doubt(parts.ledger, "second", parts.ledger.batches("u1")[0])
+        end_doubt(parts.ledger, "first", parts.ledger.batches("u1")[0])
+    assert parts.ledger.batches("u1")[0].doubts == 3
+
+
+def test_the_parts_of_a_refused_batch_in_doubt_are_given_up_with_time(parts: Parts) -> None:
+    parts.sandbox.misbehave(close_before_ingesting=1, operation="upload", refuse_skus=["B"])
+    parts.apply("u1", items("A", "B"))
+    parts.settle("u1")
+    assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "in_flight", "B": "in_flight"}
+    parts.clock.seconds += 24 * 3600 + 1
+    give_up(parts.ledger, 24)
+    assert overview(parts.ledger, 24, 10)["in_doubt"] == []
+    assert [batch.doubts for batch in parts.ledger.batches("u1")] == [0, 0, 0]
+    assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "update", "B": "update"}

@@ -1,4 +1,6 @@
-"""Ending the doubt about a batch that was sent once more than was answered: an ingestion is known to be its own."""
+"""Beginning and ending the doubt about a batch that was sent once more than was answered."""
+
+from contextlib import suppress
 
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.records import Batch
@@ -6,13 +8,23 @@ from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline.upload.table import Conflict
 
 
-def end_doubt(ledger: Ledger, ingestion_id: str, batch: Batch) -> bool:
-    """Take an ingestion for one of a batch's; whether that could be done now.
+def leave_in_doubt(ledger: Ledger, batch: Batch, message: str) -> None:
+    """Note that a worker died while sending a batch: it may have been ingested."""
+    doubt = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
+    change = ledger.change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
+    with suppress(Conflict):
+        ledger.transact("batch in_doubt", change, ledger.note_doubt(batch))
 
-    A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt.
+
+def end_doubt(ledger: Ledger, ingestion_id: str, batch: Batch) -> bool:
+    """Take an ingestion for one of a batch's; whether that was done now.
+
+    A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No ingestion
+    does so twice, whoever tries.
     """
     pointer = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
-    known = {"pk": f"INGESTION#{ingestion_id}", **pointer}
+    ingestion = f"INGESTION#{ingestion_id}"
+    known = {"pk": ingestion, **pointer}
     gone = ledger.delete_any("UNMATCHED", ingestion_id)
     if batch.holds_lease(ledger.now()):
         return False
@@ -25,7 +37,8 @@ def end_doubt(ledger: Ledger, ingestion_id: str, batch: Batch) -> bool:
                 ledger.change_batch(
                     batch, state=BatchState.ACCEPTED, ingestion_id=ingestion_id, doubts=left, message=""
                 ),
-                ledger.put_any({**known, "sk": "BATCH"}),
+                ledger.put_new({**known, "sk": "BATCH"}),
+                ledger.must_not_exist(ingestion, "DUPLICATE"),
                 gone,
                 *ledger.reopen(batch.upload),
                 *([] if left else [ledger.forget_doubt(batch)]),
@@ -34,7 +47,8 @@ def end_doubt(ledger: Ledger, ingestion_id: str, batch: Batch) -> bool:
             ledger.transact(
                 "doubt ended",
                 ledger.change_batch(batch, doubts=left),
-                ledger.put_any({**known, "sk": "DUPLICATE"}),
+                ledger.put_new({**known, "sk": "DUPLICATE"}),
+                ledger.must_not_exist(ingestion, "BATCH"),
                 ledger.delete_any("NEWS", ingestion_id),
                 gone,
                 *([] if left else [ledger.forget_doubt(batch)]),

@@ -15,7 +15,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.report import Report, read_report
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.doubts import end_doubt
+from jwo_catalog_pipeline.upload.doubts import end_doubt, leave_in_doubt
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import batch_items
 from jwo_catalog_pipeline.upload.recording import supersede_older
@@ -40,8 +40,13 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
     Returns:
         What was found out, by ingestion id, at most `REPORTS_A_TICK` of them.
     """
-    if not carriers(ledger.doubtful()) or any(batch.holds_lease(ledger.now()) for batch in _sending(ledger)):
+    sending = _sending(ledger)
+    if any(batch.holds_lease(ledger.now()) for batch in sending):
         return {}  # what is being sent right now may be what the news is about
+    for batch in sending:
+        leave_in_doubt(ledger, batch, f"run {batch.owner} has not been heard of since")
+    if not carriers(ledger.doubtful()):
+        return {}
     found: dict[str, str] = {}
     for news in ledger.news():
         ingestion_id = news["sk"]
@@ -63,7 +68,7 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
         found[ingestion_id] = f"fits {len(matching)} batches in doubt"
         if content:
             bucket.put(f"inbox/unknown/{quote(ingestion_id, safe='')}.json", content, "application/json")
-        # Doubts only become fewer; a later one is about a later call, and so not about this ingestion.
+        # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.
         ledger.put({**news, "examined": ledger.now()})
     return found
 

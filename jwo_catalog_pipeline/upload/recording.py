@@ -6,7 +6,6 @@ leave nothing behind that another plan could be mixed up with. Nothing is sent h
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,6 +13,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.changes import to_archive, to_send
 from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, item_documents, upload_bodies
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.doubts import leave_in_doubt
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, NoPlan, PlanStopped
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.planning import plan_digest
@@ -130,15 +130,8 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
                 ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
             elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
                 # Its worker died while sending, and nobody may send it again: it may have been ingested.
-                _leave_in_doubt(ledger, batch, f"upload {upload} took over")
+                leave_in_doubt(ledger, batch, f"upload {upload} took over")
         close_if_final(ledger, older)
-
-
-def _leave_in_doubt(ledger: Ledger, batch: Batch, message: str) -> None:
-    doubt = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
-    change = ledger.change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
-    with suppress(Conflict):
-        ledger.transact("batch in_doubt", change, ledger.note_doubt(batch))
 
 
 def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:

@@ -205,7 +205,9 @@ class Sender:
             "sent_at": batch.sent_at if cut and cut.refusal == ONE_ITEM else doubted_at,
             "refusal": cut.refusal if cut else "",
         }
-        others = [self.ledger.put_new(batch_item(part)) for part in cut.parts] if cut else []
+        parts = cut.parts if cut else []
+        others = [self.ledger.put_new(batch_item(part)) for part in parts]
+        others += [self.ledger.note_doubt(part) for part in parts if part.doubts]
         others += [self.ledger.note_doubt(batch)] if in_doubt else []
         ended = self._ended(batch, outcome=str(error.outcome), **answer)
         self._write(batch, {**changes, **answer}, *others, ended)

@@ -53,8 +53,8 @@ def mark_reported(ledger: Ledger) -> None:
         if batch.state is BatchState.ACCEPTED:
             changes = {"state": BatchState.REPORTED, "processing_status": news["processing_status"]}
             try:
-                told = ledger.delete_any("NEWS", news["sk"])
-                ledger.transact("batch reported", ledger.change_batch(batch, **changes), told)
+                told = [ledger.delete_any(pk, news["sk"]) for pk in ("NEWS", "UNMATCHED")]
+                ledger.transact("batch reported", ledger.change_batch(batch, **changes), *told)
             except Conflict:
                 continue  # somebody else was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
@@ -138,16 +138,16 @@ class Settler:
         """
         problems = []
         for batch in self.ledger.batches(upload):
-            if batch.state is BatchState.REPORTED:
-                try:
+            try:
+                if batch.state is BatchState.REPORTED:
                     self._settle_batch(batch)
-                except CatalogApiError as error:
-                    problems.append(f"batch {batch.number}, ingestion {batch.ingestion_id}: {error}")
-                except Conflict:
-                    _log.info("another run has settled batch %s of upload %s", batch.number, upload)
-            elif batch.state is BatchState.SETTLED:
-                # Read again from what is stored, so that a better reader mends what an older one did not understand.
-                self._store_outcomes(batch, self.bucket.get(report_key(batch)))
+                elif batch.state is BatchState.SETTLED:
+                    # Read again from what is stored, so that a better reader mends what an older one misunderstood.
+                    self._store_outcomes(batch, self.bucket.get(report_key(batch)))
+            except CatalogApiError as error:
+                problems.append(f"batch {batch.number}, ingestion {batch.ingestion_id}: {error}")
+            except Conflict:
+                _log.info("another run has settled batch %s of upload %s", batch.number, upload)
         close_if_final(self.ledger, upload)
         return upload_outcomes(self.ledger, self.bucket, upload), problems
 
