@@ -23,11 +23,22 @@ from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120  # for the process; it takes about 15 where nothing else runs
-# Of links that were never anybody's: in a message that is no result, and to a host that reports are not fetched from.
-PLANTED = {"unreadable": "5eed" * 16, "elsewhere": "bad5" * 16}
+# Signatures and a token that were never anybody's: in a message that is no result, and in a link to a host that reports
+# are not fetched from.
+PLANTED = {"unreadable": "5eed" * 16, "elsewhere": "bad5" * 16, "token": "70ce" * 16}
 
 
-def secret_figures(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
+def secret_figures() -> list[Figure]:
+    """Run the pipeline against a sandbox of its own, and search everything that it leaves behind."""
+    sandbox = RunningSandbox("--requests-per-second", "0")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return search(sandbox, Path(folder))
+    finally:
+        sandbox.stop()
+
+
+def search(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
     """Run the pipeline, with failures, and search everything it leaves behind.
 
     Args:
@@ -241,7 +252,7 @@ class _Steps:
         self.post("misbehave", expire_links=1, operation="upload")
         self.run("catalog_upload_job", "u3", success=True)
         self.post("drain")
-        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": "t0ken"}))
+        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": PLANTED["token"]}))
         self.tick("ingestion_results_sensor")
         self.post("expire_sessions")
         self.run("ingestion_results_job", "u3", success=True)  # its link has expired, and so has the session
@@ -285,12 +296,7 @@ def main() -> int:
     if len(sys.argv) > 1:
         _work(Path(sys.argv[1]), sys.argv[2])
         return 0
-    sandbox = RunningSandbox("--requests-per-second", "0")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = secret_figures(sandbox, Path(folder))
-    finally:
-        sandbox.stop()
+    figures = secret_figures()
     for figure in figures:
         sys.stdout.write(f"{'ok  ' if figure.holds else 'FAIL'} {figure.what} | {figure.tried} | {figure.found}\n")
     return 0 if all(figure.holds for figure in figures) else 1
