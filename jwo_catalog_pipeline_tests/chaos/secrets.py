@@ -23,6 +23,7 @@ from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120  # for the process; it takes about 15 where nothing else runs
+ALLOW = {"ops": {"catalog_changes": {"config": {"allow": ["changed_share"]}}}}  # a third of three items
 # Signatures and a token that were never anybody's: in a message that is no result, and in a link to a host that reports
 # are not fetched from.
 PLANTED = {"unreadable": "5eed" * 16, "elsewhere": "bad5" * 16, "token": "70ce" * 16}
@@ -66,7 +67,6 @@ def search(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
     places = dict(_places(sandbox, folder))
     found = [f"{place} holds {form}" for place, text in places.items() for form in held(text, secrets)]
     control = held((folder / "control.log").read_bytes(), done.get("control", []))
-    (folder / "findings.txt").write_text("\n".join(found))
     size = sum(map(len, places.values())) / 1e6
     return [
         Figure(
@@ -176,19 +176,15 @@ def _log_everything(path: Path, *more: logging.Handler) -> list[logging.Handler]
 def _control(folder: Path) -> list[str]:
     """Without redaction: what a session is, and a link that is fetched, stand in the log."""
     (handler,) = _log_everything(folder / "control.log")
-    found = boto3.client("sts").assume_role(RoleArn=os.environ["JWO_API_ROLE_ARN"], RoleSessionName="control")
-    s3 = boto3.client(
-        "s3",
-        aws_access_key_id=found["Credentials"]["AccessKeyId"],
-        aws_secret_access_key=found["Credentials"]["SecretAccessKey"],
-        aws_session_token=found["Credentials"]["SessionToken"],
-    )
+    role = os.environ["JWO_API_ROLE_ARN"]
+    given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="control")["Credentials"]
+    secrets = [given["SecretAccessKey"], given["SessionToken"]]
+    s3 = boto3.Session(given["AccessKeyId"], *secrets).client("s3")
     s3.list_objects_v2(Bucket=os.environ["JWO_BUCKET"])
     link = s3.generate_presigned_url("get_object", Params={"Bucket": os.environ["JWO_BUCKET"], "Key": "none"})
     urllib3.PoolManager().request("GET", link, timeout=10, retries=False)
     logging.getLogger().removeHandler(handler)
-    secrets = found["Credentials"]
-    return [secrets["SecretAccessKey"], secrets["SessionToken"], quote(_signature(link), safe="")]
+    return [*secrets, quote(_signature(link), safe="")]
 
 
 class _Steps:
@@ -215,9 +211,7 @@ class _Steps:
             instance=self.instance,
             partition_key=upload,
             raise_on_error=False,
-            run_config={"ops": {"catalog_changes": {"config": {"allow": ["changed_share"]}}}}
-            if "upload" in job
-            else None,
+            run_config=ALLOW if "upload" in job else None,
         )
         assert ran.success is success, f"{job} of {upload}: {ran.success}"
         self.note_links()
@@ -296,8 +290,7 @@ def main() -> int:
     if len(sys.argv) > 1:
         _work(Path(sys.argv[1]), sys.argv[2])
         return 0
-    figures = secret_figures()
-    for figure in figures:
+    for figure in (figures := secret_figures()):
         sys.stdout.write(f"{'ok  ' if figure.holds else 'FAIL'} {figure.what} | {figure.tried} | {figure.found}\n")
     return 0 if all(figure.holds for figure in figures) else 1
 
