@@ -15,7 +15,6 @@ from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, no_secret_in_errors, redacted
 from jwo_catalog_pipeline.resources import _aws
 from jwo_catalog_pipeline_tests.conftest import api_client
-from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 SECRET = "c4nary/S3cret+Value=="
