@@ -168,8 +168,7 @@ def _log_everything(path: Path, *more: logging.Handler) -> list[logging.Handler]
     handlers = [logging.FileHandler(path), *more]
     for name in ("", "botocore", "urllib3", "boto3"):
         logging.getLogger(name).setLevel(logging.DEBUG)
-    for handler in handlers:
-        logging.getLogger().addHandler(handler)
+    logging.getLogger().handlers += handlers
     return handlers
 
 
@@ -260,6 +259,8 @@ class _Steps:
         self.send(json.dumps({"ingestionId": new, "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
         self.tick("ingestion_results_sensor")
         self.run("ingestion_results_job", "u4", success=True)  # its link leads elsewhere
+        self.send(json.dumps({"ingestionId": "nobody", "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
+        self.tick("ingestion_results_sensor")
         self.tick("overdue_ingestions_sensor")
         self.tick("waiting_items_sensor")
         self.tick("source_catalog_sensor")
