@@ -59,7 +59,7 @@ _ELEMENT = re.compile(
     r"((?:<|&lt;)(SecretAccessKey|SessionToken|Token|SubscribeURL|UnsubscribeURL)(?:>|&gt;))[^<&]*", re.IGNORECASE
 )
 # The schemes of AWS are more than one word, and botocore shows a signature on a line of its own.
-_SCHEME = re.compile(r"(\bAWS4-[A-Z0-9-]+ Credential=)[^\"'\r\n\\]+|(\bAWS )\w{16,}:[\w+/=]+")
+_SCHEME = re.compile(r"(\bAWS4-[A-Z0-9-]{1,32} Credential=)[^\"'\r\n\\]+|(\bAWS )\w{16,}:[\w+/=]+")
 _SIGNATURE = re.compile(rf"(\bSignature:{_GAP})[0-9a-f]{{64}}\b")
 
 _PATTERNS = (_QUERY, _SCHEME, _NAMED, _TOKEN, _ELEMENT, _SIGNATURE)

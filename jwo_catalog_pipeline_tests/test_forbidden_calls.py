@@ -17,8 +17,18 @@ BUILTINS = {"eval", "exec", "compile", "__import__"}
 # What must be bounded in time, by an argument of its own or by a config that is.
 TIMED = {"urlopen", "PoolManager", "HTTPConnection", "HTTPSConnection", "create_connection"}
 CLIENTS = {"client", "resource"}  # of boto3, or of a boto3 session
+CONFIG_TIMES = {"connect_timeout", "read_timeout"}
+UNVERIFIED = {"CERT_NONE", "_create_unverified_context"}
+ENVIRONMENT = {"environ", "environb", "getenv", "putenv"}
 # A module, what it may do, and why.
 ALLOWED = {
+    ("resources.py", "takes the environment"): "configuration is its matter",
+    ("definitions.py", "takes the environment"): "hands it whole to resources_from",
+    ("cli_uploads.py", "takes the environment"): "hands it whole to resources_from",
+    ("uploading.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
+    ("demo.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
+    ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",
+    ("sandbox/aws.py", "Config without time-outs"): "its own moto; botocore's default of 60 s will do",
     ("redaction.py", "catches everything"): "logging must not break what logs, whatever an argument's repr raises",
     ("cli.py", "names an environment variable"): "options that stand for settings (click's envvar)",
     ("demo.py", "names an environment variable"): "sets up the environment that the pipeline is then configured by",
@@ -43,7 +53,8 @@ def _names(call: ast.Call) -> tuple[str, str]:
 def _of_call(call: ast.Call) -> Iterator[str]:
     name, owner = _names(call)
     given = {keyword.arg: keyword.value for keyword in call.keywords}
-    timed = given.keys() & {"timeout", "config"} or None in given
+    bounds = {name for name, value in given.items() if not (isinstance(value, ast.Constant) and value.value is None)}
+    timed = bounds & {"timeout", "config"} or None in given
     if owner == "yaml" and name in UNSAFE_YAML:
         yield f"yaml.{name}"
     if not owner and name in BUILTINS:
@@ -52,8 +63,12 @@ def _of_call(call: ast.Call) -> Iterator[str]:
         yield f"{name} without a time-out"
     if name == "request" and not timed:
         yield "request without a time-out"
-    if name in CLIENTS and (owner == "boto3" or owner.endswith("session")) and not timed:
+    if name in CLIENTS and (owner == "boto3" or "session" in owner.lower()) and not timed:
         yield "client without a time-out"
+    if name == "Config" and not bounds >= CONFIG_TIMES:
+        yield "Config without time-outs"
+    if name in {"read_pickle", "to_pickle"}:
+        yield name
     if owner == "os" and name in {"system", "popen"}:
         yield f"os.{name}"
     for argument, value in given.items():
@@ -76,6 +91,12 @@ def _of(node: ast.AST) -> Iterator[str]:
             if (module or "").split(".")[0] in NO_IMPORT:
                 yield f"imports {module}"
             yield from (f"yaml.{each.name}" for each in names if module == "yaml" and each.name in UNSAFE_YAML)
+            if module == "os" and ENVIRONMENT & {each.name for each in names}:
+                yield "takes the environment"
+        case ast.Attribute(attr=attr) if attr in UNVERIFIED:
+            yield "an unverified certificate"
+        case ast.Attribute(ast.Name("os"), attr) if attr in ENVIRONMENT:
+            yield "takes the environment"
         case ast.ExceptHandler(kind):
             kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
             reraises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
@@ -135,6 +156,13 @@ OFFENCES = {
     "socket.create_connection(address)": "create_connection without a time-out",
     "subprocess.run(command, shell=True)": "shell=True",
     "os.system('x')": "os.system",
+    "table.to_pickle('x')": "to_pickle",
+    "context.verify_mode = ssl.CERT_NONE": "an unverified certificate",
+    "http.request('GET', url, timeout=None)": "request without a time-out",
+    "boto3.session.Session().client('s3')": "client without a time-out",
+    "_AWS = Config(retries={}, read_timeout=3)": "Config without time-outs",
+    "resources_from(os.environ)": "takes the environment",
+    "from os import environ": "takes the environment",
     "os.environ['JWO_BUCKET']": "names an environment variable",
     "os.environ.get('JWO_BUCKET')": "names an environment variable",
     "os.getenv('JWO_BUCKET')": "names an environment variable",
@@ -143,7 +171,7 @@ OFFENCES = {
 
 @pytest.mark.parametrize("source", OFFENCES)
 def test_an_offence_is_found(source: str) -> None:
-    assert [each.partition(": ")[2] for each in forbidden(source)] == [OFFENCES[source]]
+    assert OFFENCES[source] in [each.partition(": ")[2] for each in forbidden(source)]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +187,7 @@ def test_an_offence_is_found(source: str) -> None:
         "pool.request('GET', url, timeout=3)",
         "subprocess.run(command)",
         "environment.get(variable)",
-        "resources_from(os.environ)",
+        "_AWS = Config(connect_timeout=3, read_timeout=10)",
     ],
 )
 def test_what_is_allowed_is_no_offence(source: str) -> None:

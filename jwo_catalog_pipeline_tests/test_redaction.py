@@ -171,17 +171,42 @@ def test_an_error_that_nobody_foresaw_is_replaced_only_where_it_holds_a_secret()
         raise KeyError("plain")
 
 
-def test_a_long_text_is_redacted_in_linear_time() -> None:
-    """A batch of 9.5 MB is logged at DEBUG as one message."""
-    for text in (
-        '{"item_sku": "S", "item_name": "a \\\\" b"},' * 25_000,
-        "\\" * 200_000,
-        "Token=" * 50_000,
-        "https://" * 50_000,
-    ):
+def seconds_for(text: str) -> float:
+    """The best of three, for another process may have had the core."""
+    best = float("inf")
+    for _ in range(3):
         begin = time.perf_counter()
         redacted(text)
-        assert time.perf_counter() - begin < 5
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        '{"item_sku": "S", "item_name": "a \\" b"},',
+        "\\",
+        '\\"Token\\":\\"',
+        "Token=",
+        "http://",
+        "http:\\/\\/a:",
+        "https://a?",
+        "AWS4-",
+        "Authorization: ",
+        "X-Amz-Security-Token:",
+        "&quot;",
+        "\\u0026",
+        "<Token>",
+        "%3D",
+        " ",
+        "A",
+    ],
+)
+def test_a_text_eight_times_as_long_takes_about_eight_times_as_long(unit: str) -> None:
+    """A batch of 9.5 MB is logged at DEBUG as one message, and anybody may fill a message of 1 MiB for the inbox."""
+    short, long = (unit * (size // len(unit)) for size in (2**15, 2**18))
+    short_seconds = max(seconds_for(short), 0.05)  # what takes less is measured badly on a busy machine
+    assert seconds_for(long) < 25 * short_seconds, "a quadratic pattern takes 64 times as long"
 
 
 def test_a_run_fails_without_the_secret_that_an_unforeseen_error_holds() -> None:
@@ -206,3 +231,11 @@ def test_a_token_that_no_header_can_carry_is_not_quoted(fresh: RunningSandbox) -
         api.status("an id")
     assert "c4nary" not in str(caught.value)
     assert redacted(f"row {SECRET}") == "row ***"
+
+
+@pytest.mark.usefixtures("fresh_redaction")
+def test_a_session_is_known_as_soon_as_a_call_is_signed_with_it(fresh: RunningSandbox) -> None:
+    api = api_client(fresh)
+    api.sign("upload", b"{}")
+    frozen = api.credentials().get_frozen_credentials()
+    assert redacted(f"row {frozen.secret_key} {frozen.token}") == "row *** ***"

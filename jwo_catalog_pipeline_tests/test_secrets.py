@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 import pytest
 
-from jwo_catalog_pipeline_tests.chaos.secrets import held, secret_figures
+from jwo_catalog_pipeline_tests.chaos.secrets import held, search
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 SECRET = "c4nary/S3cret+Value=="
 
 
 def test_no_secret_is_left_anywhere_and_without_redaction_they_would_be(fresh: RunningSandbox, tmp_path: Path) -> None:
-    for figure in secret_figures(fresh, tmp_path):
+    for figure in search(fresh, tmp_path):
         assert figure.holds, f"{figure}\n{(tmp_path / 'stderr').read_text()[-3000:]}"
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, show
-from jwo_catalog_pipeline_tests.chaos.kills import LARGE, SMALL, STORES
+from jwo_catalog_pipeline_tests.chaos.kills import DAYS, LARGE, SMALL, STORES
 
 PACKAGE = "jwo_catalog_pipeline_tests.chaos"
 LANES = 2  # as many as there are cores
@@ -45,8 +45,8 @@ class Killing:
 
 
 KILLINGS = [
-    Killing(seed=1, kills=970, exceptions=150),
-    Killing(seed=2, kills=970, exceptions=150),
+    Killing(seed=1, kills=970, exceptions=150, days=",".join(list(DAYS)[::2])),
+    Killing(seed=2, kills=970, exceptions=150, days=",".join(["quiet", *list(DAYS)[1::2]])),
     Killing(seed=3, kills=60, exceptions=0, skus=LARGE, days="quiet,all answers lost"),
 ]
 

@@ -49,9 +49,10 @@ DAYS: dict[str, dict[str, Any]] = {
 FAULTS = sorted({name for day in DAYS.values() for name in day} - {"refuse_skus", "reject_skus", "operation"})
 STRIKES_A_DAY = 10  # on whoever is at work, and whoever takes over
 POINTS_TO_THE_NEXT = 12  # at most, so that whoever takes over gets a little further, too
-DAYS_TO_A_REST = 4
-RESTS_TO_A_LOOK = 6
-LATE_SHARE = 0.3  # of days on which Amazon processes nothing while anyone is at work
+DAYS_TO_A_REST = 8
+RESTS_TO_A_LOOK = 3
+HEARING = "before sqs: receive"  # where a day goes over from sending to hearing
+LATE_SHARE = 0.4  # of days on which Amazon processes nothing while anyone is at work
 SMALL, LARGE = 5, 3400  # SKUs in each of three stores: one batch, and two
 
 
@@ -169,6 +170,16 @@ def at(point: str, occurrence: int, act: Callable[[], object]) -> Callable[[str]
     return observer
 
 
+def first_of(*observers: Callable[[str], None]) -> Callable[[str], None]:
+    """An observer of several minds."""
+
+    def observer(reached: str) -> None:
+        for each in observers:
+            each(reached)
+
+    return observer
+
+
 def after_hits(hits: int, act: Callable[[], object], note: Path) -> Callable[[str], None]:
     """An observer that acts at the n-th point of any name, and notes which that was."""
     left = [hits]
@@ -192,13 +203,18 @@ def break_down() -> None:
     raise Broken("raised at a failpoint")
 
 
-def targets(points: dict[str, list[str]], rng: random.Random) -> Iterator[tuple[str, str, int]]:
-    """Where to strike first: every point of every day in turn, at its first time, its last, and one in between."""
+def targets(points: dict[str, list[str]], rng: random.Random) -> Iterator[tuple[str, str, int, bool]]:
+    """Where to strike first: every point of every day in turn, at its first time or a later one.
+
+    The last value says whether Amazon may be late that day, so that the points of hearing from it are not passed.
+    """
     for turn in cycle(range(3)):
-        passed = [(day, point, found.count(point)) for day, found in points.items() for point in dict.fromkeys(found)]
+        passed = [(day, point) for day, found in points.items() for point in dict.fromkeys(found)]
         rng.shuffle(passed)
-        for day, point, count in passed:
-            yield day, point, (1, count, rng.randint(1, count))[turn]
+        for day, point in passed:
+            found = points[day]
+            occurrence = rng.randint(1, found.count(point)) if turn == 2 else 1
+            yield day, point, occurrence, found.index(point) < found.index(HEARING)
 
 
 @dataclass
@@ -214,7 +230,8 @@ class Striker:
 
     def __post_init__(self) -> None:
         self.shop = Shop(self.sandbox, self.folder, self.skus)
-        self.targets = targets({day: self.shop.points_of(day) for day in self.days}, self.rng)
+        self.points = {day: self.shop.points_of(day) for day in self.days}
+        self.targets = targets(self.points, self.rng)
         self.shop.retailer.settle_everything()
         self.since_fresh = 0
 
@@ -234,10 +251,15 @@ class Striker:
         """Strike a day at a chosen point, and those who take over at any; gives where."""
         shop, rng = self.shop, self.rng
         act, stopped = (die, -signal.SIGKILL) if what == "kills" else (break_down, FAILED)
-        day, point, occurrence = next(self.targets)
-        late = rng.random() < LATE_SHARE
-        upload, code = shop.day(day, at(point, occurrence, act), late=late)
-        where, again = f"a day of {day}, {point} ({occurrence})", False
+        day, point, occurrence, may_be_late = next(self.targets)
+        late = may_be_late and rng.random() < LATE_SHARE
+        note = self.folder / "hit"
+        note.write_text(point)
+        # A day that does not come by the point is struck all the same, before it is over.
+        at_last = after_hits(len(self.points[day]) * 2 // 3, act, note)
+        upload, code = shop.day(day, first_of(at(point, occurrence, act), at_last), late=late)
+        point = note.read_text()
+        where, again = f"a day of {day}, {point}", False
         for _ in range(STRIKES_A_DAY):
             shop.retailer.seconds += LEASE
             if code != stopped:
@@ -245,8 +267,8 @@ class Striker:
             self.count(what, point, again)
             again, hits = True, rng.randint(1, POINTS_TO_THE_NEXT)
             where += f", then after {hits} points"
-            code = shop.retailer.step(shop.work(upload, late=late), after_hits(hits, act, self.folder / "hit"))
-            point = (self.folder / "hit").read_text() if code == stopped else ""
+            code = shop.retailer.step(shop.work(upload, late=late), after_hits(hits, act, note))
+            point = note.read_text()
         else:
             if code == stopped:
                 self.count(what, point, again)

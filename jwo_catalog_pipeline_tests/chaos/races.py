@@ -99,7 +99,7 @@ class Races:
         return errors.read_text()[-500:] if errors.exists() else ""
 
 
-def race_figures(sandbox: RunningSandbox, times: int = 15, points: int | None = None) -> list[Figure]:
+def race_figures(sandbox: RunningSandbox, times: int = 10, points: int | None = None) -> list[Figure]:
     """Race so many times each, and pause at every point, or at so many."""
     with tempfile.TemporaryDirectory() as folder:
         races, figures = Races(sandbox, Path(folder)), []
@@ -135,7 +135,7 @@ def _figure(what: str, tried: str, races: Races) -> Figure:
 def main() -> int:
     """Race in a sandbox of one's own, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=15)
+    parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--points", type=int)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

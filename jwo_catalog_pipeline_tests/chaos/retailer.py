@@ -119,12 +119,15 @@ class Retailer:
     # -- what a run of the pipeline does -----------------------------------------------------------------------
 
     def upload(self, key: str) -> Callable[[Parts], object]:
-        """Plan and apply an upload, or resume it where it was applied already; archiving is on."""
+        """Plan and apply an upload, or apply the plan that is there, or resume; archiving is on."""
+        stored = self.errors.with_name(f"{self.bucket.name} {key}.parquet")  # the plan, as Dagster's asset keeps it
 
         def work(parts: Parts) -> None:
-            changes = pd.DataFrame()
-            if parts.ledger.upload(key) is None:
-                changes = self.plan(parts, key)
+            changes = pd.read_parquet(stored) if stored.exists() else self.plan(parts, key)
+            if not stored.exists():
+                unfinished = stored.with_suffix(f".{os.getpid()}")
+                changes.to_parquet(unfinished)
+                unfinished.rename(stored)
             parts.sender(owner=f"run {os.getpid()}").apply(key, changes, FIELDS)
 
         return work

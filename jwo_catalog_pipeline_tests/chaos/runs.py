@@ -128,7 +128,7 @@ def run_figures(sandbox: RunningSandbox, kills: int | None = None) -> list[Figur
 def main() -> int:
     """Kill runs in a sandbox of one's own, and print the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20, help="at so many points, 0: at all (default: 20)")
+    parser.add_argument("--kills", type=int, default=12, help="at so many points, 0: at all (default: 12)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     return alone(lambda sandbox: run_figures(sandbox, options.kills or None))

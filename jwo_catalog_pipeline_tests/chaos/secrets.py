@@ -23,11 +23,23 @@ from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120  # for the process; it takes about 15 where nothing else runs
-# Of links that were never anybody's: in a message that is no result, and to a host that reports are not fetched from.
-PLANTED = {"unreadable": "5eed" * 16, "elsewhere": "bad5" * 16}
+ALLOW = {"ops": {"catalog_changes": {"config": {"allow": ["changed_share"]}}}}  # a third of three items
+# Signatures and a token that were never anybody's: in a message that is no result, and in a link to a host that reports
+# are not fetched from.
+PLANTED = {"unreadable": "5eed" * 16, "elsewhere": "bad5" * 16, "token": "70ce" * 16}
 
 
-def secret_figures(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
+def secret_figures() -> list[Figure]:
+    """Run the pipeline against a sandbox of its own, and search everything that it leaves behind."""
+    sandbox = RunningSandbox("--requests-per-second", "0")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return search(sandbox, Path(folder))
+    finally:
+        sandbox.stop()
+
+
+def search(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
     """Run the pipeline, with failures, and search everything it leaves behind.
 
     Args:
@@ -55,7 +67,6 @@ def secret_figures(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
     places = dict(_places(sandbox, folder))
     found = [f"{place} holds {form}" for place, text in places.items() for form in held(text, secrets)]
     control = held((folder / "control.log").read_bytes(), done.get("control", []))
-    (folder / "findings.txt").write_text("\n".join(found))
     size = sum(map(len, places.values())) / 1e6
     return [
         Figure(
@@ -157,27 +168,22 @@ def _log_everything(path: Path, *more: logging.Handler) -> list[logging.Handler]
     handlers = [logging.FileHandler(path), *more]
     for name in ("", "botocore", "urllib3", "boto3"):
         logging.getLogger(name).setLevel(logging.DEBUG)
-    for handler in handlers:
-        logging.getLogger().addHandler(handler)
+    logging.getLogger().handlers += handlers
     return handlers
 
 
 def _control(folder: Path) -> list[str]:
     """Without redaction: what a session is, and a link that is fetched, stand in the log."""
     (handler,) = _log_everything(folder / "control.log")
-    found = boto3.client("sts").assume_role(RoleArn=os.environ["JWO_API_ROLE_ARN"], RoleSessionName="control")
-    s3 = boto3.client(
-        "s3",
-        aws_access_key_id=found["Credentials"]["AccessKeyId"],
-        aws_secret_access_key=found["Credentials"]["SecretAccessKey"],
-        aws_session_token=found["Credentials"]["SessionToken"],
-    )
+    role = os.environ["JWO_API_ROLE_ARN"]
+    given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="control")["Credentials"]
+    secrets = [given["SecretAccessKey"], given["SessionToken"]]
+    s3 = boto3.Session(given["AccessKeyId"], *secrets).client("s3")
     s3.list_objects_v2(Bucket=os.environ["JWO_BUCKET"])
     link = s3.generate_presigned_url("get_object", Params={"Bucket": os.environ["JWO_BUCKET"], "Key": "none"})
     urllib3.PoolManager().request("GET", link, timeout=10, retries=False)
     logging.getLogger().removeHandler(handler)
-    secrets = found["Credentials"]
-    return [secrets["SecretAccessKey"], secrets["SessionToken"], quote(_signature(link), safe="")]
+    return [*secrets, quote(_signature(link), safe="")]
 
 
 class _Steps:
@@ -204,9 +210,7 @@ class _Steps:
             instance=self.instance,
             partition_key=upload,
             raise_on_error=False,
-            run_config={"ops": {"catalog_changes": {"config": {"allow": ["changed_share"]}}}}
-            if "upload" in job
-            else None,
+            run_config=ALLOW if "upload" in job else None,
         )
         assert ran.success is success, f"{job} of {upload}: {ran.success}"
         self.note_links()
@@ -241,7 +245,7 @@ class _Steps:
         self.post("misbehave", expire_links=1, operation="upload")
         self.run("catalog_upload_job", "u3", success=True)
         self.post("drain")
-        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": "t0ken"}))
+        self.send(json.dumps({"Message": f"no id, {unreadable}", "Token": PLANTED["token"]}))
         self.tick("ingestion_results_sensor")
         self.post("expire_sessions")
         self.run("ingestion_results_job", "u3", success=True)  # its link has expired, and so has the session
@@ -255,6 +259,8 @@ class _Steps:
         self.send(json.dumps({"ingestionId": new, "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
         self.tick("ingestion_results_sensor")
         self.run("ingestion_results_job", "u4", success=True)  # its link leads elsewhere
+        self.send(json.dumps({"ingestionId": "nobody", "processingStatus": "DONE", "reportDownloadLink": elsewhere}))
+        self.tick("ingestion_results_sensor")
         self.tick("overdue_ingestions_sensor")
         self.tick("waiting_items_sensor")
         self.tick("source_catalog_sensor")
@@ -285,13 +291,7 @@ def main() -> int:
     if len(sys.argv) > 2:
         _work(Path(sys.argv[1]), sys.argv[2])
         return 0
-    sandbox = RunningSandbox("--requests-per-second", "0")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = secret_figures(sandbox, Path(folder))
-    finally:
-        sandbox.stop()
-    return report(figures)
+    return report(secret_figures())
 
 
 if __name__ == "__main__":
