@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint screenshots lock clean
+.PHONY: demo test chaos lint screenshots lock clean
 
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
 test: .venv/installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
+chaos: .venv/installed
+	$(BIN)/python -m jwo_catalog_pipeline_tests.chaos $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
