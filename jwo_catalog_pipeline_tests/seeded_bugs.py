@@ -77,9 +77,9 @@ BUGS = [
     ),
     Bug(
         "Nothing stale: a worker paused beyond its lease holds a signature that nobody takes",
-        "catalog_api/signing.py",
-        "_SigV4Of(frozen, region, clock.service_time()).add_auth(request)",
-        "_SigV4Of(frozen, region, clock.service_time() + 60 * NEW_OFFSET / 30).add_auth(request)",
+        "catalog_api/client.py",
+        "answer = self._exchange(call)",
+        "answer = self._exchange(self.sign(call.operation, call.body))",
         "test_chaos_kills.py::test_races_have_one_winner_and_a_paused_worker_changes_nothing",
     ),
     Bug(
