@@ -4,7 +4,6 @@ moto's conditional writes are atomic only while one thread serves them: so a pro
 What the pipeline needs *in* that AWS is made from outside, by `aws.py`, through AWS's own API.
 """
 
-import functools
 import io
 import json
 import logging
@@ -18,10 +17,6 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
-import yaml
-from cryptography.hazmat.primitives.asymmetric import rsa
-from moto import backends
-from moto.cloudformation.utils import yaml_tag_constructor
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -29,6 +24,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from moto.sts.models import sts_backends
 from werkzeug.serving import make_server
+
+from jwo_catalog_pipeline.sandbox.moto_quick import make_moto_quick
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -171,20 +168,6 @@ def _silence_moto() -> None:
     logging.getLogger("moto").setLevel(logging.ERROR)
 
 
-def _make_moto_quick() -> None:
-    """Take out what costs much and is of no use here.
-
-    Two thirds of a deployment are parsing YAML in Python and making an RSA key for the table, which nobody uses; an
-    eighth of every call is reading from the disk which services there are.
-    """
-    services = frozenset(backends.list_of_moto_modules())
-    backends.list_of_moto_modules = lambda: services
-    rsa.generate_private_key = functools.cache(rsa.generate_private_key)
-    if yaml.__with_libyaml__:
-        yaml.add_multi_constructor("", yaml_tag_constructor, Loader=yaml.CLoader)
-        setattr(yaml, "Loader", yaml.CLoader)  # noqa: B010 mypy would not have a class assigned
-
-
 def main(listener: int) -> None:
     """Serve until the parent is gone.
 
@@ -192,7 +175,7 @@ def main(listener: int) -> None:
         listener: file descriptor of a listening socket on the loopback address.
     """
     _silence_moto()
-    _make_moto_quick()
+    make_moto_quick()
     app = with_what_moto_lacks(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=False, request_handler=QuietHandler, fd=listener)
     threading.Thread(target=_end_with_parent, daemon=True).start()

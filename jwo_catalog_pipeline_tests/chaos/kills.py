@@ -48,7 +48,7 @@ DAYS: dict[str, dict[str, Any]] = {
 }
 FAULTS = sorted({name for day in DAYS.values() for name in day} - {"refuse_skus", "reject_skus", "operation"})
 STRIKES_A_DAY = 10  # on whoever is at work, and whoever takes over
-POINTS_TO_THE_NEXT = 12  # at most, so that whoever takes over gets a little further, too
+POINTS_TO_THE_NEXT = 6  # at most, so that whoever takes over gets a little further, too
 DAYS_TO_A_REST = 8
 RESTS_TO_A_LOOK = 3
 HEARING = "before sqs: receive"  # where a day goes over from sending to hearing
@@ -243,12 +243,15 @@ class Striker:
             count: how many.
         """
         wanted = getattr(self.tally, what) + count
-        while getattr(self.tally, what) < wanted:
-            notes = [self.one_day(what) for _ in range(DAYS_TO_A_REST)]
+        while (left := wanted - getattr(self.tally, what)) > 0:
+            notes = []
+            while left > 0 and len(notes) < DAYS_TO_A_REST:
+                notes.append(self.one_day(what, min(left, STRIKES_A_DAY)))
+                left = wanted - getattr(self.tally, what)
             self.come_to_rest("; then ".join(notes))
 
-    def one_day(self, what: str) -> str:
-        """Strike a day at a chosen point, and those who take over at any; gives where."""
+    def one_day(self, what: str, strikes: int) -> str:
+        """Strike a day at a chosen point, and those who take over at any, at most so often; gives where."""
         shop, rng = self.shop, self.rng
         act, stopped = (die, -signal.SIGKILL) if what == "kills" else (break_down, FAILED)
         day, point, occurrence, may_be_late = next(self.targets)
@@ -260,18 +263,17 @@ class Striker:
         upload, code = shop.day(day, first_of(at(point, occurrence, act), at_last), late=late)
         point = note.read_text()
         where, again = f"a day of {day}, {point}", False
-        for _ in range(STRIKES_A_DAY):
-            shop.retailer.seconds += LEASE
-            if code != stopped:
-                break
+        while code == stopped:
             self.count(what, point, again)
+            strikes -= 1
+            if not strikes:
+                break
+            shop.retailer.seconds += LEASE
             again, hits = True, rng.randint(1, POINTS_TO_THE_NEXT)
             where += f", then after {hits} points"
             code = shop.retailer.step(shop.work(upload, late=late), after_hits(hits, act, note))
             point = note.read_text()
-        else:
-            if code == stopped:
-                self.count(what, point, again)
+        shop.retailer.seconds += LEASE
         shop.set_right()
         return where + (", late" if late else "")
 
