@@ -103,9 +103,10 @@ def main(arguments: list[str]) -> int:
     with Progress(*columns, console=Console(stderr=True)) as progress:
 
         def timed(name: str, arguments: list[str]) -> Any:
-            task = progress.add_task(name)
+            task, began = progress.add_task(name), time.monotonic()
             found = json.loads(run(arguments))
             progress.stop_task(task)
+            sys.stderr.write(f"{name}: {time.monotonic() - began:,.0f} s\n")
             return found
 
         def part(name: str) -> list[Figure]:
