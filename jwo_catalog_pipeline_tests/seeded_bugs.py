@@ -180,6 +180,13 @@ BUGS = [
         "",
         "test_credentials_and_clocks.py::test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on",
     ),
+    Bug(
+        "After an error no further batch is begun",
+        "upload/sending.py",
+        "while waiting and not failed and len",
+        "while waiting and len",
+        "test_sending_at_once.py::test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_end",
+    ),
 ]
 
 

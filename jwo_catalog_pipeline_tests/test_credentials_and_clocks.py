@@ -62,7 +62,7 @@ def test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on(
     def expire(batch: object, of: int) -> None:
         assert parts.sandbox.post("expire_sessions").status == 200
 
-    batches = parts.sender(on_batch=expire).apply("u1", plan, FIELDS)
+    batches = parts.sender(on_batch=expire, at_once=1).apply("u1", plan, FIELDS)
     assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.ACCEPTED, 1), (BatchState.ACCEPTED, 2)]
     assert statuses(parts.sandbox) == [201, 403, 201]
     assert len({call["access_key_id"] for call in parts.sandbox.get("requests") if call["http_status"] == 201}) == 2
@@ -111,7 +111,7 @@ def test_ambient_credentials_that_have_expired_are_an_error_that_says_so(fresh: 
 
 def held_up(api: CatalogApi, seconds: float) -> CatalogApi:
     """The client on a machine that goes to sleep between signing and sending."""
-    times = iter([0.0, 0.0])
+    times = iter([0.0])
     now = datetime.now(UTC)
     clock = SigningClock(now=lambda: now + timedelta(seconds=next(times, seconds)))
     return CatalogApi(api.url, api.region, api.credentials, api.budget, api.http, clock)

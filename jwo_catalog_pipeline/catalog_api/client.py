@@ -172,7 +172,7 @@ class CatalogApi:
         try:
             raise_for_status(answer)
         except SignatureStale as error:
-            error.retryable = self.clock.learn(answer.headers.get("date"))
+            error.retryable = self.clock.learn(answer.headers.get("date"), call.offset)
             raise
         except SessionExpired as error:
             self.credentials.renew()

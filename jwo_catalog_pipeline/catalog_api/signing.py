@@ -55,11 +55,12 @@ class RoleCredentials:
 
     def __call__(self) -> Credentials:
         """The role's credentials; the role is assumed when they are first used."""
-        if self._held is None:
+        held = self._held  # another thread may renew it meanwhile
+        if held is None:
             parameters = {"RoleArn": self._role_arn, "RoleSessionName": "jwo-catalog-pipeline"}
             refresh = create_assume_role_refresher(self._sts_client(), parameters)
-            self._held = DeferredRefreshableCredentials(refresh, method="assume-role")
-        return self._held
+            held = self._held = DeferredRefreshableCredentials(refresh, method="assume-role")
+        return held
 
     def renew(self) -> None:
         """Assume the role again for the next call."""
@@ -73,17 +74,21 @@ class SigningClock:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     offset: timedelta = timedelta(0)
 
-    def service_time(self) -> datetime:
-        """What the service's clock shows, as far as is known."""
-        return self.now() + self.offset
+    def learn(self, date_header: str | None, used: timedelta) -> bool:
+        """Take the offset from an answer's `Date`.
 
-    def learn(self, date_header: str | None) -> bool:
-        """Take the offset from an answer's `Date`; whether it differs enough for another signature to help."""
+        Args:
+            date_header: as the service sent it.
+            used: the offset of the call that it answers; another call may have taught a better one since.
+
+        Returns:
+            Whether it differs enough for another signature to help.
+        """
         try:
             found = parsedate_to_datetime(date_header or "").astimezone(UTC) - self.now()
         except ValueError:
             return False
-        differs = abs(found - self.offset) > NEW_OFFSET
+        differs = abs(found - used) > NEW_OFFSET
         if differs:
             self.offset = found
         return differs
@@ -91,7 +96,7 @@ class SigningClock:
 
 @dataclass(frozen=True)
 class SignedCall:
-    """A call ready to be sent: exactly these bytes, under a signature of `signed_at` (this machine's clock)."""
+    """A call ready to be sent: exactly these bytes, signed at `signed_at` (this machine's clock) plus `offset`."""
 
     operation: str
     url: str
@@ -99,6 +104,7 @@ class SignedCall:
     headers: dict[str, str] = field(repr=False)
     access_key: str
     signed_at: datetime
+    offset: timedelta
 
 
 class _SigV4Of(SigV4Auth):
@@ -125,5 +131,6 @@ def sign(operation: str, url: str, body: bytes, frozen: Any, region: str, clock:
         clock: gives the signature's time.
     """
     request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
-    _SigV4Of(frozen, region, clock.service_time()).add_auth(request)
-    return SignedCall(operation, url, body, dict(request.headers.items()), frozen.access_key, clock.now())
+    now, offset = clock.now(), clock.offset
+    _SigV4Of(frozen, region, now + offset).add_auth(request)
+    return SignedCall(operation, url, body, dict(request.headers.items()), frozen.access_key, now, offset)

@@ -209,7 +209,8 @@ class Ledger(Table):
             condition, values[":seen"] = "slot = :seen", seen
         with effect("ledger: RATE"), self._explained():
             try:
-                self._table.update_item(
+                self._client.update_item(
+                    TableName=self.table_name,
                     Key={"pk": "RATE", "sk": "RATE"},
                     UpdateExpression="SET slot = :slot, noted_at = :noted",
                     ConditionExpression=condition,
@@ -227,7 +228,7 @@ class Ledger(Table):
 
     @property
     def _named(self) -> dict[str, str]:
-        return {"TableName": self._table.name}
+        return {"TableName": self.table_name}
 
     def _update(
         self,

@@ -10,9 +10,11 @@ ledger says which of these holds, so the next call of `apply` goes on from there
 """
 
 import hashlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,19 +39,22 @@ ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the res
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
 BACKOFF = wait_random_exponential(multiplier=1, max=30)
 SHOWN_ERROR_CHARACTERS = 500
+AT_ONCE = 10  # batches: as many as there may be calls in a second, so that a call may take a second
 
 
 @dataclass(frozen=True)
 class Sender:
-    """What sending needs: the three stores of truth, and who is sending."""
+    """What sending needs: the three stores of truth, and who is sending, so many batches at once."""
 
     ledger: Ledger
     bucket: Bucket
     api: CatalogApi
     owner: str
     lease_seconds: int = 300
+    at_once: int = AT_ONCE
     on_batch: Callable[[Batch, int], None] = field(default=lambda batch, of: None)
     sleep: Callable[[float], None] = time.sleep
+    _cutting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
         """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
@@ -72,14 +77,31 @@ class Sender:
             record_upload(self.ledger, self.bucket, upload, changes, fields)
         supersede_older(self.ledger, upload)
         recorded = self.ledger.batches(upload)
-        to_send = deque(batch for batch in recorded if batch.state.sendable)
-        while to_send:
-            batch = to_send.popleft()
-            parts = self._send(batch)
-            to_send.extendleft(reversed(parts))
-            self.on_batch(self.ledger.batch(upload, batch.plan, batch.number), len(recorded))
+        self._send_all(deque(batch for batch in recorded if batch.state.sendable), len(recorded))
         close_if_final(self.ledger, upload)
         return self.ledger.batches(upload)
+
+    def _send_all(self, waiting: deque[Batch], of: int) -> None:
+        """Send them in their order, several at once: an upload has every item once, so none overtakes another.
+
+        After an error no further batch is begun; those that are under way are brought to their end.
+        """
+        under_way: dict[Future[list[Batch]], Batch] = {}
+        failed: BaseException | None = None
+        with ThreadPoolExecutor(self.at_once) as threads:
+            while under_way or (waiting and not failed):
+                while waiting and not failed and len(under_way) < self.at_once:
+                    batch = waiting.popleft()
+                    under_way[threads.submit(self._send, batch)] = batch
+                for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    batch = under_way.pop(ended)
+                    if error := ended.exception():
+                        failed = failed or error
+                        continue
+                    waiting.extendleft(reversed(ended.result()))
+                    self.on_batch(self.ledger.batch(batch.upload, batch.plan, batch.number), of)
+        if failed:
+            raise failed
 
     def _send(self, batch: Batch) -> list[Batch]:
         """Try one batch until it is accepted or refused; gives the parts that are to be sent instead of a refused one.
@@ -183,8 +205,9 @@ class Sender:
 
     def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> list[Batch]:
         """Record a definite no, and in the same transaction the parts that are to be sent instead."""
-        cut = cut_refused(self.ledger, self.bucket, batch, body, error)
-        self._record_failure(batch, error, cut)
+        with self._cutting:  # one after another, so that the parts of an upload can be counted
+            cut = cut_refused(self.ledger, self.bucket, batch, body, error)
+            self._record_failure(batch, error, cut)
         return cut.parts
 
     def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> None:

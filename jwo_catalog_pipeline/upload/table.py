@@ -28,20 +28,22 @@ _PAUSE = wait_random_exponential(0.05, max=1)
 
 
 class Table:
-    """Plain access to the table."""
+    """Plain access to the table. Thread-safe: goes through the resource's client, as boto3's resources are not.
+
+    Attributes:
+        table_name: which table this is.
+    """
 
     def __init__(self, table: Any) -> None:
-        self._table = table
-
-    @property
-    def table_name(self) -> str:
-        """Which table this is."""
-        return str(self._table.name)
+        self.table_name = str(table.name)
+        self._client = table.meta.client  # takes and gives Python's values, as the resource does
 
     def get(self, pk: str, sk: str) -> dict[str, Any] | None:
         """One item, read consistently; numbers come as int."""
         with self._explained():
-            found = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+            found = self._client.get_item(TableName=self.table_name, Key={"pk": pk, "sk": sk}, ConsistentRead=True).get(
+                "Item"
+            )
         return _plain(found) if found else None
 
     def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
@@ -50,7 +52,9 @@ class Table:
         start: dict[str, Any] = {}
         while True:
             with self._explained():
-                page = self._table.query(KeyConditionExpression=condition, ConsistentRead=True, **start)
+                page = self._client.query(
+                    TableName=self.table_name, KeyConditionExpression=condition, ConsistentRead=True, **start
+                )
             yield from map(_plain, page["Items"])
             if "LastEvaluatedKey" not in page:
                 return
@@ -59,12 +63,12 @@ class Table:
     def put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
         with effect(f"ledger: {_kind(**item)}"), self._explained():
-            self._table.put_item(Item=dict(item))
+            self._client.put_item(TableName=self.table_name, Item=dict(item))
 
     def delete(self, pk: str, sk: str) -> None:
         """Remove an item; that it is gone already is fine."""
         with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
-            self._table.delete_item(Key={"pk": pk, "sk": sk})
+            self._client.delete_item(TableName=self.table_name, Key={"pk": pk, "sk": sk})
 
     def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
         """Do all of the writes or none.
@@ -82,7 +86,7 @@ class Table:
         )
         for attempt in retrying:
             with attempt, effect(f"ledger: {name}"), self._explained():
-                self._table.meta.client.transact_write_items(TransactItems=list(actions))
+                self._client.transact_write_items(TransactItems=list(actions))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -92,15 +96,15 @@ class Table:
             code = error.response["Error"]["Code"]
             reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
             if reasons and "ConditionalCheckFailed" not in reasons:
-                raise Contended(f"the ledger table {self._table.name} is busy: {', '.join(sorted(reasons))}") from None
+                raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
                 raise Conflict(str(error)) from None
             raise LedgerUnavailable(
-                f"cannot use the ledger table {self._table.name}: {_REMEDIES.get(code, code)}"
+                f"cannot use the ledger table {self.table_name}: {_REMEDIES.get(code, code)}"
             ) from None
         except BotoCoreError as error:
             raise LedgerUnavailable(
-                f"cannot reach the ledger table {self._table.name}: {type(error).__name__}; "
+                f"cannot reach the ledger table {self.table_name}: {type(error).__name__}; "
                 "check AWS credentials, region and network"
             ) from None
 
