@@ -47,7 +47,7 @@ def ledger_refuses(parts: Parts, text: str) -> Iterator[None]:
             return answer
         return None
 
-    events = parts.ledger._table.meta.client.meta.events
+    events = parts.ledger._client.meta.events
     events.register("before-send.dynamodb", refuse)
     try:
         yield
@@ -207,7 +207,7 @@ def test_two_copies_in_one_delivery_are_written_once(parts: Parts) -> None:
     for _ in range(3):
         send_to_queue(parts, json.dumps({"ingestionId": "i", "processingStatus": "DONE"}))
     sent: list[str] = []
-    events = parts.ledger._table.meta.client.meta.events
+    events = parts.ledger._client.meta.events
     events.register("before-send.dynamodb", lambda request, **_: sent.append(request.url))
     assert parts.inbox().receive(20) == {"result": 3}
     assert len(sent) == 1
