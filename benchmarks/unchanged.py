@@ -78,13 +78,15 @@ def settle(upload: str) -> None:
 
 
 @contextmanager
-def sandbox() -> Iterator[str]:
-    """A sandbox whose environment is this process's; gives the address of its control."""
-    command = [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", "--requests-per-second", "0"]
+def sandbox(limit: int = 0) -> Iterator[str]:
+    """A sandbox of so many calls a second, whose environment is this process's; gives the address of its control."""
+    command = [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", "--requests-per-second", str(limit)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             description = json.loads(process.stdout.readline())
-            os.environ.update({**description["environment"], "JWO_STORE_IDS": "", "JWO_API_REQUESTS_PER_SECOND": "0"})
+            os.environ.update(
+                {**description["environment"], "JWO_STORE_IDS": "", "JWO_API_REQUESTS_PER_SECOND": str(limit)}
+            )
             yield description["control"]
         finally:
             process.terminate()
