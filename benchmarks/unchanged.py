@@ -78,9 +78,9 @@ def settle(upload: str) -> None:
 
 
 @contextmanager
-def sandbox(limit: int = 0) -> Iterator[str]:
+def sandbox(limit: int = 0, *extra: str) -> Iterator[str]:
     """A sandbox of so many calls a second, whose environment is this process's; gives the address of its control."""
-    command = [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", "--requests-per-second", str(limit)]
+    command = [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", "--requests-per-second", str(limit), *extra]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             description = json.loads(process.stdout.readline())

@@ -8,6 +8,7 @@ COLUMNS: dict[str, str] = {
     "reasons": "The rules that the row breaks, each with what is wrong.",
     "change": "insert, update, unchanged, in_flight, held, archive or absent; the first two are uploaded.",
     "content_hash": "SHA-256 of the item as it is sent; equal content, equal hash.",
+    "document_bytes": "The size of the item as it is sent.",
     "published_hash": "The content hash that was sent last; missing where what Amazon holds is not known.",
     "published_price": "The price that was sent last.",
     "published_upload": "The upload in which the item was sent last.",

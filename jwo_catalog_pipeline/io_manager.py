@@ -7,10 +7,9 @@ import hashlib
 
 import dagster as dg
 import pandas as pd
-import pyarrow as pa
 
 from jwo_catalog_pipeline.columns import COLUMNS
-from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject, hash_table
 
 
 class ParquetIOManager(dg.IOManager):
@@ -50,11 +49,9 @@ def table_key(*path: str) -> str:
 
 def table_version(table: pd.DataFrame) -> dg.DataVersion:
     """A data version from the content: equal tables have equal versions."""
-    arrow = pa.Table.from_pandas(table, preserve_index=False).combine_chunks().replace_schema_metadata()
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, arrow.schema) as stream:
-        stream.write_table(arrow)
-    return dg.DataVersion(hashlib.sha256(sink.getvalue()).hexdigest())
+    hashed = hashlib.sha256()
+    hash_table(hashed, table)
+    return dg.DataVersion(hashed.hexdigest())
 
 
 def table_schema(table: pd.DataFrame) -> dg.TableSchema:

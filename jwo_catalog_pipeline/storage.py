@@ -27,11 +27,35 @@ class NoSuchObject(StorageError):
     """The bucket has no object of this key."""
 
 
-def table_bytes(table: pd.DataFrame) -> bytes:
+def table_bytes(table: pd.DataFrame | pa.Table) -> bytes:
     """A table as Parquet, without its index; equal tables give equal bytes."""
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression=COMPRESSION)
+    pq.write_table(as_arrow(table), buffer, compression=COMPRESSION)
     return buffer.getvalue()
+
+
+def as_arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
+    """A table as Arrow has it, without its index."""
+    return table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+
+
+def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
+    """Feed a table to a `hashlib` object: names, types and values; equal tables give equal hashes."""
+    arrow = as_arrow(table).combine_chunks().replace_schema_metadata()
+    with pa.ipc.new_stream(pa.PythonFile(_HashSink(hashed), "w"), arrow.schema) as stream:
+        stream.write_table(arrow)
+
+
+class _HashSink(io.RawIOBase):
+    def __init__(self, hashed: Any) -> None:
+        self._hashed = hashed
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._hashed.update(content)
+        return len(content)
 
 
 @dataclass(frozen=True)
@@ -69,7 +93,7 @@ class Bucket:
         """Write a value as JSON."""
         self.put(key, json.dumps(value, ensure_ascii=False).encode(), "application/json")
 
-    def put_table(self, key: str, table: pd.DataFrame) -> int:
+    def put_table(self, key: str, table: pd.DataFrame | pa.Table) -> int:
         """Write a table as Parquet, without its index; gives the size in bytes."""
         content = table_bytes(table)
         self.put(key, content, "application/vnd.apache.parquet")

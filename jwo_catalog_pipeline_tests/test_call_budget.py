@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.resources import resources_from
+from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline.upload.call_budget import RESERVATIONS, SharedBudget
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -160,7 +161,7 @@ def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox, wor
     """12 calls through a budget of 10 a second: the service, which counts for itself, refuses none of them."""
     fresh.misbehave(requests_per_second=10)
     api = api_client(fresh, budget=SharedBudget(Ledger(world.table), 10))
-    ((_, _, body),) = upload_bodies(item_documents(items("A"), FIELDS)["document"])
+    body = upload_body(as_arrow(items("A")), FIELDS)
     for _ in range(12):
         deliver(api, body)
     assert {call["http_status"] for call in fresh.get("requests")} == {201}

@@ -22,15 +22,15 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     Throttled,
     WrongEndpoint,
 )
-from jwo_catalog_pipeline.catalog_api.requests import item_documents, upload_bodies
+from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials, RoleCredentials
+from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, impatient_pool, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 
 def body_of(**changes: str) -> bytes:
-    ((_, _, body),) = upload_bodies(item_documents(items("A", **changes), FIELDS)["document"])
-    return body
+    return upload_body(as_arrow(items("A", **changes)), FIELDS)
 
 
 @pytest.mark.parametrize("kind", ["ambient credentials", "assumed role"])

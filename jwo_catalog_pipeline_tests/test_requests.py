@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwo_catalog_pipeline.catalog_api.requests import MAX_BYTES, batch_bounds, item_documents, upload_bodies
+from jwo_catalog_pipeline.catalog_api.requests import (
+    MAX_BYTES,
+    batch_bounds,
+    item_documents,
+    item_hashes,
+    upload_body,
+    upload_bounds,
+)
+from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline_tests.conftest import FIELDS, items
 
 
@@ -52,25 +60,28 @@ def test_documents_are_in_order_of_store_and_sku_whatever_the_order_they_came_in
 def test_batches_cover_every_item_once_within_both_limits_and_none_could_be_spared(
     sizes: list[int], max_items: int, max_bytes: int
 ) -> None:
-    bounds = batch_bounds(np.array(sizes, dtype=np.int64), max_items, max_bytes)
-    assert [n for first, past in bounds for n in range(first, past)] == list(range(len(sizes)))
-    for first, past in bounds:
+    envelope = len('{"catalogItems":[]}')
+    bounds = batch_bounds(np.array(sizes, dtype=np.int64), envelope, max_items, max_bytes)
+    assert [n for first, past, _ in bounds for n in range(first, past)] == list(range(len(sizes)))
+    for first, past, size in bounds:
         assert past - first <= max_items
-        assert len('{"catalogItems":[]}') + sum(sizes[first:past]) + (past - first - 1) <= max_bytes
-    for (first, _), (_, past) in pairwise(bounds):
-        size = len('{"catalogItems":[]}') + sum(sizes[first:past]) + (past - first - 1)
+        assert envelope + sum(sizes[first:past]) + (past - first - 1) == size <= max_bytes
+    for (first, _, _), (_, past, _) in pairwise(bounds):
+        size = envelope + sum(sizes[first:past]) + (past - first - 1)
         assert past - first > max_items or size > max_bytes
 
 
 def test_bodies_are_the_documents_and_stay_below_the_gateways_limit() -> None:
-    documents = item_documents(items(*(f"S{n:04}" for n in range(3000)), item_name="ü" * 4000), FIELDS)["document"]
-    bodies = list(upload_bodies(documents))
+    table = items(*(f"S{n:04}" for n in range(3000)), item_name="ü" * 4000)
+    bounds = upload_bounds(item_hashes(table, FIELDS)["document_bytes"].to_numpy())
+    bodies = [upload_body(as_arrow(table.iloc[first:past]), FIELDS) for first, past, _ in bounds]
     assert len(bodies) == 3
-    assert all(len(body) <= MAX_BYTES for _, _, body in bodies)
-    found = [item["item_sku"] for _, _, body in bodies for item in json.loads(body)["catalogItems"]]
+    assert [len(body) for body in bodies] == [size for _, _, size in bounds]
+    assert all(len(body) <= MAX_BYTES for body in bodies)
+    found = [item["item_sku"] for body in bodies for item in json.loads(body)["catalogItems"]]
     assert found == [f"S{n:04}" for n in range(3000)]
 
 
 def test_one_item_larger_than_a_request_is_an_error() -> None:
     with pytest.raises(ValueError, match="item 1 takes 101 bytes"):
-        batch_bounds(np.array([10, 101]), 10, 100)
+        batch_bounds(np.array([10, 101]), 0, 10, 100)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 # Every kind of change, in the order in which people want to read them.
@@ -24,6 +25,7 @@ PLAN_COLUMNS = [
     "store_id",
     "item_sku",
     "content_hash",
+    "document_bytes",
     "published_hash",
     "published_price",
     "published_upload",
@@ -31,6 +33,7 @@ PLAN_COLUMNS = [
     "waits_for",
     "reason",
 ]
+_NUMBERS = {"document_bytes", "published_batch", "item_row"}
 PUBLISHED_COLUMNS = [
     "store_id",
     "item_sku",
@@ -69,7 +72,7 @@ def plan_changes(
     """Compare the valid items with the published state.
 
     Args:
-        documents: `store_id`, `item_sku`, `content_hash` of each valid item, keys unique.
+        documents: `store_id`, `item_sku`, `content_hash`, `document_bytes` of each valid item, keys unique.
         published: `PUBLISHED_COLUMNS`, keys unique; a missing `content_hash` means that what Amazon holds is unknown.
             `doubted_at` is when the item may have been sent once more than is known, 0 for never.
         quarantined: `store_id`, `item_sku`, `external_product_id` of quarantined rows; they count as present, and a
@@ -77,14 +80,16 @@ def plan_changes(
         rules: what may be concluded.
 
     Returns:
-        `PLAN_COLUMNS`, one row per item that is valid or published and not quarantined, ordered by store and SKU.
+        `PLAN_COLUMNS`, and `item_row` (the item's place in `documents`, -1 without one); one row per item that is valid
+        or published and not quarantined, ordered by store and SKU.
         An item in flight waits, and so does one whose SKU is being archived (an archive acts on every store); one that
         was rejected and has not changed since is held; everything else follows from its hash. An absent item is only
         named, unless its SKU is gone from all stores and archiving is on.
     """
     unidentified = int((quarantined["item_sku"].isna() & quarantined["external_product_id"].notna()).sum())
     with duckdb.connect() as db:
-        db.register("documents", documents[["store_id", "item_sku", "content_hash"]])
+        compared = documents[["store_id", "item_sku", "content_hash", "document_bytes"]]
+        db.register("documents", compared.assign(item_row=np.arange(len(documents))))
         db.register("every_published", published[PUBLISHED_COLUMNS])
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
         parameters = {
@@ -95,7 +100,7 @@ def plan_changes(
             "retry": rules.retry_rejected,
         }
         plan = db.sql(_PLAN, params=parameters).to_arrow_table().to_pandas()
-    return plan.astype({name: "int64" if name == "published_batch" else "str" for name in PLAN_COLUMNS})
+    return plan.astype({name: "int64" if name in _NUMBERS else "str" for name in plan.columns})
 
 
 # `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU. Amazon may
@@ -130,7 +135,8 @@ SELECT CASE
          ELSE 'unchanged'
        END AS change,
        coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
-       d.content_hash, p.content_hash AS published_hash, p.standard_price AS published_price,
+       d.content_hash, coalesce(d.document_bytes, 0) AS document_bytes,
+       p.content_hash AS published_hash, p.standard_price AS published_price,
        p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
        CASE WHEN change = 'in_flight' THEN
          CASE WHEN p.in_flight OR p.in_doubt THEN p.upload ELSE busy.upload END
@@ -147,7 +153,8 @@ SELECT CASE
          WHEN p.state = 'in_flight' AND change IN ('update', 'archive')
            THEN 'no news of upload ' || p.upload || ' for too long, no longer waited for'
          WHEN p.state = 'rejected' AND p.content_hash = d.content_hash THEN 'sent again as asked, was ' || p.reason
-       END AS reason
+       END AS reason,
+       coalesce(d.item_row, -1) AS item_row
 FROM documents d
 FULL JOIN published p ON d.store_id = p.store_id AND d.item_sku = p.item_sku
 LEFT JOIN busy ON busy.item_sku = coalesce(d.item_sku, p.item_sku)
@@ -172,7 +179,8 @@ def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str
 
 def to_send(plan: pd.DataFrame) -> pd.DataFrame:
     """The rows of a plan that are uploaded, in its order."""
-    return plan[plan["change"].isin(SENT_KINDS)].reset_index(drop=True)
+    sent = plan["change"].isin(SENT_KINDS)
+    return plan if sent.all() else plan[sent].reset_index(drop=True)
 
 
 def to_wait(plan: pd.DataFrame) -> pd.DataFrame:

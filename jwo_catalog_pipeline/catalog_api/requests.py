@@ -5,18 +5,22 @@ behaviour). Absent optional fields are left out, never sent as null or "" (infer
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 MAX_ITEMS = 10_000  # items or SKUs in one request, documented
 MAX_BYTES = 9_500_000  # bytes of one request's body: the gateway's 10 MB less room for headers
+PIECE_ROWS = 61_440  # half of what DuckDB itself stores together
 ADDITIONAL_BARCODES = "additional_external_product_information"
 
+_HASH = "sha256(document) AS content_hash"
 _PREFIX, _SUFFIX = b'{"catalogItems":[', b"]}"
-_Bodies = Iterator[tuple[int, int, bytes]]
 
 
 def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
@@ -30,24 +34,50 @@ def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         `store_id`, `item_sku`, `document` (the item's JSON text) and `content_hash` (SHA-256 of it, in hex),
         ordered by store and SKU (byte order), so that equal items give equal batches.
     """
-    selected = f"store_id, item_sku, {_document_sql(fields)} AS document, sha256(document) AS content_hash"
-    with duckdb.connect() as db:
-        db.register("items", items[list(fields)])
-        query = f"SELECT {selected} FROM items ORDER BY store_id, item_sku"  # noqa: S608 (the field names are ours)
-        return db.sql(query).to_arrow_table().to_pandas()
+    table = pa.Table.from_pandas(items[list(fields)], preserve_index=False)
+    return _documents(table, fields, f"store_id, item_sku, document, {_HASH}", in_order=True).to_pandas()
 
 
 def item_hashes(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     """The hashes of `item_documents` without the documents, of which a plan needs only the sizes.
 
     Returns:
-        `store_id`, `item_sku`, `content_hash`, `size` (bytes of the document), in the items' order.
+        `store_id`, `item_sku`, `content_hash`, `document_bytes`, in the items' order.
     """
-    with duckdb.connect() as db:
-        db.register("items", items[list(fields)])
-        query = f"""SELECT store_id, item_sku, sha256(document) AS content_hash, strlen(document) AS size
-                    FROM (SELECT store_id, item_sku, {_document_sql(fields)} AS document FROM items)"""  # noqa: S608
-        return db.sql(query).to_arrow_table().to_pandas()
+    table = pa.Table.from_pandas(items[list(fields)], preserve_index=False)
+    selected = f"store_id, item_sku, {_HASH}, strlen(document) AS document_bytes"
+    return _documents(table, fields, selected, in_order=False).to_pandas()
+
+
+def upload_body(items: pa.Table, fields: Sequence[str]) -> bytes:
+    """The upload request that carries the documents of items, ordered by store and SKU; see `item_documents`."""
+    found = _documents(items, fields, "document", in_order=True)["document"]
+    # Arrow joins texts of up to 2 GB; a request has 9.5 MB.
+    texts = pa.concat_arrays([chunk.cast(pa.string()) for chunk in found.chunks])
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
+    return _PREFIX + joined.as_buffer().to_pybytes() + _SUFFIX
+
+
+def serialiser(fields: Sequence[str]) -> str:
+    """Names how items become documents: while it is the same, so are the documents of equal items."""
+    return f"DuckDB {duckdb.__version__}: {_document_sql(fields)}"
+
+
+def _documents(items: pa.Table, fields: Sequence[str], selected: str, *, in_order: bool) -> pa.Table:
+    # A field that no item has is left out of every document anyway.
+    given = [field for field in fields if items[field].null_count < len(items)] or fields
+    query = f"""SELECT {selected} FROM (SELECT store_id, item_sku, {_document_sql(given)} AS document FROM items)
+                {"ORDER BY store_id, item_sku" if in_order else ""}"""  # noqa: S608 (the field names are ours)
+    with _database().cursor() as db:
+        # In pieces, for DuckDB shares out whole pieces among its threads.
+        db.register("items", pa.Table.from_batches(items.to_batches(max_chunksize=PIECE_ROWS), items.schema))
+        return db.sql(query).to_arrow_table()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """An empty database for all threads, each with a cursor of its own: opening one takes as long as a batch."""
+    return duckdb.connect(config={"arrow_large_buffer_size": True})  # what pandas holds, so nothing is converted
 
 
 def _document_sql(fields: Sequence[str]) -> str:
@@ -71,22 +101,30 @@ def _additional_barcodes_sql(field: str) -> str:
     return f"'[' || array_to_string(list_transform({pairs}, lambda pair: {element}), ',') || ']'"
 
 
+def upload_bounds(sizes: np.ndarray) -> list[tuple[int, int, int]]:
+    """Cut items into upload requests; see `batch_bounds`."""
+    return batch_bounds(sizes, len(_PREFIX) + len(_SUFFIX))
+
+
+def archive_bounds(skus: Sequence[str], store_ids: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Cut SKUs into archive requests; see `batch_bounds`."""
+    sizes = np.array([len(_json(sku)) for sku in skus], dtype=np.int64)
+    return batch_bounds(sizes, len(archive_body([], store_ids)))
+
+
 def batch_bounds(
-    sizes: np.ndarray,
-    max_items: int | None = None,
-    max_bytes: int = MAX_BYTES,
-    envelope: int = len(_PREFIX) + len(_SUFFIX),
-) -> list[tuple[int, int]]:
+    sizes: np.ndarray, envelope: int, max_items: int | None = None, max_bytes: int = MAX_BYTES
+) -> list[tuple[int, int, int]]:
     """Cut a list of documents into the fewest consecutive batches within the limits.
 
     Args:
         sizes: UTF-8 length in bytes of each document.
+        envelope: bytes of a body around its documents.
         max_items: the most documents in a batch; `MAX_ITEMS` if not given.
         max_bytes: the most bytes of a batch's body, envelope and commas included.
-        envelope: bytes of a body around its documents.
 
     Returns:
-        `(first, past_last)` positions of each batch.
+        `(first, past_last, bytes)` of each batch: positions of its documents, and the size of its body.
 
     Raises:
         ValueError: a single document is larger than a batch may be.
@@ -96,36 +134,27 @@ def batch_bounds(
     room = max_bytes - envelope + 1
     bounds, first = [], 0
     while first < len(sizes):
-        sent = int(ends[first - 1]) if first else 0
-        past_last = min(first + max_items, int(np.searchsorted(ends, sent + room, side="right")))
+        before = int(ends[first - 1]) if first else 0
+        past_last = min(first + max_items, int(np.searchsorted(ends, before + room, side="right")))
         if past_last == first:
             raise ValueError(f"item {first} takes {sizes[first]:,} bytes, more than one request may ({room:,})")
-        bounds.append((first, past_last))
+        bounds.append((first, past_last, int(ends[past_last - 1]) - before - 1 + envelope))
         first = past_last
     return bounds
 
 
-def upload_bodies(documents: pd.Series) -> _Bodies:
-    """Yield `(first, past_last, body)` for each upload request that carries the documents, in their order."""
-    return _bodies([document.encode() for document in documents], _PREFIX, _SUFFIX)
-
-
-def archive_bodies(skus: Sequence[str], store_ids: Sequence[str]) -> _Bodies:
-    """Yield `(first, past_last, body)` for each archive request that names the SKUs, in their order.
+def archive_body(skus: Sequence[str], store_ids: Sequence[str]) -> bytes:
+    """The archive request that names the SKUs, in their order.
 
     Args:
         skus: each once.
         store_ids: the retailer's complete list of stores: Amazon refuses an archive that leaves one out.
     """
-    stores = json.dumps(list(store_ids), ensure_ascii=False).encode()
-    encoded = [json.dumps(sku, ensure_ascii=False).encode() for sku in skus]
-    return _bodies(encoded, b'{"itemSkus":[', b'],"allApplicableStores":' + stores + b"}")
+    return b'{"itemSkus":[%s],"allApplicableStores":%s}' % (b",".join(map(_json, skus)), _json(list(store_ids)))
 
 
-def _bodies(encoded: list[bytes], prefix: bytes, suffix: bytes) -> _Bodies:
-    sizes = np.fromiter((len(document) for document in encoded), dtype=np.int64, count=len(encoded))
-    for first, past_last in batch_bounds(sizes, envelope=len(prefix) + len(suffix)):
-        yield first, past_last, prefix + b",".join(encoded[first:past_last]) + suffix
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def status_body(ingestion_id: str) -> bytes:

@@ -113,6 +113,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--requests-per-second", type=int, default=10, help="rate limit of the API; 0: none (default: 10)"
     )
+    parser.add_argument("--read-late", action="store_true", help="take uploads unread, for benchmarks")
     parser.add_argument("--raw-delivery", action="store_true", help="SNS delivers without its envelope")
     parser.add_argument("--env-file", type=Path, help="also write the environment to this file")
     return parser.parse_args(arguments)
@@ -153,6 +154,7 @@ def main(arguments: list[str]) -> int:
         delay=options.delay,
         report_shape=options.report_shape,
         requests_per_second=options.requests_per_second,
+        read_late=options.read_late,
     )
     stores = [store.strip() for store in options.stores.split(",") if store.strip()]
     sandbox = Sandbox(

@@ -56,6 +56,7 @@ class Settings:
     signature_seconds: float = 300  # how far X-Amz-Date may be off; AWS's five minutes
     clock_offset: float = 0.0  # seconds that the service's own clock is fast; negative: slow
     requests_per_second: int = 10  # 0: no limit
+    read_late: bool = False  # take uploads unread, and read them when they are processed: for benchmarks
     reorder_notifications: bool = False  # hold them, and publish in reverse when drained
     reject_skus: list[str] = field(default_factory=list)
     reject_share: float = 0.0

@@ -18,7 +18,7 @@ class Ingestion:
     id: str
     number: int
     operation: str
-    content: list[Any]  # items of an upload, SKUs of an archive; emptied when processed
+    content: list[Any] | bytes  # items of an upload, SKUs of an archive, or not read yet; emptied when processed
     due: float
     items: int
     body_sha256: str

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -116,16 +116,20 @@ class JwoService:
 
     def _accept(self, operation: str, body: bytes) -> Answer:
         stores = set(self.stores)
-        content: list[Any]
-        if operation == "upload":
+        settings = self.faults.settings
+        content: list[Any] | bytes
+        if operation == "upload" and settings.read_late:
+            content, different = body, body.count(b'"item_sku":')
+        elif operation == "upload":
             content = rules.read_upload(body, stores)
             different = len({(item["store_id"], item["item_sku"]) for item in content})
         else:
             content = rules.read_archive(body, stores)
             different = len(set(content))
-        settings = self.faults.settings
-        rules.check_none_of(content, settings.refuse_skus)
-        size = len(content)
+        size = different
+        if not isinstance(content, bytes):
+            rules.check_none_of(content, settings.refuse_skus)
+            size = len(content)
         with self._changed:
             ingestion = Ingestion(
                 id=str(uuid.uuid4()),
@@ -207,6 +211,8 @@ class JwoService:
     def _process(self, ingestion: Ingestion) -> None:
         final = self.faults.take(faults.FINAL_STATUS, ingestion.operation)
         content, ingestion.content = ingestion.content, []
+        if isinstance(content, bytes):
+            content = cast(list[Any], rules.read_upload(content, set(self.stores)))
         if final is None:
             settings = self.faults.settings
             with self._changed:

@@ -1,19 +1,17 @@
 """Making a plan: compare the catalog with the published state, and record what that rests on. Sends nothing."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.changes import (
     SENT_KINDS,
     PlanRules,
     counts_by_kind,
     plan_changes,
-    to_archive,
-    to_send,
     to_wait,
 )
 from jwo_catalog_pipeline.catalog.guards import (
@@ -24,15 +22,15 @@ from jwo_catalog_pipeline.catalog.guards import (
     check_plan,
     missing_stores,
 )
-from jwo_catalog_pipeline.catalog_api.requests import archive_bodies, batch_bounds, item_hashes
+from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.contents import contents_of
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import published_state, state_key
 from jwo_catalog_pipeline.upload.records import Head
 from jwo_catalog_pipeline.upload.table import Conflict
 
-DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
 _HOUR = 3600
 
@@ -105,11 +103,12 @@ def make_plan(
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
     published = published_state(ledger, bucket)
-    hashes = item_hashes(items, fields)
-    changes = _with_fields(plan_changes(hashes, published, quarantined, _rules(ledger, settings)), items, fields)
+    compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
+    changes = _with_fields(compared, items, fields)
     verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
-    digest = plan_digest(changes, base, settings.archive_stores)
-    requests, waiting = _requests(hashes, changes, settings.archive_stores), to_wait(changes)
+    contents, waiting = contents_of(changes, fields, settings.archive_stores), to_wait(changes)
+    digest = contents.digest(base)
+    requests = len(contents.batches(upload, digest))
     bucket.put_table(state_key(upload, digest), published)
     recorded = ledger.put_any(
         {
@@ -145,18 +144,6 @@ def _already_applied(upload: str) -> AlreadyApplied:
     )
 
 
-def plan_digest(plan: pd.DataFrame, base: Head, archive_stores: Sequence[str]) -> str:
-    """Names a plan by what it sends and what it rests on."""
-    hashed = hashlib.sha256(f"{base.upload} {base.sequence}\n".encode())
-    hashed.update("".join(to_send(plan)["content_hash"]).encode())
-    archived = to_archive(plan)
-    if len(archived):
-        # No character that a key may hold can be mistaken for the end of one.
-        keys = archived["item_sku"].str.cat(archived["store_id"], sep="\0")
-        hashed.update("\0\0".join(["", *keys, *archive_stores]).encode())
-    return hashed.hexdigest()[:DIGEST_CHARACTERS]
-
-
 def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
     now = ledger.now()
     return PlanRules(
@@ -173,16 +160,13 @@ def _seen(ledger: Ledger, base: Head) -> Seen:
     return Seen(frozenset(before["missing_stores"]), before["absent"]) if before else Seen()
 
 
-def _requests(hashes: pd.DataFrame, changes: pd.DataFrame, archive_stores: Sequence[str]) -> int:
-    sent = to_send(changes)[["store_id", "item_sku"]]
-    sizes = sent.merge(hashes, on=["store_id", "item_sku"])["size"].to_numpy() if len(sent) else np.zeros(0, np.int64)
-    archives = archive_bodies(list(to_archive(changes)["item_sku"].unique()), archive_stores)
-    return len(batch_bounds(sizes)) + sum(1 for _ in archives)
-
-
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     """Add the items' fields to the rows that are sent; the others carry none, for they are only counted."""
-    rows = plan.index[plan["change"].isin(SENT_KINDS)]
     others = [field for field in fields if field not in plan.columns]
-    sent = plan.loc[rows, ["store_id", "item_sku"]].merge(items, how="left", on=["store_id", "item_sku"])
-    return plan.join(sent[others].set_index(rows)).astype(dict.fromkeys(others, "str"))
+    rows, sent = plan["item_row"].to_numpy(), plan["change"].isin(SENT_KINDS).to_numpy()
+    if sent.all() and np.array_equal(rows, np.arange(len(items))):  # a first upload: nothing to move
+        taken = items[others].reset_index(drop=True)
+    else:
+        table = pa.Table.from_pandas(items[others], preserve_index=False)
+        taken = table.take(pa.array(rows, mask=~sent)).to_pandas().astype("str")
+    return pd.concat([plan.drop(columns="item_row"), taken], axis="columns")

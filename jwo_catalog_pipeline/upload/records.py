@@ -33,8 +33,9 @@ class Batch:
     number: int
     items: int
     bytes: int
-    sha256: str
+    sha256: str = ""  # of its bytes; "" before the first attempt, for until then they need not have been made
     operation: str = UPLOAD
+    first_row: int = 0  # of the plan's rows that are uploaded, or archived: where this batch begins
     state: BatchState = BatchState.PLANNED
     attempts: int = 0
     # Attempts that may have become ingestions which nobody has matched yet, and when the last of them was made.

@@ -3,10 +3,11 @@
 Before any byte leaves, the bytes are in the bucket and the attempt is in the ledger. Whatever happens in between, the
 ledger says which of these holds, so the next call of `apply` goes on from there:
 
-1. batches and their bytes recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
+1. batches and their items recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
 2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`recording`);
-3. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
-4. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`splitting`).
+3. a batch's bytes in the bucket: nothing of it sent, whoever makes them again makes the same ones (`contents`);
+4. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
+5. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`splitting`).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from jwo_catalog_pipeline.catalog_api.answers import Accepted
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, Outcome, RequestRefused
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.contents import Contents, planned_contents
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import body_key
@@ -40,6 +42,7 @@ ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the res
 BACKOFF = wait_random_exponential(multiplier=1, max=30)
 SHOWN_ERROR_CHARACTERS = 500
 AT_ONCE = 10  # batches: as many as there may be calls in a second, so that a call may take a second
+PREPARED_AT_ONCE = 2  # of these; more would only keep the first from being ready
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class Sender:
     on_batch: Callable[[Batch, int], None] = field(default=lambda batch, of: None)
     sleep: Callable[[float], None] = time.sleep
     _cutting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _preparing: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(PREPARED_AT_ONCE), init=False, repr=False
+    )
 
     def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
         """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
@@ -73,45 +79,52 @@ class Sender:
             CatalogApiError: no credentials; nothing was recorded or sent.
         """
         self.api.check_ready()
+        contents = None
         if self.ledger.upload(upload) is None:
-            record_upload(self.ledger, self.bucket, upload, changes, fields)
+            contents, recorded = planned_contents(self.ledger, upload, changes, fields)
+            record_upload(self.ledger, self.bucket, upload, contents, recorded)
         supersede_older(self.ledger, upload)
-        recorded = self.ledger.batches(upload)
-        self._send_all(deque(batch for batch in recorded if batch.state.sendable), len(recorded))
+        batches = self.ledger.batches(upload)
+        waiting = deque(batch for batch in batches if batch.state.sendable)
+        if contents is None and not all(batch.sha256 for batch in waiting):
+            contents, _ = planned_contents(self.ledger, upload, changes, fields)
+        self._send_all(waiting, len(batches), contents)
         close_if_final(self.ledger, upload)
         return self.ledger.batches(upload)
 
-    def _send_all(self, waiting: deque[Batch], of: int) -> None:
+    def _send_all(self, waiting: deque[Batch], of: int, contents: Contents | None) -> None:
         """Send them in their order, several at once: an upload has every item once, so none overtakes another.
 
         After an error no further batch is begun; those that are under way are brought to their end.
         """
-        under_way: dict[Future[list[Batch]], Batch] = {}
+        under_way: set[Future[tuple[Batch, list[Batch]]]] = set()
         failed: BaseException | None = None
         with ThreadPoolExecutor(self.at_once) as threads:
             while under_way or (waiting and not failed):
                 while waiting and not failed and len(under_way) < self.at_once:
-                    batch = waiting.popleft()
-                    under_way[threads.submit(self._send, batch)] = batch
+                    under_way.add(threads.submit(self._send, waiting.popleft(), contents))
                 for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    batch = under_way.pop(ended)
+                    under_way.remove(ended)
                     if error := ended.exception():
                         failed = failed or error
                         continue
-                    waiting.extendleft(reversed(ended.result()))
-                    self.on_batch(self.ledger.batch(batch.upload, batch.plan, batch.number), of)
+                    batch, parts = ended.result()
+                    waiting.extendleft(reversed(parts))
+                    self.on_batch(batch, of)
         if failed:
             raise failed
 
-    def _send(self, batch: Batch) -> list[Batch]:
-        """Try one batch until it is accepted or refused; gives the parts that are to be sent instead of a refused one.
+    def _send(self, batch: Batch, contents: Contents | None) -> tuple[Batch, list[Batch]]:
+        """Try one batch until it is accepted or refused.
+
+        Returns:
+            The batch as it is then, and the parts that are to be sent instead of a refused one.
 
         Raises:
             UploadStopped: it is neither, after `ATTEMPTS_A_RUN` tries or at once where another try cannot help.
         """
-        body = self.bucket.get(body_key(batch))
-        if hashlib.sha256(body).hexdigest() != batch.sha256:
-            raise UploadStopped(f"{self.bucket.uri(body_key(batch))} was changed after it was recorded; restore it")
+        with self._preparing:
+            batch, body = self._with_bytes(batch, contents)
         retrying = Retrying(
             sleep=self.sleep,
             retry=retry_if_exception(lambda error: isinstance(error, CatalogApiError) and error.retryable),
@@ -120,17 +133,32 @@ class Sender:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, batch, body)
+            for attempt in retrying:
+                with attempt:
+                    return self._attempt(batch, body)
+                batch = self.ledger.batch(batch.upload, batch.plan, batch.number)  # as the failed attempt left it
         except CatalogApiError as error:
             raise UploadStopped(
                 f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "
                 "accepted; materialize ingestion_record for this upload again to resume it"
             ) from error
+        raise AssertionError("tenacity raises the last attempt's error")
 
-    def _attempt(self, batch: Batch, body: bytes) -> list[Batch]:
+    def _with_bytes(self, batch: Batch, contents: Contents | None) -> tuple[Batch, bytes]:
+        """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
+        if batch.sha256 or contents is None:
+            body = self.bucket.get(body_key(batch))
+            if hashlib.sha256(body).hexdigest() != batch.sha256:
+                raise UploadStopped(f"{self.bucket.uri(body_key(batch))} was changed after it was recorded; restore it")
+            return batch, body
+        body = contents.body(batch)
+        self.bucket.put(body_key(batch), body, "application/json")
+        return replace(batch, sha256=hashlib.sha256(body).hexdigest()), body
+
+    def _attempt(self, batch: Batch, body: bytes) -> tuple[Batch, list[Batch]]:
         # Signed before the lease begins: whoever is paused beyond it holds a signature that is no longer accepted.
         call = self.api.sign(batch.operation, body)
-        held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))
+        held = self._begin(batch)
         try:
             accepted = self.api.deliver(call, self.lease_seconds)
         except RequestRefused as error:
@@ -138,8 +166,7 @@ class Sender:
         except CatalogApiError as error:
             self._record_failure(held, error)
             raise
-        self._record_acceptance(held, accepted)
-        return []
+        return self._record_acceptance(held, accepted), []
 
     def _begin(self, batch: Batch) -> Batch:
         """Record the attempt and hold the batch, provided that it is sendable and the head is still its upload's."""
@@ -156,6 +183,7 @@ class Sender:
         changes: dict[str, Any] = {
             "state": BatchState.SENDING,
             "attempts": batch.attempts + 1,
+            "sha256": batch.sha256,
             **(abandoned if batch.state is BatchState.SENDING else {}),
             "owner": self.owner,
             "lease_until": now + self.lease_seconds,
@@ -186,12 +214,12 @@ class Sender:
             f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
         ) from None
 
-    def _record_acceptance(self, batch: Batch, accepted: Accepted) -> None:
+    def _record_acceptance(self, batch: Batch, accepted: Accepted) -> Batch:
         pointer: dict[str, object] = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
         answer: dict[str, object] = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
         changes = {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer}
         try:
-            self._write(
+            return self._write(
                 batch,
                 changes,
                 self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
@@ -203,14 +231,13 @@ class Sender:
             self.ledger.put({**seen, **pointer})
             raise LeaseLost(f"{error}; Amazon accepted this one's bytes as ingestion {accepted.ingestion_id}") from None
 
-    def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> list[Batch]:
+    def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> tuple[Batch, list[Batch]]:
         """Record a definite no, and in the same transaction the parts that are to be sent instead."""
         with self._cutting:  # one after another, so that the parts of an upload can be counted
             cut = cut_refused(self.ledger, self.bucket, batch, body, error)
-            self._record_failure(batch, error, cut)
-        return cut.parts
+            return self._record_failure(batch, error, cut), cut.parts
 
-    def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> None:
+    def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> Batch:
         """Record what an error means: refused, back to planned, or in doubt."""
         in_doubt = error.outcome is Outcome.IN_DOUBT
         doubts = batch.doubts + in_doubt
@@ -233,7 +260,7 @@ class Sender:
         others += [self.ledger.note_doubt(part) for part in parts if part.doubts]
         others += [self.ledger.note_doubt(batch)] if in_doubt else []
         ended = self._ended(batch, outcome=str(error.outcome), **answer)
-        self._write(batch, {**changes, **answer}, *others, ended)
+        return self._write(batch, {**changes, **answer}, *others, ended)
 
     def _ended(self, batch: Batch, **facts: object) -> dict[str, object]:
         """Transaction part: complete the attempt's record."""
@@ -246,13 +273,14 @@ class Sender:
         }
         return self.ledger.put_any(item)
 
-    def _write(self, batch: Batch, changes: dict[str, Any], *others: dict[str, object]) -> None:
+    def _write(self, batch: Batch, changes: dict[str, Any], *others: dict[str, object]) -> Batch:
         try:
             self.ledger.transact(f"batch {changes['state']}", self.ledger.change_batch(batch, **changes), *others)
         except Conflict:
             raise LeaseLost(
                 f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
             ) from None
+        return replace(batch, **changes)
 
 
 def _wait(state: RetryCallState) -> float:
