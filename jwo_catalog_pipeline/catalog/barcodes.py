@@ -1,6 +1,6 @@
 """What the barcode rules of `functions.sql` say about columns of codes.
 
-Belongs here: evaluating those SQL functions over the distinct values of pandas columns.
+Belongs here: evaluating those SQL functions over pandas columns.
 Does not belong here: any rule about barcodes; `functions.sql` alone holds them.
 """
 
@@ -30,13 +30,14 @@ def barcode_facts(codes: pd.Series, types: pd.Series) -> pd.DataFrame:
         fine in every respect.
     """
     # SQL gives NULL where a question does not apply; that is no fault.
-    return _over_distinct(
+    return _over_rows(
         [codes, types],
+        "_barcode_facts(c0, c1) AS f",
         {
-            "fits_type": "coalesce(_fits_type(c0, c1), true)",
-            "check_digit_right": "coalesce(_check_digit_right(c0, c1), true)",
-            "form_known": "coalesce(_known_form(c0), true)",
-            "form_ambiguous": "coalesce(_ambiguous(c0), false)",
+            "fits_type": "coalesce(f.fits, true)",
+            "check_digit_right": "coalesce(f.right, true)",
+            "form_known": "coalesce(f.known, true)",
+            "form_ambiguous": "coalesce(f.ambiguous, false)",
         },
     )
 
@@ -57,12 +58,13 @@ def additional_barcode_facts(pairs: pd.Series) -> pd.DataFrame:
         return facts
     parsed = "TRY(from_json_strict(c0, '[[\"VARCHAR\"]]'))"
     wrong = f"list_filter({parsed}, lambda x: len(x) <> 2 OR x[1] IS NULL OR NOT coalesce({_RIGHT}, true))"
-    found = _over_distinct(
+    found = _over_rows(
         [given],
+        f"{parsed} AS parsed, {wrong} AS wrong",
         {
-            "count": f"coalesce(len({parsed}), 0)",
+            "count": "coalesce(len(parsed), 0)",
             # A wrong entry that has no code shows the whole text.
-            "wrong": f"CASE WHEN {parsed} IS NULL THEN c0 WHEN len({wrong}) > 0 THEN coalesce({wrong}[1][1], c0) END",
+            "wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
         },
     )
     facts.loc[given.index, "count"] = found["count"].astype("int64")
@@ -70,17 +72,12 @@ def additional_barcode_facts(pairs: pd.Series) -> pd.DataFrame:
     return facts
 
 
-def _over_distinct(columns: Sequence[pd.Series], facts: dict[str, str]) -> pd.DataFrame:
-    """Evaluate SQL expressions over c0, c1, ... once for each distinct combination of values."""
-    codes, uniques = zip(*(pd.factorize(column, use_na_sentinel=False) for column in columns), strict=True)
-    combined = codes[0].astype("int64")
-    for code, unique in zip(codes[1:], uniques[1:], strict=True):
-        combined = combined * len(unique) + code
-    _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
-    arrays = {f"c{number}": pa.array(column.iloc[first], pa.string()) for number, column in enumerate(columns)}
+def _over_rows(columns: Sequence[pd.Series], evaluated: str, facts: dict[str, str]) -> pd.DataFrame:
+    """Evaluate SQL over c0, c1, ..., the columns: `evaluated` first, and from it the `facts`, one column each."""
+    arrays = {f"c{number}": pa.array(column, pa.large_string()) for number, column in enumerate(columns)}
     with connect_locked() as db:
-        register(db, "codes", pa.table({"id": np.arange(len(first)), **arrays}))
+        register(db, "codes", pa.table({"id": np.arange(len(columns[0])), **arrays}))
         selected = ", ".join(f"{sql} AS {name}" for name, sql in facts.items())
-        found = db.sql(f"SELECT id, {selected} FROM codes ORDER BY id").to_arrow_table().to_pandas()  # noqa: S608
-    result: pd.DataFrame = found[list(facts)].take(inverse)
-    return result.set_index(columns[0].index)
+        query = f"SELECT id, {selected} FROM (SELECT *, {evaluated} FROM codes) ORDER BY id"  # noqa: S608
+        found: pd.DataFrame = db.sql(query).to_arrow_table().to_pandas()
+    return found[list(facts)].set_index(columns[0].index)

@@ -42,10 +42,10 @@ CREATE MACRO _check_digit_right(code, declared) AS list_transform([{'c': code::V
 
 -- The type that a code has by its length and check digit; NULL where it is none (CATALOG_API.md, "Barcodes").
 CREATE MACRO barcode_type(x) AS list_transform([x::VARCHAR], lambda c: CASE
-    WHEN regexp_full_match(c, '[0-9]{3,6}') THEN 'PLU'
     WHEN regexp_full_match(c, '[0-9]{8}|[0-9]{12,14}') THEN CASE
         WHEN _gs1_right(c::BIGINT) THEN CASE length(c) WHEN 8 THEN 'EAN8' WHEN 12 THEN 'UPC' WHEN 13 THEN 'EAN' ELSE 'GTIN' END
         WHEN _upce_right(c) THEN 'UPC' END
+    WHEN regexp_full_match(c, '[0-9]{3,6}') THEN 'PLU'
     WHEN _isbn_right(c) THEN 'ISBN' END)[1];
 
 -- Does the code have the length and form of the type? NULL where the type is unknown.
@@ -62,16 +62,30 @@ CREATE MACRO _known_form(code) AS list_transform([code], lambda c:
 CREATE MACRO _ambiguous(code) AS list_transform([code], lambda c:
     regexp_full_match(c, '[01][0-9]{7}') AND _gs1_right(TRY_CAST(c AS BIGINT)) AND _upce_right(c))[1];
 
--- Removes separators and puts back lost leading zeros, up to the shortest length (8, 12, 13, 14) with a right check
--- digit. Up to 6 digits (perhaps a PLU), a valid ISBN-10 and whatever fits no length are left alone.
-CREATE MACRO restore_barcode(x) AS list_transform(
-    [upper(regexp_replace(x::VARCHAR, '[\s\p{Z}\p{Pd}]', '', 'g'))], lambda c: CASE
+-- All of the above about one code, NULL where a question does not apply. 12 to 14 digits, which most codes have, are
+-- looked at once.
+CREATE MACRO _barcode_facts(code, declared) AS list_transform([{'c': code::VARCHAR, 't': declared::VARCHAR}], lambda p:
+    CASE WHEN regexp_full_match(p.c, '[0-9]{12,14}')
+         THEN {'fits': CASE p.t WHEN 'UPC' THEN strlen(p.c) = 12 WHEN 'EAN' THEN strlen(p.c) = 13
+                                WHEN 'GTIN' THEN strlen(p.c) = 14 ELSE p.t IS NULL END,
+               'right': _gs1_right(p.c::BIGINT), 'known': true, 'ambiguous': false}
+         ELSE {'fits': _fits_type(p.c, p.t), 'right': _check_digit_right(p.c, p.t),
+               'known': _known_form(p.c), 'ambiguous': _ambiguous(p.c)} END)[1];
+
+CREATE MACRO _restored(x) AS list_transform(
+    [upper(regexp_replace(x, '[\s\p{Z}\p{Pd}]', '', 'g'))], lambda c: CASE
         WHEN regexp_full_match(c, '[0-9]{1,6}|[0-9]{13,14}|[0-9]{9}X') THEN c
-        WHEN NOT regexp_full_match(c, '[0-9]{7,12}') THEN nullif(x::VARCHAR, '')
+        WHEN NOT regexp_full_match(c, '[0-9]{7,12}') THEN nullif(x, '')
         WHEN length(c) <= 8 THEN
             CASE WHEN _gs1_right(c::BIGINT) OR _upce_right(lpad(c, 8, '0')) THEN lpad(c, 8, '0') ELSE c END
         WHEN _isbn_right(c) OR NOT _gs1_right(c::BIGINT) THEN c
         ELSE lpad(c, 12, '0') END)[1];
+
+-- Removes separators and puts back lost leading zeros, up to the shortest length (8, 12, 13, 14) with a right check
+-- digit. Up to 6 digits (perhaps a PLU), a valid ISBN-10 and whatever fits no length are left alone.
+-- The first branch, here and below, is a quick way out for what needs nothing done.
+CREATE MACRO restore_barcode(x) AS list_transform([x::VARCHAR], lambda v: CASE
+    WHEN regexp_full_match(v, '[0-9]{12,14}') THEN v ELSE _restored(v) END)[1];
 
 -- A number in text without currency and white space: digits, points, commas.
 CREATE MACRO _number(x) AS regexp_replace(
@@ -100,7 +114,9 @@ CREATE MACRO _decimal(number) AS list_transform([number], lambda n: CASE
 -- A price as decimal text with two places. What cannot be read unambiguously comes back as it was, so that the rules
 -- report it. The second form names the decimal separator, '.' or ',', which settles `1.299`; what contradicts it, such
 -- as `1,299.00` where ',' is named, comes back as it was too.
-CREATE MACRO price(x) AS coalesce(_decimal(_number(x)), nullif(x::VARCHAR, '')),
+CREATE MACRO price(x) AS list_transform([x::VARCHAR], lambda v: CASE
+        WHEN regexp_full_match(v, '(0|[1-9][0-9]*)\.[0-9]{2}') THEN v
+        ELSE coalesce(_decimal(_number(v)), nullif(v, '')) END)[1],
     (x, sep) AS list_transform([_number(x)], lambda n: coalesce(CASE
         WHEN _ambiguous_number(n) AND contains(n, sep) THEN _two_places(split_part(n, sep, 1), split_part(n, sep, 2))
         WHEN _ambiguous_number(n) AND sep IN ('.', ',') THEN _two_places(regexp_replace(n, '[.,]', ''), '')
@@ -108,7 +124,6 @@ CREATE MACRO price(x) AS coalesce(_decimal(_number(x)), nullif(x::VARCHAR, '')),
         ELSE _decimal(n) END, nullif(x::VARCHAR, '')))[1];
 
 -- Trims, makes one space of all white space, drops control characters and the invisible marks of text direction.
--- The first branch is a quick way out for text that is clean already.
 CREATE MACRO clean(x) AS list_transform([x::VARCHAR], lambda s: CASE
     WHEN regexp_full_match(s, '[\x21-\x7E]+(?: [\x21-\x7E]+)*') THEN s
     ELSE nullif(trim(regexp_replace(regexp_replace(s,
