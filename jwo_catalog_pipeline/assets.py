@@ -284,7 +284,14 @@ def ingestion_results(
         raise dg.Failure("; ".join(problems), allow_retries=False)
 
 
-@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3"}, code_version="1", deps=[ingestion_results])
+@dg.asset(
+    group_name=GROUP,
+    owners=DATA_TEAM,
+    kinds={"s3"},
+    code_version="1",
+    deps=[ingestion_results],
+    op_tags={"dagster/priority": "-1"},  # people can wait for it longer than Amazon for the first batch
+)
 def fix_list(
     source: SourceResource,
     storage: StorageResource,

@@ -27,7 +27,15 @@ FUNCTIONS = resources.files(__package__).joinpath("functions.sql").read_text(enc
 
 
 def connect_locked() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB with the project's functions that can reach neither files nor settings."""
+    """A connection to an in-memory DuckDB with the project's functions that can reach neither files nor settings.
+
+    What is registered with it is seen by no other; all share the memory limit.
+    """
+    return _locked().cursor()
+
+
+@cache
+def _locked() -> duckdb.DuckDBPyConnection:
     db = duckdb.connect()
     db.execute(FUNCTIONS)
     db.execute(

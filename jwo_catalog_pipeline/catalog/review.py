@@ -89,7 +89,9 @@ def collect(
     mapping: FieldMapping, source: pd.DataFrame, mapped: pd.DataFrame, validation: Validation, export: str
 ) -> Review:
     """Collect the review of what has been mapped and validated already; see `review_mapping`."""
-    fields = tuple(_field(name, mapping, source, mapped, validation) for name in ITEM_FIELDS)
+    head = mapped.head(EXAMPLE_ROWS)
+    rows = source[source[SOURCE_ROW].isin(head[SOURCE_ROW])].set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
+    fields = tuple(_field(name, mapping, rows, mapped, validation) for name in ITEM_FIELDS)
     used = {column.casefold() for expression in mapping.expressions for column in expression.columns}
     unused = [str(name) for name in source.columns if name != SOURCE_ROW and name.casefold() not in used]
     return Review(
@@ -106,7 +108,7 @@ def collect(
 
 
 def _field(
-    name: str, mapping: FieldMapping, source: pd.DataFrame, mapped: pd.DataFrame, validation: Validation
+    name: str, mapping: FieldMapping, first_rows: pd.DataFrame, mapped: pd.DataFrame, validation: Validation
 ) -> FieldReview:
     expressions = mapping.expressions_of(name)
     expression = "; ".join(shown(each) for each in expressions)
@@ -123,20 +125,21 @@ def _field(
         note=note,
         fill_rate=float(mapped[name].notna().mean()) if len(mapped) else 0.0,
         distinct=int(mapped[name].nunique()),
-        examples=_examples(name, list(columns), source, mapped),
+        examples=_examples(name, list(columns), first_rows, mapped),
         rules=tuple(rule for rule in validation.rules if rule.count and name in rule.fields),
     )
 
 
-def _examples(name: str, columns: list[str], source: pd.DataFrame, mapped: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    actual = {str(column).casefold(): column for column in source.columns}
-    head = mapped.head(EXAMPLE_ROWS)
-    rows = source.set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
+def _examples(name: str, columns: list[str], rows: pd.DataFrame, mapped: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Some values before and after; `rows` are the export's, for each of the first mapped ones."""
+    actual = {str(column).casefold(): column for column in rows.columns}
     before = pd.Series("", index=rows.index, dtype="str")
     for place, column in enumerate(columns):
         text = rows[actual[column.casefold()]].fillna("")
         before = before.str.cat(text, sep=" | ") if place else text
-    pairs = pd.DataFrame({"before": before.to_numpy(), "after": head[name].fillna("").to_numpy()}).drop_duplicates()
+    pairs = pd.DataFrame(
+        {"before": before.to_numpy(), "after": mapped[name].head(EXAMPLE_ROWS).fillna("").to_numpy()}
+    ).drop_duplicates()
     # First what the mapping changed, which is what a reviewer has to believe.
     changed = (pairs["before"] != pairs["after"]).to_numpy()
     order = np.argsort(~changed, kind="stable")[:EXAMPLES]

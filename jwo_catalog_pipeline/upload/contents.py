@@ -99,7 +99,7 @@ def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Se
     """
     # Columns are picked before rows, which are then fewer to move.
     sent = to_send(changes[["change", *fields, "content_hash", "document_bytes"]]).drop(columns="change")
-    archived = to_archive(changes)[["store_id", "item_sku"]]
+    archived = to_archive(changes[["change", "store_id", "item_sku"]]).drop(columns="change")
     return Contents(as_arrow(sent), as_arrow(archived), fields, archive_stores)
 
 

@@ -89,8 +89,9 @@ class Sender:
         if contents is None and not all(batch.sha256 for batch in waiting):
             contents, _ = planned_contents(self.ledger, upload, changes, fields)
         self._send_all(waiting, len(batches), contents)
-        close_if_final(self.ledger, upload)
-        return self.ledger.batches(upload)
+        batches = self.ledger.batches(upload)
+        close_if_final(self.ledger, upload, batches)
+        return batches
 
     def _send_all(self, waiting: deque[Batch], of: int, contents: Contents | None) -> None:
         """Send them in their order, several at once: an upload has every item once, so none overtakes another.

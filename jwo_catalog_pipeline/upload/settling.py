@@ -272,9 +272,10 @@ def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("items", ascending=False, kind="stable", ignore_index=True)
 
 
-def close_if_final(ledger: Ledger, upload: str) -> None:
-    """Take an applied upload off the worklist once nothing more will happen to its batches."""
+def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = None) -> None:
+    """Take an applied upload off the worklist once nothing more will happen to its batches, if they were just read."""
     record = ledger.upload(upload)
-    if record and record["state"] == "open" and all(batch.over for batch in ledger.batches(upload)):
+    batches = ledger.batches(upload) if batches is None else batches
+    if record and record["state"] == "open" and all(batch.over for batch in batches):
         settled = {**record, "state": "settled", "settled_at": ledger.now()}
         ledger.transact("upload settled", ledger.put_any(settled), ledger.delete_any("OPEN", upload))
