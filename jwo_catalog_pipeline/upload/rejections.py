@@ -29,6 +29,6 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: 
     """
     published = published_state(ledger, bucket)
     rejected = published[(published["state"] == PublishedState.REJECTED) & (published["operation"] == UPLOAD)]
-    current = items.merge(rejected[_KEY])
+    current = items[items["item_sku"].isin(rejected["item_sku"])].merge(rejected[_KEY])
     unchanged = item_documents(current, fields).merge(rejected, on=[*_KEY, "content_hash"])
     return current[["source_row", *_KEY]].merge(unchanged[[*_KEY, "reason", "upload"]])

@@ -1,0 +1,144 @@
+"""An upload against the API's floor, against a plain script, and against dlt with a custom destination.
+
+The floor is what Amazon's limit allows: 10 calls a second of at most 10,000 items each. Each side sends the same export
+to a sandbox of its own, in a process of its own; when a call came in, the sandbox says.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+
+from benchmarks.ground import (
+    AMAZON_WORKS_ELSEWHERE,
+    MAPPING,
+    make_export,
+    put_source,
+    requests_of,
+    run_child,
+    sandbox,
+    spread,
+)
+
+LIMIT = 10  # calls a second, documented
+UPLOAD = "benchmark"
+DAGSTER, STEPS, PLAIN, DLT = "the whole run in Dagster", "the pipeline's steps", "plain script", "dlt"
+SIDES = [DAGSTER, STEPS, PLAIN, DLT]
+
+
+def run_steps(export: Path, mapping_path: Path) -> dict[str, float]:
+    """One upload as the assets do it, without Dagster and its stored tables: when each step ended."""
+    from jwo_catalog_pipeline.catalog.applying import apply_mapping
+    from jwo_catalog_pipeline.catalog.mapping import load_mapping
+    from jwo_catalog_pipeline.catalog.reading import read_source
+    from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
+    from jwo_catalog_pipeline.catalog.validation import validate
+    from jwo_catalog_pipeline.resources import resources_from
+    from jwo_catalog_pipeline.upload.planning import PlanSettings, make_plan
+    from jwo_catalog_pipeline.upload.sending import Sender
+
+    resources, fields = resources_from(os.environ), list(ITEM_FIELDS)
+    ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
+    steps = {"began": time.time()}
+    mapping = load_mapping(mapping_path)
+    source = read_source(export, mapping.source, str(export))
+    steps["read"] = time.time()
+    found = validate(apply_mapping(mapping, source))
+    del source
+    steps["mapped and checked"] = time.time()
+    plan = make_plan(ledger, bucket, UPLOAD, found.valid, found.quarantined, fields, PlanSettings())
+    del found
+    steps["planned"] = time.time()
+    Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner=UPLOAD).apply(UPLOAD, plan.changes, fields)
+    return {**steps, "ended": time.time()}
+
+
+def _run_in_dagster() -> dict[str, float]:
+    """`catalog_upload_job` as Dagster runs it, in a process of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["DAGSTER_HOME"] = home
+        Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        with dg.DagsterInstance.get() as instance:
+            instance.add_dynamic_partitions("catalog_uploads", [UPLOAD])
+            command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "jwo_catalog_pipeline.definitions"]
+            command += ["-j", "catalog_upload_job", "--tags", json.dumps({"dagster/partition": UPLOAD})]
+            # Its log goes nowhere: the events are what is read.
+            found = run_child(["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command])
+            (run,) = instance.get_run_records()
+            times = {
+                record.dagster_event.event_type_value: record.timestamp
+                for record in instance.all_logs(run.dagster_run.run_id)
+                if record.dagster_event and record.dagster_event.step_key in (None, "ingestion_record")
+            }
+    return {**found, "began": times["PIPELINE_START"], "ended": times["STEP_SUCCESS"]}
+
+
+def run(side: str, folder: Path, limit: int) -> dict[str, float]:
+    """One upload to a fresh sandbox: what `run_child` gives, and what the calls say."""
+    export, mapping = folder / "export.csv", folder / "mapping.yaml"
+    with sandbox(*AMAZON_WORKS_ELSEWHERE, limit=limit) as control:
+        if side == DAGSTER:
+            put_source(export, mapping)
+            found = _run_in_dagster()
+        else:
+            script = {STEPS: "uploading", PLAIN: "plain_script", DLT: "dlt_script"}[side]
+            found = run_child([sys.executable, "-m", f"benchmarks.{script}", str(export), str(mapping)])
+        calls = requests_of(control)
+    first = min(datetime.fromisoformat(call["time"]).timestamp() for call in calls)
+    accepted = [call for call in calls if call["http_status"] == 201]
+    sending = found["ended"] - first
+    return {
+        **found,
+        "in_all": found["ended"] - found["began"],
+        "before": first - found["began"],
+        "sending": sending,
+        "items": sum(call["items"] for call in accepted),
+        "to_floor": sending / (len(accepted) / LIMIT),
+        "items_a_second": sum(call["items"] for call in accepted) / sending,
+        "needless": len(calls) - len(accepted),
+    }
+
+
+def measure(
+    rows: int, rounds: int, folder: Path, limit: int = LIMIT, sides: list[str] = SIDES
+) -> tuple[list[dict[str, str]], dict[str, list[dict[str, float]]]]:
+    """All sides in turn; the rows of the table, and the figures."""
+    make_export(rows, folder / "export.csv")
+    (folder / "mapping.yaml").write_text(MAPPING)
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, runs in found.items():
+            runs.append(run(side, folder, limit))
+    if len({one["items"] for runs in found.values() for one in runs}) > 1:
+        raise SystemExit(f"the sides sent different numbers of items: {found}")
+    table = [_row(rows, side, runs, found.get(PLAIN)) for side, runs in found.items()]
+    return table, found
+
+
+def _row(rows: int, side: str, runs: list[dict[str, float]], plain: list[dict[str, float]] | None) -> dict[str, str]:
+    def ratio(figure: str) -> str:
+        if not plain:
+            return ""
+        return spread([one[figure] / other[figure] for one, other in zip(runs, plain, strict=True)])
+
+    return {
+        "rows": f"{rows:,}",
+        "side": side,
+        "before the first call, s": spread([one["before"] for one in runs]),
+        "from it to the last acceptance, s": spread([one["sending"] for one in runs]),
+        "that, to the floor": spread([one["to_floor"] for one in runs]),
+        "time to plain script": ratio("in_all"),
+        "CPU to plain script": ratio("cpu"),
+        "CPU µs an item": spread([1e6 * one["cpu"] / rows for one in runs], 1),
+        "peak MB": spread([one["peak_mb"] for one in runs], 0),
+        "calls too many": spread([one["needless"] for one in runs], 0),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_steps(Path(sys.argv[1]), Path(sys.argv[2]))))
