@@ -1,4 +1,4 @@
-"""The same upload with dlt: its custom destination gets 10,000 items at a time, mapped by the plain script's functions."""
+"""The same upload with dlt, whose custom destination gets 10,000 items at a time; mapped by the plain script."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What all benchmarks stand on: an export to work on, a sandbox, and sides that take turns in processes of their own."""
+"""What all benchmarks stand on: an export, a sandbox, and processes that are watched."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def run_child(command: Sequence[str]) -> dict[str, Any]:
 
 
 def _peak_mb(pid: int) -> float:
-    """Watch a process to its end. (Its resource usage would not do: that counts what its parent had when it forked.)"""
+    """Watch a process to its end; its resource usage would not do, for that counts what its parent had at the fork."""
     peak = 0
     while True:
         try:

@@ -31,8 +31,8 @@ DAGSTER, STEPS, PLAIN, DLT = "the whole run in Dagster", "the pipeline's steps",
 SIDES = [DAGSTER, STEPS, PLAIN, DLT]
 
 
-def run_steps(export: Path, mapping_path: Path) -> dict[str, float]:
-    """One upload as the assets do it, without Dagster and its stored tables: when each step ended."""
+def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]:
+    """One upload as the assets do it, without Dagster and its stored tables: when each step ended, CPU of all."""
     from jwo_catalog_pipeline.catalog.applying import apply_mapping
     from jwo_catalog_pipeline.catalog.mapping import load_mapping
     from jwo_catalog_pipeline.catalog.reading import read_source
@@ -44,18 +44,20 @@ def run_steps(export: Path, mapping_path: Path) -> dict[str, float]:
 
     resources, fields = resources_from(os.environ), list(ITEM_FIELDS)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
-    steps = {"began": time.time()}
+    steps, cpu = {"began": time.time()}, time.process_time()
     mapping = load_mapping(mapping_path)
     source = read_source(export, mapping.source, str(export))
     steps["read"] = time.time()
     found = validate(apply_mapping(mapping, source))
     del source
     steps["mapped and checked"] = time.time()
-    plan = make_plan(ledger, bucket, UPLOAD, found.valid, found.quarantined, fields, PlanSettings())
+    plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings())
     del found
     steps["planned"] = time.time()
-    Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner=UPLOAD).apply(UPLOAD, plan.changes, fields)
-    return {**steps, "ended": time.time()}
+    Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark").apply(
+        upload, plan.changes, fields
+    )
+    return {**steps, "ended": time.time(), "cpu_steps": time.process_time() - cpu}
 
 
 def _run_in_dagster() -> dict[str, float]:
@@ -87,7 +89,7 @@ def run(side: str, folder: Path, limit: int) -> dict[str, float]:
             found = _run_in_dagster()
         else:
             script = {STEPS: "uploading", PLAIN: "plain_script", DLT: "dlt_script"}[side]
-            found = run_child([sys.executable, "-m", f"benchmarks.{script}", str(export), str(mapping)])
+            found = run_child([sys.executable, "-m", f"benchmarks.{script}", str(export), str(mapping), UPLOAD])
         calls = requests_of(control)
     first = min(datetime.fromisoformat(call["time"]).timestamp() for call in calls)
     accepted = [call for call in calls if call["http_status"] == 201]
@@ -141,4 +143,4 @@ def _row(rows: int, side: str, runs: list[dict[str, float]], plain: list[dict[st
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_steps(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(json.dumps(run_steps(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])))
