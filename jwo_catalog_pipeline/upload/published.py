@@ -8,9 +8,12 @@ it is matched with an ingestion (`matching`). That one carries what Amazon holds
 anything else is sent of its items; so they carry the time of the doubt, and wait.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.changes import PUBLISHED_COLUMNS
@@ -20,6 +23,7 @@ from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.records import ARCHIVE, ONE_ITEM, Batch, plan_prefix
 from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
 
+READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
 _KEY = ["store_id", "item_sku"]
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
@@ -38,7 +42,7 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     if record is None:
         return _empty()
     before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record["plan"])))
-    return fold([before, *(batch_state(bucket, batch) for batch in ledger.batches(head))])
+    return fold([before, batches_state(bucket, ledger.batches(head))])
 
 
 def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -78,33 +82,55 @@ def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     return bucket.get_table(items_key(batch))
 
 
-def batch_state(bucket: Bucket, batch: Batch) -> pd.DataFrame:
-    """What a batch did to its items' published state, `PUBLISHED_COLUMNS`; no rows while it was not sent.
+def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
+    """What batches did to their items' published state, `PUBLISHED_COLUMNS`; no rows of what was not sent.
 
-    Items that it archived are in state `archived`; those of a batch that was cut are in its parts.
+    Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
-    if batch.state in _NOT_SENT or batch.split:
+    sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
+    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
+        return outcomes_state(sent, list(threads.map(partial(batch_outcomes, bucket), sent)))
+
+
+def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The published state that follows from batches and, for each, its items' outcomes."""
+    if not batches:
         return _empty()
-    return outcomes_state(batch, batch_outcomes(bucket, batch))
+    items = pd.concat(outcomes, ignore_index=True)
+    batch = np.repeat(np.arange(len(batches)), [len(each) for each in outcomes])
 
+    def of(values: Iterable[Any], dtype: str = "str") -> pd.Series:
+        """A value of each batch, given to its items."""
+        return pd.Series(list(values), dtype=dtype).take(batch).reset_index(drop=True)
 
-def outcomes_state(batch: Batch, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """The published state that follows from a batch and its items' outcomes."""
-    accepted = PublishedState.ARCHIVED if batch.operation == ARCHIVE else PublishedState.ACCEPTED
-    states = {ACCEPTED: accepted, REJECTED: PublishedState.REJECTED, UNREPORTED: PublishedState.IN_FLIGHT}
-    whole = PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED
+    state = of(PublishedState.IN_FLIGHT if each.state in IN_FLIGHT else PublishedState.REJECTED for each in batches)
+    accepted = of(PublishedState.ARCHIVED if each.operation == ARCHIVE else PublishedState.ACCEPTED for each in batches)
+    state = state.mask(items["outcome"] == ACCEPTED, accepted)
+    state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
+    state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
     # A single item that is refused is rejected like any other: it is held until it changes.
-    known = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED or batch.refusal == ONE_ITEM
-    return outcomes.assign(
-        content_hash=outcomes["content_hash"] if known else None,
-        operation=batch.operation,
-        state=outcomes["outcome"].map({key: str(value) for key, value in states.items()}).fillna(str(whole)),
-        reason=outcomes["code"].str.cat(outcomes["message"], sep=": ", na_rep="").str.strip(": "),
-        upload=batch.upload,
-        batch=batch.number,
-        sent_at=batch.sent_at,
-        doubted_at=batch.doubted_at if batch.doubts else 0,
+    known = of(
+        (each.state in IN_FLIGHT or each.state is BatchState.SETTLED or each.refusal == ONE_ITEM for each in batches),
+        "bool",
+    )
+    return items.assign(
+        content_hash=items["content_hash"].where(known),
+        operation=of(each.operation for each in batches),
+        state=state,
+        reason=_reasons(items),
+        upload=of(each.upload for each in batches),
+        batch=of((each.number for each in batches), "int64"),
+        sent_at=of((each.sent_at for each in batches), "int64"),
+        doubted_at=of((each.doubted_at if each.doubts else 0 for each in batches), "int64"),
     )[PUBLISHED_COLUMNS].astype(_DTYPES)
+
+
+def _reasons(items: pd.DataFrame) -> pd.Series:
+    """What Amazon says of each item, "" for the most of which it says nothing."""
+    reasons = pd.Series("", index=items.index, dtype="str")
+    said = items.loc[items["code"].notna() | items["message"].notna(), ["code", "message"]]
+    reasons.loc[said.index] = said["code"].str.cat(said["message"], sep=": ", na_rep="").str.strip(": ")
+    return reasons
 
 
 def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +151,7 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.Dat
                 earlier = bucket.get_table(state_key(upload, batch.plan)).merge(mine)
                 parts.append(_as_of_now(ledger, bucket, earlier))
             else:
-                parts.append(batch_state(bucket, each).merge(rows[_KEY]))
+                parts.append(batches_state(bucket, [each]).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -15,7 +15,7 @@ from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.published import (
     batch_items,
-    batch_state,
+    batches_state,
     fold,
     outcomes_state,
     report_key,
@@ -82,6 +82,6 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
 
 def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
-        return batch_state(bucket, batch)
+        return batches_state(bucket, [batch])
     report = read_report(bucket.get(report_key(batch)), archive=batch.operation == ARCHIVE)
-    return outcomes_state(batch, match_outcomes(batch_items(bucket, batch), report))
+    return outcomes_state([batch], [match_outcomes(batch_items(bucket, batch), report)])
