@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test chaos lint screenshots lock clean
+.PHONY: demo test chaos bench lint screenshots lock clean
 
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
@@ -14,6 +14,10 @@ test: .venv/installed
 # Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
 chaos: .venv/installed
 	$(BIN)/python -m jwo_catalog_pipeline_tests.chaos $(ARGS)
+
+# The figures of docs/performance.md (with ARGS=--write they are written there).
+bench: .venv/bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -30,13 +34,18 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# What only the benchmarks need.
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable .[bench]
+	touch $@
+
 # The pictures in docs/; needs chromium.
 screenshots: .venv/installed
 	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/test_dagster_dev.py jwo_catalog_pipeline_tests/test_review.py
 
 # Exact versions for every Python from 3.11 on; commit the result.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-emit-find-links \
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
 	  --no-annotate --no-header pyproject.toml --output-file requirements.lock
 
 clean:

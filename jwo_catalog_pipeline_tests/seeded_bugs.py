@@ -34,18 +34,39 @@ BUGS = [
     Bug(
         "Recorded before done: the attempt is in the ledger before the call",
         "upload/sending.py",
-        "        held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))\n        try:\n"
+        "        held = self._begin(batch)\n        try:\n"
         "            accepted = self.api.deliver(call, self.lease_seconds)\n",
         "        try:\n            accepted = self.api.deliver(call, self.lease_seconds)\n"
-        "            held = self._begin(self.ledger.batch(batch.upload, batch.plan, batch.number))\n",
+        "            held = self._begin(batch)\n",
         "test_sending.py::test_bytes_and_attempt_are_recorded_before_the_call",
     ),
     Bug(
-        "Recorded before done: the bytes are in the bucket before the batch is in the ledger",
-        "upload/recording.py",
+        "Recorded before done: the bytes are in the bucket before the attempt is in the ledger",
+        "upload/sending.py",
         '        self.bucket.put(body_key(batch), body, "application/json")\n',
         "",
-        "test_sending.py",
+        "test_sending.py::test_bytes_and_attempt_are_recorded_before_the_call",
+    ),
+    Bug(
+        "Recorded before done: what a plan sends cannot be changed after it was made",
+        "upload/contents.py",
+        'self.sent.select([*self.fields, "content_hash"])',
+        'self.sent.select(["content_hash"])',
+        "test_sending.py::test_items_changed_after_planning_are_refused",
+    ),
+    Bug(
+        "Recorded before done: a batch that was never begun is made of the recorded plan alone",
+        "upload/contents.py",
+        'if contents.digest(Head(recorded["base_upload"], recorded["base_sequence"])) != recorded["plan"]:',
+        "if False:",
+        "test_sending_at_once.py::test_what_was_never_begun_is_made_of_the_recorded_plan_alone",
+    ),
+    Bug(
+        "Nothing unaccounted: the items of a batch are in the bucket before it is in the ledger",
+        "upload/recording.py",
+        "        list(threads.map(lambda batch: bucket.put_table(items_key(batch), contents.items(batch)), batches))\n",
+        "",
+        "test_sending_at_once.py::test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_end",
     ),
     Bug(
         "Nothing unaccounted: what a killed worker was sending is a doubt",
@@ -64,8 +85,8 @@ BUGS = [
     Bug(
         "Nothing stale: newer content waits for a call whose answer was lost",
         "upload/published.py",
-        "doubted_at=batch.doubted_at if batch.doubts else 0,",
-        "doubted_at=0,",
+        "of((each.doubted_at if each.doubts else 0 for each in batches),",
+        "of((0 for each in batches),",
         "test_matching.py::test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled",
     ),
     Bug(

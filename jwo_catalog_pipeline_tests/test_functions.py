@@ -206,6 +206,33 @@ def test_no_text_breaks_a_function(db: Database, text: str) -> None:
     assert plain is None or str(plain).isascii()
 
 
+CODES = st.from_regex(r"[0-9]{7,15}|[0-9]{9}X|[ 0-9-]{1,16}|[01][0-9]{7}", fullmatch=True) | st.text(max_size=15)
+PRICES = st.from_regex(r"[$€]?0?[0-9]{1,4}([.,][0-9]{1,4}){0,2}", fullmatch=True) | st.text(max_size=12)
+
+
+@settings(deadline=None, max_examples=300)
+@given(CODES, st.none() | st.sampled_from(["UPC", "EAN", "EAN8", "ISBN", "GTIN", "PLU"]))
+def test_the_quick_way_to_facts_about_a_barcode_finds_what_the_slow_one_does(
+    db: Database, code: str, kind: str | None
+) -> None:
+    found = ask(db, "_barcode_facts(?, ?)", code, kind)
+    assert found == {
+        "fits": ask(db, "_fits_type(?, ?)", code, kind) if kind else found["fits"],
+        "right": ask(db, "_check_digit_right(?, ?)", code, kind),
+        "known": ask(db, "_known_form(?)", code),
+        "ambiguous": ask(db, "_ambiguous(?)", code),
+    }
+    assert kind or found["fits"] in (None, True)
+
+
+@settings(deadline=None, max_examples=300)
+@given(CODES, PRICES)
+def test_the_quick_way_out_of_a_function_leads_where_the_slow_one_does(db: Database, code: str, price: str) -> None:
+    assert ask(db, "restore_barcode(?)", code) == ask(db, "_restored(?)", code)
+    slow = ask(db, "coalesce(_decimal(_number(?)), nullif(?, ''))", price, price)
+    assert ask(db, "price(?)", price) == slow
+
+
 def test_nested_functions_do_not_multiply_the_work(db: Database) -> None:
     """Macros paste their argument wherever they name it; unbound, this would take minutes."""
     started = time.monotonic()

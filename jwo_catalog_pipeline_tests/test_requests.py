@@ -1,9 +1,11 @@
 """Bodies of requests: what is in an item's document, and how documents become batches."""
 
+import hashlib
 import json
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,40 @@ def test_the_same_item_has_the_same_hash_and_any_change_another() -> None:
 def test_documents_are_in_order_of_store_and_sku_whatever_the_order_they_came_in() -> None:
     table = items("b", "a", "Z", "é").sample(frac=1, random_state=1)
     assert list(item_documents(table, FIELDS)["item_sku"]) == ["Z", "a", "b", "é"]
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+OPTIONAL = ["standard_price", "brand_name", "product_category", "product_subcategory"]
+
+
+@given(
+    st.lists(st.tuples(TEXT, TEXT, *(st.none() | TEXT for _ in OPTIONAL)), max_size=12, unique_by=lambda row: row[:2])
+)
+def test_any_items_are_written_hashed_and_joined_as_pythons_own_json_would(rows: list[tuple[str | None, ...]]) -> None:
+    """The slow path: item by item, in Python."""
+    named = [dict(zip(["store_id", "item_sku", *OPTIONAL], row, strict=True)) for row in rows]
+    table = pd.DataFrame(named, columns=FIELDS, dtype="str")
+    in_order = sorted(named, key=lambda item: (item["store_id"].encode(), item["item_sku"].encode()))
+    expected = [{name: item[name] for name in FIELDS if item.get(name) is not None} for item in in_order]
+
+    documents = item_documents(table, FIELDS)
+    hashes = item_hashes(table, FIELDS)
+
+    assert [json.loads(text) for text in documents["document"]] == expected
+    assert [list(json.loads(text)) for text in documents["document"]] == [list(item) for item in expected]
+    sent = [text.encode() for text in documents["document"]]
+    assert list(documents["content_hash"]) == [hashlib.sha256(text).hexdigest() for text in sent]
+    assert sorted(zip(hashes["content_hash"], hashes["document_bytes"], strict=True)) == sorted(
+        (hashlib.sha256(text).hexdigest(), len(text)) for text in sent
+    )
+    if rows:
+        assert upload_body(as_arrow(table), FIELDS) == b'{"catalogItems":[' + b",".join(sent) + b"]}"
+
+
+def test_an_items_document_does_not_depend_on_what_stands_beside_it() -> None:
+    """Fields that no item of a table has are not asked for at all."""
+    alone, beside = items("A"), pd.concat([items("A"), items("B", product_subcategory="x")])
+    assert item_documents(alone, FIELDS)["content_hash"][0] == item_documents(beside, FIELDS)["content_hash"][0]
 
 
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 9), st.integers(60, 120))

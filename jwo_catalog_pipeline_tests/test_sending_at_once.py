@@ -7,7 +7,8 @@ import pytest
 
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
-from jwo_catalog_pipeline.upload.errors import UploadStopped
+from jwo_catalog_pipeline.upload.errors import NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.settling import upload_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
@@ -57,10 +58,31 @@ def test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_e
     assert BatchState.SENDING not in {batch.state for batch in batches}, "a batch was left under way"
     assert any(batch.state is BatchState.ACCEPTED for batch in batches)
     assert any(batch.attempts == 0 for batch in batches), "batches were begun after the error"
+    known = upload_outcomes(parts.ledger, parts.bucket, "u1")
+    assert set(known["item_sku"]) == set(skus()), "items that nobody sent yet are not accounted for"
+    assert set(known["outcome"]) == {"in_flight", "planned"}
     accepted = {batch.number for batch in batches if batch.state is BatchState.ACCEPTED}
     again = parts.sender().apply("u1", plan, FIELDS)
     assert {batch.state for batch in again} == {BatchState.ACCEPTED}
     assert all(batch.attempts == 1 for batch in again if batch.number in accepted), "an accepted batch was sent again"
+
+
+def test_what_was_never_begun_is_made_of_the_recorded_plan_alone(parts: Parts) -> None:
+    plan = parts.plan("u1", items(*skus()))
+    parts.sandbox.misbehave(forbid=1, operation="upload")
+    with pytest.raises(UploadStopped):
+        parts.sender(at_once=1).apply("u1", plan, FIELDS)
+    first, *others = parts.ledger.batches("u1")
+    assert first.sha256, "the bytes of an attempt are not recorded"
+    assert {(batch.sha256, batch.attempts) for batch in others} == {("", 0)}
+    dearer = plan.assign(standard_price="9.00")
+    with pytest.raises(NoPlan, match="start a new upload, which takes its place"):
+        parts.sender().apply("u1", dearer, FIELDS)
+    assert parts.sent() == 1
+    batches = parts.sender().apply("u1", plan, FIELDS)
+    assert {batch.state for batch in batches} == {BatchState.ACCEPTED}
+    sent = {call["body_sha256"] for call in parts.sandbox.get("requests")}
+    assert sent == {batch.sha256 for batch in batches}
 
 
 def test_a_clock_that_is_off_is_corrected_for_all_calls_that_were_signed_with_it(parts: Parts) -> None:

@@ -6,6 +6,7 @@ Does not belong here: reading files; this database cannot.
 
 from __future__ import annotations
 
+import atexit
 from functools import cache
 from importlib import resources
 
@@ -36,6 +37,7 @@ def connect_locked() -> duckdb.DuckDBPyConnection:
 
 @cache
 def _locked() -> duckdb.DuckDBPyConnection:
+    atexit.register(_locked.cache_clear)  # DuckDB complains of connections that are open when Python ends
     db = duckdb.connect()
     db.execute(FUNCTIONS)
     db.execute(

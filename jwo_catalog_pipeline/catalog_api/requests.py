@@ -4,6 +4,7 @@ The limits are CATALOG_API.md's: 10,000 items a request (documented) and 10 MB a
 behaviour). Absent optional fields are left out, never sent as null or "" (inferred).
 """
 
+import atexit
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -77,6 +78,7 @@ def _documents(items: pa.Table, fields: Sequence[str], selected: str, *, in_orde
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
     """An empty database for all threads, each with a cursor of its own: opening one takes as long as a batch."""
+    atexit.register(_database.cache_clear)  # DuckDB complains of connections that are open when Python ends
     return duckdb.connect(config={"arrow_large_buffer_size": True})  # what pandas holds, so nothing is converted
 
 

@@ -1,0 +1,110 @@
+"""Run the benchmarks and print their tables; with --write, also into docs/performance.md.
+
+    make bench                                 everything, up to a million rows
+    make bench ARGS="uploading --rows 100000"  one of them
+
+Each side runs in a process of its own, in turn with the others; figures are the median, and the lowest and highest of
+all rounds. What counts is the ratio: seconds are those of one machine on one day.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import changing, reading, starting, uploading
+from benchmarks.ground import spread
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+SIZES = [10_000, 100_000, 1_000_000]
+LIBRARIES = ["dagster", "duckdb", "pandas", "pandera", "pyarrow", "boto3", "moto", "dlt"]
+Rows = list[dict[str, str]]
+
+
+def _unlimited(rows: int, rounds: int, folder: Path) -> Rows:
+    """The sending step alone, without the API's limit."""
+    _, found = uploading.measure(rows, rounds, folder, limit=0, sides=[uploading.STEPS])
+    (runs,) = found.values()
+    return [{"rows": f"{rows:,}", "items a second": spread([run["items_a_second"] for run in runs], 0)}]
+
+
+SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
+    "uploading": (
+        "An upload, the API's limit on",
+        lambda sizes, rounds, folder: [row for rows in sizes for row in uploading.measure(rows, rounds, folder)[0]],
+    ),
+    "unlimited": (
+        "Sending, the API's limit off",
+        lambda sizes, rounds, folder: _unlimited(sizes[-1], rounds, folder),
+    ),
+    "reading": (
+        "Reading, mapping and checking, against DuckDB alone",
+        lambda sizes, rounds, folder: [row for rows in sizes for row in reading.measure(rows, rounds, folder)],
+    ),
+    "changing": (
+        "An export of which 1 % has changed",
+        lambda sizes, rounds, folder: [row for rows in sizes for row in changing.measure(rows, rounds, folder)],
+    ),
+    "starting": ("Waiting", lambda sizes, rounds, folder: starting.measure(rounds, folder)),
+}
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores ({cpu[1] if cpu else 'unknown'}), "
+        f"{memory:.0f} GB, Python {platform.python_version()}, {libraries}"
+    )
+
+
+def _markdown(rows: Rows) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _write(name: str, rows: Rows, rounds: int) -> None:
+    """Put a table between its marks in the document."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    table = f"{_markdown(rows)}\n\n{rounds} rounds; {_machine()}."
+    DOCUMENT.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"{', '.join(SUITES)} (default: all)")
+    parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of the export")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help=f"write the tables into {DOCUMENT.name}")
+    options = parser.parse_args()
+    if unknown := set(options.suites) - SUITES.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    console = Console(width=None if os.isatty(1) else 200)
+    for name in options.suites or SUITES:
+        title, measure = SUITES[name]
+        with tempfile.TemporaryDirectory() as folder, console.status(f"{title} ..."):
+            rows = measure(options.rows, options.rounds, Path(folder))
+        table = Table(*rows[0], title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        if options.write:
+            _write(name, rows, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
