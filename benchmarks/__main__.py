@@ -15,6 +15,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -31,9 +32,36 @@ Rows = list[dict[str, str]]
 
 def _unlimited(rows: int, rounds: int, folder: Path) -> Rows:
     """The sending step alone, without the API's limit."""
-    _, found = uploading.measure(rows, rounds, folder, limit=0, sides=[uploading.STEPS])
-    (runs,) = found.values()
+    runs = uploading.measure(rows, rounds, folder, limit=0, sides=[uploading.STEPS])[1][uploading.STEPS]
     return [{"rows": f"{rows:,}", "items a second": spread([run["items_a_second"] for run in runs], 0)}]
+
+
+def _profile(rows: int, rounds: int, folder: Path) -> Rows:
+    """How long each of the pipeline's steps takes."""
+    runs = uploading.measure(rows, rounds, folder, sides=[uploading.STEPS])[1][uploading.STEPS]
+    marks = ["began", "read", "mapped and checked", "planned", "first", "ended"]
+    names = ["read the export", "map and check", "plan", "record, until the first call", "send, from the first call on"]
+    return [
+        {"step": name, "seconds": spread([run[end] - run[begin] for run in runs])}
+        for name, (begin, end) in zip(names, pairwise(marks), strict=True)
+    ]
+
+
+def _large(sizes: list[int], rounds: int, folder: Path) -> Rows:
+    """How time and memory grow, against the smallest of the sizes."""
+    found = {
+        rows: uploading.measure(rows, rounds, folder, sides=[uploading.STEPS])[1][uploading.STEPS] for rows in sizes
+    }
+    base = found[sizes[0]]
+    return [
+        {
+            "rows": f"{rows:,}",
+            "seconds": spread([run["in_all"] for run in runs]),
+            "times": spread([run["in_all"] / other["in_all"] for run, other in zip(runs, base, strict=True)]),
+            "peak MB": spread([run["peak_mb"] for run in runs], 0),
+        }
+        for rows, runs in found.items()
+    ]
 
 
 SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
@@ -41,6 +69,7 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
         "An upload, the API's limit on",
         lambda sizes, rounds, folder: [row for rows in sizes for row in uploading.measure(rows, rounds, folder)[0]],
     ),
+    "profile": ("Where the time goes", lambda sizes, rounds, folder: _profile(sizes[-1], rounds, folder)),
     "unlimited": (
         "Sending, the API's limit off",
         lambda sizes, rounds, folder: _unlimited(sizes[-1], rounds, folder),
@@ -54,7 +83,9 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
         lambda sizes, rounds, folder: [row for rows in sizes for row in changing.measure(rows, rounds, folder)],
     ),
     "starting": ("Waiting", lambda sizes, rounds, folder: starting.measure(rounds, folder)),
+    "large": ("How it grows", _large),
 }
+ON_REQUEST = {"large"}  # it takes many GB of memory: --rows 1000000 5000000
 
 
 def _machine() -> str:
@@ -86,7 +117,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("suites", nargs="*", metavar="suite", help=f"{', '.join(SUITES)} (default: all)")
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"{', '.join(SUITES)} (default: all but large)")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of the export")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help=f"write the tables into {DOCUMENT.name}")
@@ -94,7 +125,7 @@ def main() -> None:
     if unknown := set(options.suites) - SUITES.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     console = Console(width=None if os.isatty(1) else 200)
-    for name in options.suites or SUITES:
+    for name in options.suites or [name for name in SUITES if name not in ON_REQUEST]:
         title, measure = SUITES[name]
         with tempfile.TemporaryDirectory() as folder, console.status(f"{title} ..."):
             rows = measure(options.rows, options.rounds, Path(folder))
