@@ -8,8 +8,9 @@ ARGS ?=
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
+# Files in their order, for the longest (test_any_history) is among the first; xdist would leave it to the end.
 test: .venv/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
 chaos: .venv/installed

@@ -6,7 +6,6 @@ Does not belong here: reading files; this database cannot.
 
 from __future__ import annotations
 
-import atexit
 from functools import cache
 from importlib import resources
 
@@ -28,16 +27,7 @@ FUNCTIONS = resources.files(__package__).joinpath("functions.sql").read_text(enc
 
 
 def connect_locked() -> duckdb.DuckDBPyConnection:
-    """A connection to an in-memory DuckDB with the project's functions that can reach neither files nor settings.
-
-    What is registered with it is seen by no other; all share the memory limit.
-    """
-    return _locked().cursor()
-
-
-@cache
-def _locked() -> duckdb.DuckDBPyConnection:
-    atexit.register(_locked.cache_clear)  # DuckDB complains of connections that are open when Python ends
+    """Open an in-memory DuckDB with the project's functions that can reach neither files nor settings."""
     db = duckdb.connect()
     db.execute(FUNCTIONS)
     db.execute(
