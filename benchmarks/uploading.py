@@ -96,6 +96,7 @@ def run(side: str, folder: Path, limit: int) -> dict[str, float]:
     sending = found["ended"] - first
     return {
         **found,
+        "first": first,
         "in_all": found["ended"] - found["began"],
         "before": first - found["began"],
         "sending": sending,
