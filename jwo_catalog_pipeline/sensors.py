@@ -33,6 +33,8 @@ from jwo_catalog_pipeline.upload.waiting import waiting_items
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # On a run: the upload whose waiting items it sends.
 AFTER_TAG = "jwo_catalog/sends_what_waited_in"
+# What somebody may be waiting for; a tick without messages is one call to SQS.
+RESULTS_SECONDS = 5
 # A tick is cut off at 60 s; receiving ends well before, and the rest waits in the queue for the next tick.
 RECEIVE_SECONDS = 20
 # After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
@@ -69,7 +71,9 @@ def source_catalog_sensor(
     )
 
 
-@dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job_name=RESULTS_JOB, minimum_interval_seconds=RESULTS_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING
+)
 @no_secret_in_errors()
 def ingestion_results_sensor(
     context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
