@@ -109,7 +109,7 @@ def _write(name: str, rows: Rows, rounds: int) -> None:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
-    table = f"{_markdown(rows)}\n\n{rounds} rounds; {_machine()}."
+    table = f"{_markdown(rows)}\n\n{rounds} round{'s' * (rounds > 1)}; {_machine()}."
     DOCUMENT.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
