@@ -4,6 +4,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
+from jwo_catalog_pipeline.sandbox.moto_server import QuietHandler, with_what_moto_lacks
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 KEYS = [{"pk": {"S": f"P{partition}"}, "sk": {"S": f"K{place}"}} for partition in range(3) for place in range(4)]
@@ -138,3 +142,22 @@ def test_random_calls_are_answered_as_by_an_untouched_moto(fresh: RunningSandbox
             assert everything[0] == everything[1], f"step {step}: after {call}"
     assert failures > 10, "too few transactions were taken back for this to say anything"
     clients[1].delete_table(TableName=table)
+
+
+class Impatient(QuietHandler):
+    """Waits for a client as little as a test may."""
+
+    timeout = 0.3
+
+
+def test_an_upload_that_stops_halfway_is_answered_as_s3_does() -> None:
+    """A worker may be paused in the middle of one; botocore tries again after this answer."""
+    app = with_what_moto_lacks(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, request_handler=Impatient)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as client:
+        client.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf of it")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    server.server_close()
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert b"<Code>RequestTimeout</Code>" in answer

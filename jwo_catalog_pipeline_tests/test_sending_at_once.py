@@ -8,6 +8,7 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.upload.errors import NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.overview import item_history
 from jwo_catalog_pipeline.upload.settling import upload_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
@@ -79,6 +80,8 @@ def test_what_was_never_begun_is_made_of_the_recorded_plan_alone(parts: Parts) -
     with pytest.raises(NoPlan, match="start a new upload, which takes its place"):
         parts.sender().apply("u1", dearer, FIELDS)
     assert parts.sent() == 1
+    (known,) = item_history(parts.ledger, parts.bucket, "S5", None)["sent"]
+    assert (known["outcome"], known["sent_at"], known["item"]) == ("planned", None, None)
     batches = parts.sender().apply("u1", plan, FIELDS)
     assert {batch.state for batch in batches} == {BatchState.ACCEPTED}
     sent = {call["body_sha256"] for call in parts.sandbox.get("requests")}

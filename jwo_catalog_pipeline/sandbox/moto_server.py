@@ -36,6 +36,10 @@ LONG_AGO = datetime(2000, 1, 1)  # as moto keeps it, in UTC without saying so
 STS_IS_DOWN = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Receiver</Type>\
 <Code>ServiceUnavailable</Code><Message>The request has failed due to a temporary failure of the server.</Message>\
 </Error><RequestId>sandbox-sts-down</RequestId></ErrorResponse>"""
+TIMED_OUT = """<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>RequestTimeout</Code><Message>Your socket connection to the server was not read from or written to within \
+the timeout period. Idle connections will be closed.</Message><RequestId>SANDBOX00000TIMEOUT</RequestId>\
+<HostId>sandbox</HostId></Error>"""
 EXPIRED = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>Request has expired</Message><X-Amz-Expires>{seconds}</X-Amz-Expires>\
 <Expires>{expires}</Expires><ServerTime>{now}</ServerTime><RequestId>SANDBOX0000EXPIRED</RequestId>\
@@ -53,6 +57,8 @@ class QuietHandler(MotoRequestHandler):
 
 def with_what_moto_lacks(app: WsgiApp) -> WsgiApp:
     """Wrap moto: presigned links expire, and long polls do not block. STS fails, and sessions end, when told to.
+
+    An upload to S3 that stops halfway is answered so that AWS's clients try again.
 
     The secret of a session can be asked for.
 
@@ -86,6 +92,11 @@ def with_what_moto_lacks(app: WsgiApp) -> WsgiApp:
             return _answer(start_response, "403 Forbidden", "application/xml", expired)
         if environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.ReceiveMessage":
             _poll_short(environ)
+        if environ.get("REQUEST_METHOD") == "PUT":
+            try:
+                _put_body(environ, _take_body(environ))
+            except TimeoutError:
+                return _answer(start_response, "400 Bad Request", "application/xml", TIMED_OUT)
         return app(environ, start_response)
 
     return wrapped

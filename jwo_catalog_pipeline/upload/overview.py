@@ -100,7 +100,8 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
 
     Returns:
         `sent`, oldest first (`upload`, `batch`, `operation`, `store_id`, `sent_at`, `ingestion_id`, `outcome`, `code`,
-        `message`, `item`: what was sent, as Amazon got it), and `published` (`store_id`, `state`, `reason`, `upload`).
+        `message`, `item`: what was sent, as Amazon got it, None where its batch was never begun), and `published`
+        (`store_id`, `state`, `reason`, `upload`).
     """
     sent = []
     for upload in reversed(applied_uploads(ledger)):
@@ -113,7 +114,8 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
 
 
 def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[str, Any]]:
-    items = {} if batch.operation == ARCHIVE else _documents(bucket, batch)
+    # An archive has no documents, and a batch that was never begun has no bytes.
+    items = {} if batch.operation == ARCHIVE or not batch.sha256 else _documents(bucket, batch)
     return [
         {
             "upload": batch.upload,

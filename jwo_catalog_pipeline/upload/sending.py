@@ -137,7 +137,8 @@ class Sender:
             for attempt in retrying:
                 with attempt:
                     return self._attempt(batch, body)
-                batch = self.ledger.batch(batch.upload, batch.plan, batch.number)  # as the failed attempt left it
+                # As the failed attempt left it; the bytes stay these.
+                batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.number), sha256=batch.sha256)
         except CatalogApiError as error:
             raise UploadStopped(
                 f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "

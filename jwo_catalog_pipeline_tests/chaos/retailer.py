@@ -19,7 +19,7 @@ from jwo_catalog_pipeline.catalog.changes import IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials
-from jwo_catalog_pipeline.storage import Bucket, StorageError
+from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
@@ -33,7 +33,7 @@ DAY = 24 * 3600
 LEASE = 301  # seconds, after which whoever was killed no longer holds a batch
 DAYS_TO_REST = 6
 DONE, FAILED, STOPPED = 0, 1, 2  # how a step's process ends: well, by an error that nobody expects, by one of ours
-EXPECTED = (UploadError, CatalogApiError, StorageError)  # the last: a pause may tear a request to S3 apart
+EXPECTED = (UploadError, CatalogApiError)
 
 
 @dataclass
