@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
 COMPRESSION = "zstd"
+HASHED_ROWS = 65_536  # at a time: a few MB
 
 
 class StorageError(Exception):
@@ -41,9 +42,11 @@ def as_arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
 
 def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
     """Feed a table to a `hashlib` object: names, types and values; equal tables give equal hashes."""
-    arrow = as_arrow(table).combine_chunks().replace_schema_metadata()
+    arrow = as_arrow(table).replace_schema_metadata()
     with pa.ipc.new_stream(pa.PythonFile(_HashSink(hashed), "w"), arrow.schema) as stream:
-        stream.write_table(arrow)
+        # Cut anew, so that it does not matter how the table was put together.
+        for first in range(0, len(arrow), HASHED_ROWS):
+            stream.write_table(arrow.slice(first, HASHED_ROWS).combine_chunks())
 
 
 class _HashSink(io.RawIOBase):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 # Every kind of change, in the order in which people want to read them.
 INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
@@ -88,7 +89,7 @@ def plan_changes(
     """
     unidentified = int((quarantined["item_sku"].isna() & quarantined["external_product_id"].notna()).sum())
     with duckdb.connect() as db:
-        compared = documents[["store_id", "item_sku", "content_hash", "document_bytes"]]
+        compared = documents[["store_id", "item_sku", "content_hash"]]
         db.register("documents", compared.assign(item_row=np.arange(len(documents))))
         db.register("every_published", published[PUBLISHED_COLUMNS])
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
@@ -100,7 +101,20 @@ def plan_changes(
             "retry": rules.retry_rejected,
         }
         plan = db.sql(_PLAN, params=parameters).to_arrow_table().to_pandas()
+    # What is known of an item is looked up by its place, for sorting it along would take twice the memory.
+    found = at_places(documents[["content_hash", "document_bytes"]], plan["item_row"])
+    plan.insert(3, "content_hash", found["content_hash"])
+    plan.insert(4, "document_bytes", found["document_bytes"].fillna(0))
     return plan.astype({name: "int64" if name in _NUMBERS else "str" for name in plan.columns})
+
+
+def at_places(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    """The rows at these places of a table, missing where a place is negative."""
+    places = rows.to_numpy()
+    if np.array_equal(places, np.arange(len(table))):  # a first upload: nothing to move
+        return table.reset_index(drop=True)
+    found = pa.Table.from_pandas(table, preserve_index=False).take(pa.array(places, mask=places < 0))
+    return pd.DataFrame(found.to_pandas())
 
 
 # `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU. Amazon may
@@ -135,7 +149,6 @@ SELECT CASE
          ELSE 'unchanged'
        END AS change,
        coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
-       d.content_hash, coalesce(d.document_bytes, 0) AS document_bytes,
        p.content_hash AS published_hash, p.standard_price AS published_price,
        p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
        CASE WHEN change = 'in_flight' THEN

@@ -3,13 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.changes import (
     SENT_KINDS,
     PlanRules,
+    at_places,
     counts_by_kind,
     plan_changes,
     to_wait,
@@ -163,10 +162,6 @@ def _seen(ledger: Ledger, base: Head) -> Seen:
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     """Add the items' fields to the rows that are sent; the others carry none, for they are only counted."""
     others = [field for field in fields if field not in plan.columns]
-    rows, sent = plan["item_row"].to_numpy(), plan["change"].isin(SENT_KINDS).to_numpy()
-    if sent.all() and np.array_equal(rows, np.arange(len(items))):  # a first upload: nothing to move
-        taken = items[others].reset_index(drop=True)
-    else:
-        table = pa.Table.from_pandas(items[others], preserve_index=False)
-        taken = table.take(pa.array(rows, mask=~sent)).to_pandas().astype("str")
+    sent = plan["change"].isin(SENT_KINDS)
+    taken = at_places(items[others], plan["item_row"].where(sent, -1)).astype("str")
     return pd.concat([plan.drop(columns="item_row"), taken], axis="columns")
