@@ -140,6 +140,7 @@ def mapped_catalog(
             raise
         review = collect(mapping, source_catalog, mapped, validation, source.uri)
         page = store_review(storage.open_bucket(), review, context.run.run_id)
+    del mapped  # a million items take 200 MB, and storing what follows takes as much again
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
         table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
