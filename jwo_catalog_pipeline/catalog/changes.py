@@ -49,6 +49,14 @@ PUBLISHED_COLUMNS = [
     "doubted_at",
 ]
 
+# The columns of the published state that a plan takes over, and what it calls them.
+_OF_PUBLISHED = {
+    "content_hash": "published_hash",
+    "standard_price": "published_price",
+    "upload": "published_upload",
+    "batch": "published_batch",
+}
+
 
 @dataclass(frozen=True)
 class PlanRules:
@@ -91,7 +99,7 @@ def plan_changes(
     with duckdb.connect() as db:
         compared = documents[["store_id", "item_sku", "content_hash"]]
         db.register("documents", compared.assign(item_row=np.arange(len(documents))))
-        db.register("every_published", published[PUBLISHED_COLUMNS])
+        db.register("every_published", published[PUBLISHED_COLUMNS].assign(published_row=np.arange(len(published))))
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
         parameters = {
             "since": rules.waiting_since,
@@ -101,11 +109,13 @@ def plan_changes(
             "retry": rules.retry_rejected,
         }
         plan = db.sql(_PLAN, params=parameters).to_arrow_table().to_pandas()
-    # What is known of an item is looked up by its place, for sorting it along would take twice the memory.
-    found = at_places(documents[["content_hash", "document_bytes"]], plan["item_row"])
-    plan.insert(3, "content_hash", found["content_hash"])
-    plan.insert(4, "document_bytes", found["document_bytes"].fillna(0))
-    return plan.astype({name: "int64" if name in _NUMBERS else "str" for name in plan.columns})
+    # What only goes along is looked up by its place, for joining and sorting it would take twice the memory.
+    places = plan.pop("published_row")
+    item = at_places(documents[["content_hash", "document_bytes"]], plan["item_row"])
+    before = at_places(published[list(_OF_PUBLISHED)], places).rename(columns=_OF_PUBLISHED)
+    plan = pd.concat([plan, item, before], axis="columns").fillna({"document_bytes": 0, "published_batch": 0})
+    types = {name: "int64" if name in _NUMBERS else "str" for name in plan.columns}
+    return plan.astype(types)[[*PLAN_COLUMNS, "item_row"]]
 
 
 def at_places(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
@@ -149,8 +159,6 @@ SELECT CASE
          ELSE 'unchanged'
        END AS change,
        coalesce(d.store_id, p.store_id) AS store_id, coalesce(d.item_sku, p.item_sku) AS item_sku,
-       p.content_hash AS published_hash, p.standard_price AS published_price,
-       p.upload AS published_upload, coalesce(p.batch, 0) AS published_batch,
        CASE WHEN change = 'in_flight' THEN
          CASE WHEN p.in_flight OR p.in_doubt THEN p.upload ELSE busy.upload END
        END AS waits_for,
@@ -167,7 +175,7 @@ SELECT CASE
            THEN 'no news of upload ' || p.upload || ' for too long, no longer waited for'
          WHEN p.state = 'rejected' AND p.content_hash = d.content_hash THEN 'sent again as asked, was ' || p.reason
        END AS reason,
-       coalesce(d.item_row, -1) AS item_row
+       coalesce(d.item_row, -1) AS item_row, coalesce(p.published_row, -1) AS published_row
 FROM documents d
 FULL JOIN published p ON d.store_id = p.store_id AND d.item_sku = p.item_sku
 LEFT JOIN busy ON busy.item_sku = coalesce(d.item_sku, p.item_sku)

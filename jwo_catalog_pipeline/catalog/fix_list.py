@@ -40,7 +40,8 @@ def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.
     # A row that is spread over stores may have the same reason in each.
     reasons = pd.concat(parts, ignore_index=True).drop_duplicates()
     joined = reasons.groupby(SOURCE_ROW, sort=True)[REASONS].agg("; ".join)
-    rows = source.drop(columns=REASONS, errors="ignore").set_index(SOURCE_ROW).loc[joined.index]
+    few = source[source[SOURCE_ROW].isin(joined.index)]
+    rows = few.drop(columns=REASONS, errors="ignore").set_index(SOURCE_ROW).loc[joined.index]
     numbered = "row " + joined.index.astype("str") + ": " + joined.astype("str")
     rows.insert(0, REASONS, numbered.astype("str"))
     return rows.reset_index(drop=True)

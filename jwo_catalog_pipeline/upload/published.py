@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.changes import PUBLISHED_COLUMNS
+from jwo_catalog_pipeline.catalog.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -50,9 +51,12 @@ def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
     What is archived in the end is left out, unless another ingestion may archive it once more.
     """
-    table = pd.concat([_empty(), *layers], ignore_index=True).drop_duplicates(_KEY, keep="last")
+    table = pd.concat([_empty(), *layers], ignore_index=True)
     over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
-    return table[~over].sort_values(_KEY, ignore_index=True)
+    kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
+    # Rows are moved once: a table of a million items takes 200 MB.
+    order = key_order(table)
+    return table.take(order[kept[order]]).reset_index(drop=True)
 
 
 def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
