@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/assets
 
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,22 @@ catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
 GROUP = "jwo_catalog"
 DATA_TEAM, ENGINEERS = ["team:catalog-data"], ["team:catalog-platform"]
+# Made every night by default (JWO_CATALOG_CRON); what is older than a night and a long run is stale.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 # From the plan on, each upload is a partition.
-upload_asset = partial(dg.asset, group_name=GROUP, owners=ENGINEERS, code_version="1", partitions_def=catalog_uploads)
+upload_asset = partial(
+    dg.asset,
+    group_name=GROUP,
+    owners=ENGINEERS,
+    code_version="1",
+    partitions_def=catalog_uploads,
+    freshness_policy=FRESH,
+)
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 SAMPLE_ROWS = 10  # in tables that the UI shows
 
 
-@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1")
+@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
 def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
     with expected_failures(), tempfile.TemporaryDirectory() as folder:
@@ -104,6 +114,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
     outs={
         "jwo_catalog": dg.AssetOut(
             group_name=GROUP,
+            freshness_policy=FRESH,
             owners=DATA_TEAM,
             kinds={"duckdb", "pandera"},
             code_version="1",
@@ -111,6 +122,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         ),
         "quarantined_items": dg.AssetOut(
             group_name=GROUP,
+            freshness_policy=FRESH,
             owners=DATA_TEAM,
             kinds={"pandera"},
             code_version="1",

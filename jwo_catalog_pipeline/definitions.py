@@ -15,6 +15,7 @@ from jwo_catalog_pipeline.redaction import install
 from jwo_catalog_pipeline.resources import StorageResource, resources_from, schedule_settings
 from jwo_catalog_pipeline.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.sensors import (
+    alerts_sensor,
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,
@@ -50,7 +51,13 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
         jobs=[catalog_upload_job, ingestion_results_job],
         schedules=[build_catalog_schedule(*schedule_settings())],
-        sensors=[source_catalog_sensor, ingestion_results_sensor, overdue_ingestions_sensor, waiting_items_sensor],
+        sensors=[
+            source_catalog_sensor,
+            ingestion_results_sensor,
+            overdue_ingestions_sensor,
+            waiting_items_sensor,
+            alerts_sensor,
+        ],
         resources=resources,
         # The multiprocess executor imports everything again for every step: seconds for nothing here.
         executor=dg.in_process_executor,

@@ -31,6 +31,7 @@ from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifie
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.alerts import Alert, Teller, dead_letter_alerts
 from jwo_catalog_pipeline.upload.call_budget import SharedBudget
 from jwo_catalog_pipeline.upload.inbox import Inbox
 from jwo_catalog_pipeline.upload.ledger import Ledger
@@ -176,16 +177,34 @@ class QueueResource(dg.ConfigurableResource[None]):
             verify=_verifier() if self.verify_signatures else None,
         )
 
+    def dead_letters(self) -> list[Alert]:
+        """An alert while messages wait in the dead-letter queue."""
+        return dead_letter_alerts(_aws("sqs"), _set(self.queue_url, "JWO_QUEUE_URL"))
+
 
 @functools.cache
 def _sns(topic_arn: str) -> Any:
-    """A subscription is confirmed in the topic's region, which need not be ours."""
+    """A topic is used in its own region, which need not be ours."""
     return _hiding(boto3.client("sns", region_name=topic_arn.split(":")[3], config=_AWS))
 
 
 @functools.cache
 def _verifier() -> SnsVerifier:
     return SnsVerifier(fetch_certificate())
+
+
+class AlertsResource(dg.ConfigurableResource[None]):
+    """The topic through which people are told."""
+
+    topic_arn: str = Field("", description="SNS topic for people; empty: nobody is told")
+
+    def teller(self, ledger: Ledger) -> Teller:
+        """Tells people, and CloudWatch."""
+        if not TOPIC_ARN.fullmatch(_set(self.topic_arn, "JWO_ALERT_TOPIC_ARN")):
+            raise SettingMissing(
+                f"JWO_ALERT_TOPIC_ARN is {self.topic_arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME"
+            )
+        return Teller(ledger, _sns(self.topic_arn), _aws("cloudwatch"), self.topic_arn)
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):
@@ -239,6 +258,7 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
             topic_arn=env("JWO_TOPIC_ARN", ""),
             verify_signatures=_switch(environment, "JWO_VERIFY_SIGNATURES", default="on"),
         ),
+        "alerts": AlertsResource(topic_arn=env("JWO_ALERT_TOPIC_ARN", "")),
         "policy": UploadPolicyResource(
             store_ids=[each.strip() for each in env("JWO_STORE_IDS", "").split(",") if each.strip()],
             archive=_switch(environment, "JWO_ARCHIVE", default="off"),

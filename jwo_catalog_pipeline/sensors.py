@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from jwo_catalog_pipeline.assets import catalog_uploads
+from jwo_catalog_pipeline.failed_runs import failed_runs
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.failures import EXPECTED
 from jwo_catalog_pipeline.redaction import no_secret_in_errors
 from jwo_catalog_pipeline.resources import (
+    AlertsResource,
     CatalogApiResource,
     QueueResource,
     SourceResource,
@@ -23,6 +25,7 @@ from jwo_catalog_pipeline.resources import (
     UploadPolicyResource,
     settler,
 )
+from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
 from jwo_catalog_pipeline.upload.inbox import QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
@@ -139,6 +142,40 @@ def waiting_items_sensor(
         run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
         dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
     )
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
+def alerts_sensor(
+    context: dg.SensorEvaluationContext,
+    storage: StorageResource,
+    queue: QueueResource,
+    policy: UploadPolicyResource,
+    alerts: AlertsResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
+    if not alerts.topic_arn:
+        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (docs/deploy.md)")
+    try:
+        ledger = storage.open_ledger()
+        teller = alerts.teller(ledger)
+        stuck = stuck_batches(ledger, policy.overdue_minutes)
+        settled = settled_alerts(ledger)
+        failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
+        news = [alert for alert in settled.values() if alert]
+        told = teller.tell([*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()])
+        for upload in settled:
+            ledger.delete("SETTLED", upload)
+        teller.measure(len(stuck))
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    for key in told:
+        context.log.info(f"told: {key}")
+    return dg.SensorResult(skip_reason=f"told {len(told)} news", cursor=str(looked_at) if looked_at else context.cursor)
+
+
+def _seconds(cursor: str | None) -> float | None:
+    return float(cursor) if cursor else None
 
 
 def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:

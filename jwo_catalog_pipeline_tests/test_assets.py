@@ -237,3 +237,8 @@ def test_an_unknown_column_in_the_mapping_names_field_and_line(project: Project)
     assert "nmae" in sentence
     assert "line 6" in sentence
     assert project.requests() == []
+
+
+def test_every_asset_that_goes_stale_says_so(project: Project) -> None:
+    specs = {spec.key.to_user_string(): spec for spec in project.defs.resolve_all_asset_specs()}
+    assert [name for name, spec in specs.items() if spec.freshness_policy is None] == ["fix_list"]

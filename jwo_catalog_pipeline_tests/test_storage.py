@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,7 +39,7 @@ def test_equal_tables_have_equal_hashes_however_they_were_put_together(texts, be
     whole = a_table(texts)
     part_of_another = a_table([*before, *texts, *after]).slice(len(before), len(texts))
     edges = [0, *sorted(min(cut, len(texts)) for cut in cuts), len(texts)]
-    pieces = [part_of_another.slice(start, end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [part_of_another.slice(start, end - start) for start, end in pairwise(edges)]
     stored = pq.read_table(io.BytesIO(table_bytes(whole)))
     for same in (part_of_another, pa.concat_tables(pieces), stored, as_arrow(whole.to_pandas().iloc[:])):
         same = same.cast(whole.schema)

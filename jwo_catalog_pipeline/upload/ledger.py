@@ -15,6 +15,8 @@
 | UNMATCHED         | <id>                    | an ingestion of a batch that has, or had, another: which batch     |
 | UNKNOWN           | <id>                    | an ingestion has ended that no batch could be found for            |
 | UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
+| SETTLED           | <upload>                | an upload has settled, and nobody has looked yet whether to tell of it |
+| ALERT             | <what it is about>      | what people were told, or are being told right now; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
 
 Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
@@ -197,6 +199,23 @@ class Ledger(Table):
     def news(self) -> list[dict[str, Any]]:
         """News that no batch has been told yet: `sk` is the ingestion id, `processing_status` may be empty."""
         return list(self.query("NEWS"))
+
+    # -- telling people ----------------------------------------------------------------------------------------
+
+    def claim_alert(self, key: str, seconds: int) -> bool:
+        """Hold an alert that nobody has told and nobody else is telling right now; whether it could be had."""
+        claim = self._update(
+            {"pk": "ALERT", "sk": key},
+            {"telling_until": self.now() + seconds},
+            "attribute_not_exists(told_at) AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
+            {":now": self.now()},
+            {},
+        )
+        try:
+            self.transact("alert claimed", claim)
+        except Conflict:
+            return False
+        return True
 
     def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
         """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).

@@ -35,6 +35,7 @@ from jwo_catalog_pipeline.upload.records import ARCHIVE, Batch, carriers
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline.upload.table import Conflict
 
+SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nobody takes the news
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
 _WORST_FIRST = {REJECTED: 0, UNREPORTED: 1, ACCEPTED: 2}
@@ -277,5 +278,8 @@ def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = No
     record = ledger.upload(upload)
     batches = ledger.batches(upload) if batches is None else batches
     if record and record["state"] == "open" and all(batch.over for batch in batches):
-        settled = {**record, "state": "settled", "settled_at": ledger.now()}
-        ledger.transact("upload settled", ledger.put_any(settled), ledger.delete_any("OPEN", upload))
+        now = ledger.now()
+        settled = {**record, "state": "settled", "settled_at": now}
+        news = {"pk": "SETTLED", "sk": upload, "settled_at": now, "expires_at": now + SETTLED_SECONDS}
+        off_the_list = ledger.delete_any("OPEN", upload)
+        ledger.transact("upload settled", ledger.put_any(settled), off_the_list, ledger.put_any(news))

@@ -1,0 +1,228 @@
+"""What somebody must be told, found in the ledger and the queue, and telling it: each piece of news once.
+
+Belongs here: what the upload protocol knows of. Runs that failed are Dagster's (see `failed_runs`).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.redaction import redacted
+from jwo_catalog_pipeline.upload.errors import UploadError
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.records import Batch, carriers, utc
+from jwo_catalog_pipeline.upload.states import BatchState
+
+METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these
+# Amazon takes up to an hour and is asked after 90 minutes by default: what is open half an hour later is stuck.
+LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
+CLAIM_SECONDS = 120  # to send one message; who dies before it is recorded has it sent once more after that
+REMEMBERED_SECONDS = 90 * 86_400  # what was told; news of that age would be told again
+MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
+MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and nobody reads more than this
+
+
+class AlertsUnavailable(UploadError):
+    """Nobody could be told, or the queue could not be looked at; the next tick tries again."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message to people.
+
+    Attributes:
+        key: what it is about; what was told under a key is not told again.
+        subject: what happened, in a few words.
+        text: what happened, how many items, since when, and what helps.
+        lasting: it is about a state that can end, after which the same news is new.
+    """
+
+    key: str
+    subject: str
+    text: str
+    lasting: bool = False
+
+
+def stuck_batches(ledger: Ledger, overdue_minutes: float) -> list[Batch]:
+    """Batches that were sent, and of which nothing has been heard for too long; every state but the last counts."""
+    before = ledger.now() - round((max(overdue_minutes, LEAST_OVERDUE_MINUTES) + GRACE_MINUTES) * 60)
+    return [
+        batch
+        for upload in ledger.open_uploads()
+        for batch in ledger.batches(upload)
+        if not batch.over and batch.sent_at and batch.sent_at <= before
+    ]
+
+
+def overdue_alerts(batches: Sequence[Batch]) -> list[Alert]:
+    """One alert for each upload with stuck batches; see `stuck_batches`."""
+    by_upload: dict[str, list[Batch]] = {}
+    for batch in batches:
+        by_upload.setdefault(batch.upload, []).append(batch)
+    return [
+        Alert(
+            f"overdue/{upload}",
+            f"JWO catalog: no results of upload {upload}",
+            f"{sum(batch.items for batch in stuck):,} items in {len(stuck)} batches of upload {upload} have no result, "
+            f"the oldest since {utc(min(batch.sent_at for batch in stuck))} ({_by_state(stuck)}). Their changes wait, "
+            "and Amazon may go on selling what it had.\n\nWhat helps: `jwo-catalog status` lists the batches and "
+            "ingestions; `jwo-catalog doctor` says whether the queue and the API can be used. docs/runbook.md, "
+            '"A stuck upload".',
+        )
+        for upload, stuck in by_upload.items()
+    ]
+
+
+def _by_state(batches: Sequence[Batch]) -> str:
+    counts = Counter(str(batch.state) for batch in batches)
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+
+
+def unreadable_alerts(ledger: Ledger) -> list[Alert]:
+    """At most one alert for each hour in which messages came that nobody could read, with their number in all."""
+    found = sorted(ledger.query("UNREADABLE"), key=lambda item: item["received_at"])
+    if not found:
+        return []
+    newest, hour = found[-1], (utc(found[-1]["received_at"]) or "")[:13]
+    return [
+        Alert(
+            f"unreadable/{hour}",
+            f"JWO catalog: {len(found)} unreadable messages",
+            f"{len(found):,} messages of the queue could not be read, the first on {utc(found[0]['received_at'])}, the "
+            f"newest on {utc(newest['received_at'])}: {newest['reason']}. Nothing is lost: results are also asked for "
+            f"through the API.\n\nWhat helps: the newest is kept at {newest['kept_at']}. docs/runbook.md, "
+            '"A message that cannot be read".',
+        )
+    ]
+
+
+def settled_alerts(ledger: Ledger) -> dict[str, Alert | None]:
+    """By upload that has settled since: an alert where not everything of it was accepted, else None."""
+    return {item["sk"]: _settled_alert(ledger, item["sk"], item["settled_at"]) for item in ledger.query("SETTLED")}
+
+
+def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None:
+    lost: Counter[str] = Counter()
+    batches = carriers(ledger.batches(upload))
+    for batch in batches:
+        lost.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
+    accepted, _ = lost.pop("accepted", 0), lost.pop(str(BatchState.SUPERSEDED), 0)
+    if not lost.total():
+        return None
+    which = ", ".join(f"{count:,} {outcome}" for outcome, count in lost.most_common())
+    first = min((batch.sent_at for batch in batches if batch.sent_at), default=0)
+    return Alert(
+        f"settled/{upload}",
+        f"JWO catalog: {lost.total():,} items not accepted",
+        f"Upload {upload} has settled: {which}; {accepted:,} accepted. Sent from {utc(first)}, settled "
+        f"{utc(settled_at)}. Of the items that were not accepted, Amazon sells what it had before, or nothing.\n\n"
+        "What helps: the asset fix_list has the rows and Amazon's reasons, in the export's own format; `jwo-catalog "
+        "item SKU` tells an item's history.",
+    )
+
+
+def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:
+    """An alert while messages wait in the dead-letter queue; none where the queue has no such queue.
+
+    Raises:
+        AlertsUnavailable: a queue cannot be looked at.
+    """
+    try:
+        attributes = _attributes(sqs, queue_url, "RedrivePolicy")
+        if "RedrivePolicy" not in attributes:
+            return []
+        arn = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"]
+        url = sqs.get_queue_url(QueueName=arn.split(":")[-1])["QueueUrl"]
+        waiting = int(_attributes(sqs, url, "ApproximateNumberOfMessages")["ApproximateNumberOfMessages"])
+    except (ClientError, BotoCoreError) as error:
+        raise AlertsUnavailable(f"cannot look at the queue {queue_url} or its dead-letter queue ({error})") from None
+    if not waiting:
+        return []
+    return [
+        Alert(
+            "dead letters",
+            "JWO catalog: messages in the dead-letter queue",
+            f"About {waiting:,} messages are in the dead-letter queue {arn.split(':')[-1]}: they were delivered ten "
+            "times and never taken. Results are also asked for through the API, so uploads settle, but later.\n\nWhat "
+            "helps: `jwo-catalog doctor`; then move them back (SQS, Start DLQ redrive). docs/runbook.md, "
+            '"Messages in the dead-letter queue".',
+            lasting=True,
+        )
+    ]
+
+
+def _attributes(sqs: Any, queue_url: str, name: str) -> Mapping[str, str]:
+    attributes: Mapping[str, str] = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name]).get(
+        "Attributes", {}
+    )
+    return attributes
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Tells people through an SNS topic, and CloudWatch how much is stuck.
+
+    Attributes:
+        ledger: remembers what was told.
+        sns, cloudwatch: boto3 clients.
+        topic_arn: the topic.
+    """
+
+    ledger: Ledger
+    sns: Any
+    cloudwatch: Any
+    topic_arn: str
+
+    def tell(self, alerts: Sequence[Alert]) -> list[str]:
+        """Tell what has not been told yet; gives its keys. A lasting alert that is not among these is over.
+
+        Told first and then remembered: who dies in between has it told twice, and never not at all.
+
+        Raises:
+            AlertsUnavailable: the topic does not take a message; those before it are told.
+        """
+        known = {item["sk"]: item for item in self.ledger.query("ALERT")}
+        told = []
+        for alert in alerts:
+            if "told_at" in known.get(alert.key, {}) or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
+                continue
+            self._publish(alert)
+            now = self.ledger.now()
+            item = {"told_at": now, "lasting": alert.lasting, "expires_at": now + REMEMBERED_SECONDS}
+            self.ledger.put({"pk": "ALERT", "sk": alert.key, **item})
+            told.append(alert.key)
+        for key in [key for key, item in known.items() if item.get("lasting")]:
+            if key not in {alert.key for alert in alerts}:
+                self.ledger.delete("ALERT", key)
+        return told
+
+    def _publish(self, alert: Alert) -> None:
+        subject = redacted(alert.subject).encode("ascii", "replace").decode()[:MAX_SUBJECT]
+        text = redacted(alert.text)[:MAX_TEXT]
+        try:
+            with effect("sns: alert"):
+                self.sns.publish(TopicArn=self.topic_arn, Subject=subject, Message=text)
+        except (ClientError, BotoCoreError) as error:
+            raise AlertsUnavailable(
+                f"nobody could be told of {alert.subject!r}: {self.topic_arn} does not take it ({error}); check "
+                "JWO_ALERT_TOPIC_ARN and the pipeline's role"
+            ) from None
+
+    def measure(self, stuck: int) -> None:
+        """Tell CloudWatch how many batches are stuck; that this comes at all says that somebody is looking.
+
+        Raises:
+            AlertsUnavailable: CloudWatch does not take it.
+        """
+        dimensions = [{"Name": "Ledger", "Value": self.ledger.table_name}]
+        data = [{"MetricName": OVERDUE, "Dimensions": dimensions, "Value": stuck, "Unit": "Count"}]
+        try:
+            with effect("cloudwatch: metric"):
+                self.cloudwatch.put_metric_data(Namespace=METRICS, MetricData=data)
+        except (ClientError, BotoCoreError) as error:
+            raise AlertsUnavailable(f"CloudWatch does not take the metric {OVERDUE} ({error})") from None
