@@ -4,13 +4,16 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import boto3
 import pytest
 import urllib3
 
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, UploadStopped
 from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.table import Conflict, Contended
+from jwo_catalog_pipeline.upload.table import SCHEMA, Conflict, Contended
+from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 ITEM = {"pk": "NEWS", "sk": "i-1"}
@@ -72,7 +75,7 @@ def test_a_transaction_that_met_another_is_tried_again(busy: Busy, ledger: Ledge
     busy.reasons = ["TransactionConflict", "ThrottlingError"]
     ledger.transact("test", ledger.put_new(ITEM))
     assert busy.calls == 3
-    assert ledger.get("NEWS", "i-1") == ITEM
+    assert ledger.get("NEWS", "i-1") == {**ITEM, "schema": SCHEMA}
 
 
 def test_a_table_that_stays_busy_is_an_error_of_its_own(busy: Busy, ledger: Ledger) -> None:
@@ -87,3 +90,48 @@ def test_a_condition_that_does_not_hold_is_a_conflict_at_once(busy: Busy, ledger
     with pytest.raises(Conflict):
         ledger.transact("test", ledger.put_new(ITEM))
     assert busy.calls == 2
+
+
+def all_items(table: Any) -> list[dict[str, Any]]:
+    return table.scan(ConsistentRead=True)["Items"]
+
+
+def test_every_item_says_of_which_schema_it_is(parts: Parts) -> None:
+    parts.apply("u1", items("A", "B"))
+    parts.settle("u1")
+    parts.plan("u2", items("A"))
+    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
+    assert [item["sk"] for item in all_items(table) if item.get("schema") != SCHEMA] == []
+
+
+def test_a_ledger_of_the_first_version_is_read_and_its_upload_resumed(parts: Parts) -> None:
+    """That one knew no schema and no `first_row`, and made every batch's bytes before the first was sent."""
+    plan = parts.plan("u1", items("A", "B"))
+    parts.sandbox.misbehave(throttle=99)
+    with pytest.raises(UploadStopped):
+        parts.sender().apply("u1", plan, FIELDS)
+    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
+    for item in all_items(table):
+        new = {name: item.pop(name) for name in ("schema", "first_row") if name in item}
+        assert "schema" in new
+        assert not item["sk"].startswith("BATCH#") or (item["sha256"] and "first_row" in new)
+        table.put_item(Item=item)
+    parts.sandbox.misbehave(throttle=0)
+    assert [str(batch.state) for batch in parts.sender().apply("u1", plan, FIELDS)] == ["accepted"]
+    assert parts.settle("u1")["outcome"].tolist() == ["accepted", "accepted"]
+    assert set(parts.plan("u2", items("A", "B"))["change"]) == {"unchanged"}
+
+
+def test_what_a_newer_version_wrote_is_left_alone(parts: Parts) -> None:
+    parts.apply("u1", items("A"))
+    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
+    table.update_item(
+        Key={"pk": "HEAD", "sk": "HEAD"},
+        UpdateExpression="SET #s = :newer",
+        ExpressionAttributeNames={"#s": "schema"},
+        ExpressionAttributeValues={":newer": SCHEMA + 1},
+    )
+    before = all_items(table)
+    with pytest.raises(LedgerUnavailable, match=f"newer version of this software .schema {SCHEMA + 1}, this one knows"):
+        parts.plan("u2", items("A", "B"))
+    assert all_items(table) == before

@@ -19,7 +19,7 @@
 | ALERT             | <what it is about>      | what people were told, or are being told right now; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
 
-Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
+Every item has its `schema` (`table`). Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
 layout and the single writes; what they are for is in `sending`, `inbox`, `matching` and `settling`. Every write is a
 failpoint, named by what it writes.
 """
@@ -34,7 +34,7 @@ from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.records import Batch, Head, read_batch
 from jwo_catalog_pipeline.upload.states import BatchState
-from jwo_catalog_pipeline.upload.table import Conflict, Table
+from jwo_catalog_pipeline.upload.table import SCHEMA, Conflict, Table, versioned
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
 LINK_SECONDS = 2 * 3600
@@ -68,7 +68,7 @@ class Ledger(Table):
 
     def put_new(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Transaction part: write an item that must not exist yet."""
-        return {"Put": {**self._named, "Item": dict(item), "ConditionExpression": "attribute_not_exists(pk)"}}
+        return {"Put": {**self._named, "Item": versioned(item), "ConditionExpression": "attribute_not_exists(pk)"}}
 
     def change_batch(self, batch: Batch, **changes: Any) -> dict[str, Any]:
         """Transaction part: change a batch, provided that it is still as it was read."""
@@ -103,7 +103,7 @@ class Ledger(Table):
 
     def put_any(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Transaction part: write an item over whatever was there."""
-        return {"Put": {**self._named, "Item": dict(item)}}
+        return {"Put": {**self._named, "Item": versioned(item)}}
 
     def delete_any(self, pk: str, sk: str) -> dict[str, Any]:
         """Transaction part: remove an item, if it is there."""
@@ -258,6 +258,7 @@ class Ledger(Table):
         names: Mapping[str, str],
     ) -> dict[str, Any]:
         """An Update part that sets attributes; `#n<i>` and `:v<i>` stand for them, as some are reserved words."""
+        changes = {**changes, "schema": SCHEMA}
         sets = ", ".join(f"#n{i} = :v{i}" for i in range(len(changes)))
         return {
             "Update": {

@@ -14,6 +14,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 
+# Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
+# alone, for nobody here knows what it means.
+SCHEMA = 1
+
 
 class Conflict(Exception):
     """A conditional write found the table changed since it was read; nothing was written."""
@@ -44,7 +48,7 @@ class Table:
             found = self._client.get_item(TableName=self.table_name, Key={"pk": pk, "sk": sk}, ConsistentRead=True).get(
                 "Item"
             )
-        return _plain(found) if found else None
+        return self._readable(found) if found else None
 
     def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
@@ -55,7 +59,7 @@ class Table:
                 page = self._client.query(
                     TableName=self.table_name, KeyConditionExpression=condition, ConsistentRead=True, **start
                 )
-            yield from map(_plain, page["Items"])
+            yield from map(self._readable, page["Items"])
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -63,7 +67,7 @@ class Table:
     def put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
         with effect(f"ledger: {_kind(**item)}"), self._explained():
-            self._client.put_item(TableName=self.table_name, Item=dict(item))
+            self._client.put_item(TableName=self.table_name, Item=versioned(item))
 
     def delete(self, pk: str, sk: str) -> None:
         """Remove an item; that it is gone already is fine."""
@@ -87,6 +91,15 @@ class Table:
         for attempt in retrying:
             with attempt, effect(f"ledger: {name}"), self._explained():
                 self._client.transact_write_items(TransactItems=list(actions))
+
+    def _readable(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = _plain(dict(item))
+        if found.get("schema", 0) > SCHEMA:
+            raise LedgerUnavailable(
+                f"the ledger table {self.table_name} was written by a newer version of this software (schema "
+                f"{found['schema']}, this one knows {SCHEMA}): install that version again (docs/runbook.md)"
+            )
+        return found
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,6 +127,11 @@ _REMEDIES = {
     "to its LedgerTableName",
     "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
 }
+
+
+def versioned(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item as it is written."""
+    return {**item, "schema": SCHEMA}
 
 
 def _kind(pk: str, sk: str, **_: Any) -> str:
