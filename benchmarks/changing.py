@@ -19,7 +19,7 @@ BATCH = 10_000  # items in a call, documented
 RECEIVES = 50  # of up to 20 s each, until all is settled
 
 
-def _settle(upload: str, control: str) -> None:
+def settle(upload: str, control: str) -> None:
     """Have the sandbox process what it took, and take the results back."""
     urllib3.request("POST", f"{control}/drain", timeout=600)
     resources = resources_from(os.environ)
@@ -40,17 +40,19 @@ def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:
     make_export(rows, folder / "first.csv")
     make_export(rows, folder / "second.csv", CHANGED_SHARE)
     command = [sys.executable, "-m", "benchmarks.uploading"]
+    # In processes of their own: clients are kept as long as their process, and each sandbox has its own address.
+    settling = [sys.executable, "-m", "benchmarks.changing"]
     runs, calls = [], 0
     with sandbox("--delay", "86400") as control:
         run_child([*command, str(folder / "first.csv"), str(folder / "mapping.yaml"), "0"])
-        _settle("0", control)
+        run_child([*settling, "0", control])
         for number in range(1, rounds + 1):
             before, export = len(requests_of(control)), folder / ("second.csv" if number % 2 else "first.csv")
             runs.append(run_child([*command, str(export), str(folder / "mapping.yaml"), str(number)]))
             calls = requests_of(control)[before:]
             runs[-1]["changed"] = sum(call["items"] for call in calls)
             runs[-1]["needless"] = len(calls) - math.ceil(runs[-1]["changed"] / BATCH)
-            _settle(str(number), control)
+            run_child([*settling, str(number), control])
     return [
         {
             "rows": f"{rows:,}",
@@ -62,3 +64,7 @@ def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:
             "peak MB": spread([run["peak_mb"] for run in runs], 0),
         }
     ]
+
+
+if __name__ == "__main__":
+    settle(sys.argv[1], sys.argv[2])
