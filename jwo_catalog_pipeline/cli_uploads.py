@@ -225,6 +225,32 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
     sys.exit(0 if same else 1)
 
 
+@state.command()
+@click.option("--write", is_flag=True, help="Write it into the ledger; nothing else may be running.")
+@json_option
+def salvage(*, write: bool, as_json: bool) -> None:
+    """Bring a ledger that was lost, or restored to an earlier moment, up to what the bucket shows was sent."""
+    with explained() as resources:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from jwo_catalog_pipeline.showing import show_table
+        from jwo_catalog_pipeline.upload import salvaging
+
+        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("batches looked at", total=None)
+            found = salvaging.salvage(
+                ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
+            )
+    if as_json:
+        _print_json({"written": write, "batches": found})
+        return
+    show_table("What the ledger lacked" if write else "What the ledger lacks", found, "The ledger lacks nothing.")
+    if found and not write:
+        click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
+
+
 @click.command("fix-list")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: fix_list.* here.")
 @json_option

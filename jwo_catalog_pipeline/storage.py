@@ -5,6 +5,7 @@ Writes replace whole objects under keys that their content or identity decides, 
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,20 @@ class Bucket:
             return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "read", key) from None
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Every key that begins so, and when its object was written, in epoch seconds.
+
+        Raises:
+            StorageError: the bucket is missing, or may not be listed.
+        """
+        try:
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                for found in page.get("Contents", []):
+                    yield found["Key"], int(found["LastModified"].timestamp())
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "list", prefix) from None
 
     def put_json(self, key: str, value: Any) -> None:
         """Write a value as JSON."""

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
 
@@ -154,3 +155,20 @@ def test_settings_come_from_the_env_file_too(project: Project, run, monkeypatch:
     monkeypatch.setenv("JWO_LEDGER_TABLE", "so that what the file sets is taken back afterwards")
     Path(".env").write_text(f"JWO_LEDGER_TABLE={project.env.pop('JWO_LEDGER_TABLE')}\n")
     assert "Nothing has been sent yet" in run("status").output
+
+
+def test_a_lost_ledger_is_salvaged_only_when_asked_to_write(project: Project, run) -> None:
+    run("upload", "--yes")
+    assert "The ledger lacks nothing" in run("state", "salvage").output
+    table = boto3.resource("dynamodb").Table(project.env["JWO_LEDGER_TABLE"])
+    for item in table.scan()["Items"]:
+        table.delete_item(Key={"pk": item["pk"], "sk": item["sk"]})
+    looked = run("state", "salvage")
+    assert looked.exit_code == 0
+    assert "settled" in looked.output
+    assert "Nothing was written. Stop the daemon and every run" in looked.output
+    assert project.ledger.head().upload == ""
+    (batch,) = json.loads(run("state", "salvage", "--write", "--json").stdout)["batches"]
+    assert (batch["was"], batch["state"], batch["items"]) == (None, "settled", 3)
+    assert project.ledger.head().upload == batch["upload"]
+    assert json.loads(run("upload", "--yes", "--json").stdout)["counts"]["unchanged"] == 3

@@ -19,9 +19,9 @@
 | ALERT             | <what it is about>      | what people were told, or are being told right now; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
 
-Every item has its `schema` (`table`). Every change of a batch is conditional on the state, attempt and owner it was read with. This module holds the table's
-layout and the single writes; what they are for is in `sending`, `inbox`, `matching` and `settling`. Every write is a
-failpoint, named by what it writes.
+Every item has its `schema` (`table`). Every change of a batch is conditional on the state, attempt and owner it was
+read with. This module holds the table's layout and the single writes; what they are for is in `sending`, `inbox`, `matching`
+and `settling`. Every write is a failpoint, named by what it writes.
 """
 
 import time

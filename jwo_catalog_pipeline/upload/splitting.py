@@ -72,6 +72,12 @@ def _between_stores(stores: pd.Series) -> int:
     return int(borders[np.abs(borders - len(stores) / 2).argmin()])
 
 
+def parent_of(number: int) -> int:
+    """The number of the batch that a part was cut out of; 0 for a batch that is no part."""
+    place, whole = divmod(number, PLACES)
+    return 0 if not place else whole if place < 4 else place // 2 * PLACES + whole
+
+
 def _store(bucket: Bucket, batch: Batch, side: int, body: bytes, items: pd.DataFrame) -> Batch:
     place, number = divmod(batch.number, PLACES)
     place = 2 * (place or 1) + side
