@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from jwo_catalog_pipeline.cli_doctor import doctor
 from jwo_catalog_pipeline.cli_uploads import COMMANDS, json_option
 from jwo_catalog_pipeline.redaction import install
 
@@ -190,5 +191,5 @@ def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ..
         sys.exit(1)
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, doctor):
     main.add_command(command)

@@ -87,14 +87,14 @@ def upload(
                 click.confirm(f"Send {plan['requests']} requests to Amazon?", abort=True)
         done = work.apply(console, follow_minutes)
     if as_json:
-        _print_json({**plan, **done})
+        print_json({**plan, **done})
     else:
         show_done(console, done)
 
 
 def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(plan)
+        print_json(plan)
     if plan["stopped_by"]:
         raise click.ClickException("; ".join(plan["stopped_by"]))
     if not as_json:
@@ -112,7 +112,7 @@ def status(limit: int, *, as_json: bool) -> None:
 
         found = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     if not found["uploads"]:
         click.echo("Nothing has been sent yet.")
@@ -148,7 +148,7 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
         found = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
     nothing = not any(found[name] for name in ("sent", "published", "planned", "quarantined"))
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif not nothing:
         show_table(
             f"Everything that was sent of {sku}",
@@ -212,7 +212,7 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
             running = b""
     same = running == table_bytes(rebuilt.now)
     if as_json:
-        _print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
+        print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
     else:
         said = "the same bytes as" if same else "NOT the same as"
         click.echo(f"{len(rebuilt.now):,} items; {said} the running state")
@@ -244,7 +244,7 @@ def salvage(*, write: bool, as_json: bool) -> None:
                 ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
             )
     if as_json:
-        _print_json({"written": write, "batches": found})
+        print_json({"written": write, "batches": found})
         return
     show_table("What the ledger lacked" if write else "What the ledger lacks", found, "The ledger lacks nothing.")
     if found and not write:
@@ -266,12 +266,13 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
     target = output or Path(name)
     target.write_bytes(content)
     if as_json:
-        _print_json({"rows": len(fixes), "file": str(target)})
+        print_json({"rows": len(fixes), "file": str(target)})
     else:
         click.echo(f"wrote {target}: {len(fixes):,} rows to mend, the reasons in the first column")
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """For machines."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 

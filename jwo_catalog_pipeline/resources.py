@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/build/external-resources
 import functools
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import urllib3
 from botocore.config import Config
 from pydantic import Field
 
-from jwo_catalog_pipeline.catalog.guards import parse_limits
+from jwo_catalog_pipeline.catalog.guards import GuardLimits, parse_limits
 from jwo_catalog_pipeline.catalog.mapping import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.report import report_http
@@ -42,18 +42,47 @@ from jwo_catalog_pipeline.upload.settling import Settler
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
+# Without these there is no upload; the others have defaults.
+NEEDED = (
+    "JWO_SOURCE_URI",
+    "JWO_MAPPING",
+    "JWO_BUCKET",
+    "JWO_LEDGER_TABLE",
+    "JWO_QUEUE_URL",
+    "JWO_TOPIC_ARN",
+    "JWO_API_URL",
+    "JWO_API_REGION",
+)
+# Where one of these is unset, something useful is left out.
+ADVISED = {
+    "JWO_ALERT_TOPIC_ARN": "nobody is told when something goes wrong",
+    "JWO_STORE_IDS": "a row of a store that Amazon does not know has the whole store refused by Amazon",
+}
+
+
 class SettingMissing(Exception):
     """An environment variable that is needed is not set, or cannot be read."""
+
+    def __init__(self, message: str, variable: str = "") -> None:
+        super().__init__(message)
+        self.variable = variable
 
 
 def _set(value: str, variable: str) -> str:
     if not value:
-        raise SettingMissing(f"{variable} is not set; put it into .env or the environment (README, Configuration)")
+        said = f"{variable} is not set; put it into .env or the environment (README, Configuration)"
+        raise SettingMissing(said, variable)
     return value
 
 
+def _topic(arn: str, variable: str) -> str:
+    if not TOPIC_ARN.fullmatch(_set(arn, variable)):
+        raise SettingMissing(f"{variable} is {arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME", variable)
+    return arn
+
+
 @functools.cache
-def _aws(service: str) -> Any:
+def aws_client(service: str) -> Any:
     """One client a service and process: making one takes longer than most calls."""
     return _hiding(boto3.client(service, config=_AWS))
 
@@ -91,11 +120,11 @@ class SourceResource(dg.ConfigurableResource[None]):
 
     def find(self) -> SourceFile:
         """The version of the export that is there now."""
-        return find_source(self.uri, _aws("s3") if self.uri.startswith("s3://") else None)
+        return find_source(self.uri, aws_client("s3") if self.uri.startswith("s3://") else None)
 
     def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
         """A local copy of that version and its SHA-256."""
-        return fetch_source(file, folder, _aws("s3") if file.uri.startswith("s3://") else None)
+        return fetch_source(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def mapping(self) -> FieldMapping:
         """The field mapping as it is now."""
@@ -110,7 +139,7 @@ class StorageResource(dg.ConfigurableResource[None]):
 
     def open_bucket(self) -> Bucket:
         """The bucket."""
-        return Bucket(_aws("s3"), _set(self.bucket, "JWO_BUCKET"))
+        return Bucket(aws_client("s3"), _set(self.bucket, "JWO_BUCKET"))
 
     def open_ledger(self) -> Ledger:
         """The ledger."""
@@ -132,12 +161,16 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
     role_arn: str = Field("", description="role to assume; empty: the ambient credentials")
     requests_per_second: int = Field(10, ge=0, description="the call budget; 0 means none")
 
+    def credentials(self) -> CredentialSource:
+        """Whose signature calls carry: the role's where there is one, else the ambient credentials'."""
+        return _credentials(self.role_arn)
+
     def client(self, ledger: Ledger) -> CatalogApi:
         """The client; the whole process shares its connections, and all that share the ledger the budget."""
         return CatalogApi(
             url=_set(self.url, "JWO_API_URL"),
             region=_set(self.region, "JWO_API_REGION"),
-            credentials=_credentials(self.role_arn),
+            credentials=self.credentials(),
             budget=_budget(ledger.table_name, self.requests_per_second),
             http=_http(),
             clock=_signing_clock(),
@@ -147,7 +180,7 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
 @functools.cache
 def _credentials(role_arn: str) -> CredentialSource:
     """Kept by role, so that a process assumes it once and botocore refreshes it."""
-    return RoleCredentials(role_arn, lambda: _aws("sts")) if role_arn else AmbientCredentials()
+    return RoleCredentials(role_arn, lambda: aws_client("sts")) if role_arn else AmbientCredentials()
 
 
 @functools.cache
@@ -165,21 +198,31 @@ class QueueResource(dg.ConfigurableResource[None]):
 
     def inbox(self, ledger: Ledger, bucket: Bucket) -> Inbox:
         """Takes messages from the queue into the ledger."""
-        if not TOPIC_ARN.fullmatch(_set(self.topic_arn, "JWO_TOPIC_ARN")):
-            raise SettingMissing(f"JWO_TOPIC_ARN is {self.topic_arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME")
+        topic_arn = self.topic()
         return Inbox(
-            sqs=_aws("sqs"),
-            sns=_sns(self.topic_arn),
+            sqs=aws_client("sqs"),
+            sns=_sns(topic_arn),
             queue_url=_set(self.queue_url, "JWO_QUEUE_URL"),
-            topic_arn=self.topic_arn,
+            topic_arn=topic_arn,
             ledger=ledger,
             bucket=bucket,
             verify=_verifier() if self.verify_signatures else None,
         )
 
+    def topic(self) -> str:
+        """Amazon's topic."""
+        return _topic(self.topic_arn, "JWO_TOPIC_ARN")
+
+    def attributes(self) -> dict[str, str]:
+        """What SQS says of the queue: its policy, its dead-letter queue, how much waits."""
+        names = ["Policy", "RedrivePolicy", "ApproximateNumberOfMessages"]
+        url = _set(self.queue_url, "JWO_QUEUE_URL")
+        found: dict[str, str] = aws_client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return found
+
     def dead_letters(self) -> list[Alert]:
         """An alert while messages wait in the dead-letter queue."""
-        return dead_letter_alerts(_aws("sqs"), _set(self.queue_url, "JWO_QUEUE_URL"))
+        return dead_letter_alerts(aws_client("sqs"), _set(self.queue_url, "JWO_QUEUE_URL"))
 
 
 @functools.cache
@@ -200,11 +243,8 @@ class AlertsResource(dg.ConfigurableResource[None]):
 
     def teller(self, ledger: Ledger) -> Teller:
         """Tells people, and CloudWatch."""
-        if not TOPIC_ARN.fullmatch(_set(self.topic_arn, "JWO_ALERT_TOPIC_ARN")):
-            raise SettingMissing(
-                f"JWO_ALERT_TOPIC_ARN is {self.topic_arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME"
-            )
-        return Teller(ledger, _sns(self.topic_arn), _aws("cloudwatch"), self.topic_arn)
+        topic_arn = _topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")
+        return Teller(ledger, _sns(topic_arn), aws_client("cloudwatch"), topic_arn)
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):
@@ -223,16 +263,19 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         Raises:
             SettingMissing: archiving is on, but the stores are not known; or the thresholds cannot be read.
         """
+        stores = self.store_ids if self.archive else []
+        return PlanSettings(self.in_flight_hours, stores, retry_rejected, self.limits(), allow)
+
+    def limits(self) -> GuardLimits:
+        """The guards' thresholds; raises as `plan_settings` does."""
         if self.archive and not self.store_ids:
             raise SettingMissing(
                 "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set: Amazon wants the complete list of stores to archive"
             )
         try:
-            limits = parse_limits(self.guards)
+            return parse_limits(self.guards)
         except ValueError as error:
             raise SettingMissing(f"JWO_GUARDS: {error}") from None
-        stores = self.store_ids if self.archive else []
-        return PlanSettings(self.in_flight_hours, stores, retry_rejected, limits, allow)
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
@@ -263,11 +306,45 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
             store_ids=[each.strip() for each in env("JWO_STORE_IDS", "").split(",") if each.strip()],
             archive=_switch(environment, "JWO_ARCHIVE", default="off"),
             overdue_minutes=_number(environment, "JWO_OVERDUE_MINUTES", 90),
-            lease_seconds=_whole(environment, "JWO_LEASE_SECONDS", 300),
-            in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24),
+            lease_seconds=_whole(environment, "JWO_LEASE_SECONDS", 300, zero=False),
+            in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24, zero=False),
             guards=env("JWO_GUARDS", ""),
         ),
     }
+
+
+def readable_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The environment without what `resources_from` cannot read, and a sentence about each such variable."""
+    readable, complaints = dict(environment), list[str]()
+    while True:
+        try:
+            resources_from(readable)
+        except SettingMissing as error:
+            complaints.append(str(error))
+            del readable[error.variable]
+        else:
+            return readable, complaints
+
+
+def settings_complaints(environment: Mapping[str, str]) -> list[str]:
+    """A sentence about everything that is wrong with the settings: needed and not set, or set and not readable."""
+    unset = [name for name in NEEDED if not environment.get(name)]
+    complaints = [f"not set: {', '.join(unset)}"] if unset else []
+    readable, unreadable = readable_settings(environment)
+    complaints += unreadable
+    topics = [name for name in ("JWO_TOPIC_ARN", "JWO_ALERT_TOPIC_ARN") if environment.get(name)]
+    looks: list[Callable[[], object]] = [functools.partial(_topic, environment[name], name) for name in topics]
+    for look in (*looks, resources_from(readable)["policy"].limits):
+        try:
+            look()
+        except SettingMissing as error:
+            complaints.append(str(error))
+    return complaints
+
+
+def settings_advised(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are not set and need not be, and what is missed without them."""
+    return {name: what for name, what in ADVISED.items() if not environment.get(name)}
 
 
 def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
@@ -278,23 +355,24 @@ def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str,
 def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
     value = (environment.get(variable) or default).lower()
     if value not in ("on", "off"):
-        raise SettingMissing(f"{variable} is {value!r}; it must be on or off")
+        raise SettingMissing(f"{variable} is {value!r}; it must be on or off", variable)
     return value == "on"
 
 
-def _number(environment: Mapping[str, str], variable: str, default: float) -> float:
+def _number(environment: Mapping[str, str], variable: str, default: float, *, zero: bool = True) -> float:
     value = environment.get(variable) or str(default)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not 0 <= number < math.inf:
-        raise SettingMissing(f"{variable} is {value!r}; it must be a number, 0 or more")
+    if not 0 <= number < math.inf or (number == 0 and not zero):
+        wanted = "0 or more" if zero else "above 0"
+        raise SettingMissing(f"{variable} is {value!r}; it must be a number, {wanted}", variable)
     return number
 
 
-def _whole(environment: Mapping[str, str], variable: str, default: int) -> int:
-    number = _number(environment, variable, default)
+def _whole(environment: Mapping[str, str], variable: str, default: int, *, zero: bool = True) -> int:
+    number = _number(environment, variable, default, zero=zero)
     if number != int(number):
-        raise SettingMissing(f"{variable} is {environment[variable]!r}; it must be a whole number")
+        raise SettingMissing(f"{variable} is {environment[variable]!r}; it must be a whole number", variable)
     return int(number)

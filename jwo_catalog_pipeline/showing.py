@@ -1,6 +1,6 @@
 """Tables in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -32,8 +32,17 @@ def show_done(console: Console, done: dict[str, Any]) -> None:
         console.print("The rows to mend: jwo-catalog fix-list", highlight=False)
 
 
-def show_table(title: str, rows: Sequence[dict[str, Any]], otherwise: str = "", console: Console | None = None) -> None:
-    """Rows as a table without its empty columns, or the sentence `otherwise` where there are none."""
+def show_table(
+    title: str,
+    rows: Sequence[dict[str, Any]],
+    otherwise: str = "",
+    console: Console | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Rows as a table without its empty columns, or the sentence `otherwise` where there are none.
+
+    `colours` gives the style of cells by their text.
+    """
     console = console or Console(highlight=False)
     if not rows:
         if otherwise:
@@ -44,7 +53,8 @@ def show_table(title: str, rows: Sequence[dict[str, Any]], otherwise: str = "", 
     for name in shown:
         table.add_column(name, justify="right" if isinstance(rows[0][name], int) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in shown))
+        cells = [_cell(row[name]) for name in shown]
+        table.add_row(*(Text(cell, (colours or {}).get(cell, "")) for cell in cells))
     console.print(table)
 
 

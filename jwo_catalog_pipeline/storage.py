@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
 COMPRESSION = "zstd"
+_ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket"}
 HASHED_ROWS = 65_536  # at a time: a few MB
 
 
@@ -132,7 +133,7 @@ class Bucket:
             return NoSuchObject(f"{self.uri(key)} does not exist")
         remedy = {
             "NoSuchBucket": "no such bucket; deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
-            "AccessDenied": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+            "AccessDenied": f"access denied; the pipeline's role needs {_ACTIONS[verb]} (deploy/cloudformation.yaml)",
             "EndpointConnectionError": "S3 cannot be reached; check AWS_ENDPOINT_URL, the region and the network",
             "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
         }.get(code, code)

@@ -221,11 +221,11 @@ def test_missing_credentials_are_named(project: Project, monkeypatch: pytest.Mon
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    resources._aws.cache_clear()
+    resources.aws_client.cache_clear()
     try:
         sentence = failure(project.upload("u1"))
     finally:
-        resources._aws.cache_clear()
+        resources.aws_client.cache_clear()
     assert re.search(r"cannot read s3://.*: no AWS credentials found; set AWS_PROFILE or run under a role", sentence)
     assert project.requests() == []
 

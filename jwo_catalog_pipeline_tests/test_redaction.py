@@ -13,7 +13,7 @@ from jwo_catalog_pipeline import redaction
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
 from jwo_catalog_pipeline.failures import expected_failures
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, no_secret_in_errors, redacted
-from jwo_catalog_pipeline.resources import _aws
+from jwo_catalog_pipeline.resources import aws_client
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
@@ -219,7 +219,7 @@ def test_a_run_fails_without_the_secret_that_an_unforeseen_error_holds() -> None
 def test_the_ambient_secret_is_known_as_soon_as_it_signs(fresh: RunningSandbox) -> None:
     secret = fresh.environment["AWS_SECRET_ACCESS_KEY"]
     assert redacted(f"row {secret}") == f"row {secret}"
-    _aws("s3").list_buckets()
+    aws_client("s3").list_buckets()
     assert redacted(f"row {secret}") == "row ***"
 
 

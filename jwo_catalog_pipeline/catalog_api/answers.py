@@ -9,6 +9,7 @@ from typing import Any
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     CatalogApiError,
+    Denied,
     Outcome,
     OutcomeUnknown,
     RequestRefused,
@@ -24,6 +25,11 @@ SHOWN_MESSAGE_CHARACTERS = 300
 _ABOUT_STORES = re.compile(r"store", re.IGNORECASE)
 # The gateway's own words for the two kinds of 403 that another signature mends (general AWS behaviour).
 _STALE = re.compile(r"signature expired|signature not yet current|RequestTimeTooSkewed", re.IGNORECASE)
+# So it answers a signed call of a path that it does not have.
+_NO_SUCH_PATH = re.compile(r"Missing ?Authentication ?Token", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    r"signature|credential should be scoped|security token|UnrecognizedClient|InvalidClientTokenId", re.IGNORECASE
+)
 _EXPIRED = re.compile(r"ExpiredToken|security token included in the request is expired", re.IGNORECASE)
 
 WAITING = frozenset({"INQUEUE", "INPROGRESS"})
@@ -135,6 +141,8 @@ def raise_for_status(answer: Answer) -> None:
         request_id=answer.request_id,
         retry_after=_retry_after(answer.headers),
     )
+    if isinstance(error, AccessDenied):
+        error.about = _what_is_denied(answer, said)
     if isinstance(error, RequestRefused):
         error.explained = bool(_said(answer.body))
         error.about_stores = error.explained and bool(_ABOUT_STORES.search(said))
@@ -163,6 +171,14 @@ def _cause(answer: Answer, said: str) -> tuple[type[CatalogApiError], str]:
     if status in (400, 413, 422):
         return RequestRefused, "nothing of this request was ingested"
     return WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
+
+
+def _what_is_denied(answer: Answer, said: str) -> Denied:
+    """Which part of the call a 403 is about, by the gateway's words for it (general AWS behaviour)."""
+    named = f"{answer.headers.get('x-amzn-errortype', '')} {said}"
+    if _NO_SUCH_PATH.search(named):
+        return Denied.ADDRESS
+    return Denied.SIGNATURE if _SIGNATURE.search(named) else Denied.PERMISSION
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

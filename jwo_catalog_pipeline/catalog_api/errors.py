@@ -17,6 +17,14 @@ class Outcome(StrEnum):
     IN_DOUBT = "in doubt"  # it may have been taken
 
 
+class Denied(StrEnum):
+    """What a 401 or 403 is about, as far as the gateway's words tell."""
+
+    SIGNATURE = "signature"  # not ours, not now, or not for this region
+    ADDRESS = "address"  # the gateway has no such path
+    PERMISSION = "permission"  # it took the signature
+
+
 class CatalogApiError(Exception):
     """A call of the Catalog API that did not end in a usable answer."""
 
@@ -67,6 +75,8 @@ class Throttled(CatalogApiError):
 
 class AccessDenied(CatalogApiError):
     """HTTP 401 or 403: the caller may not invoke the API, or is not onboarded; nothing was ingested."""
+
+    about = Denied.PERMISSION
 
 
 class SignatureStale(AccessDenied):

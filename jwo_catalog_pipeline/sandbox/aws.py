@@ -65,7 +65,7 @@ class LocalAws:
         config = Config(signature_version="v4", proxies={}, retries={"total_max_attempts": 1})
         self._clients = {
             name: session.client(name, endpoint_url=self.endpoint, config=config)
-            for name in ("cloudformation", "iam", "sns")
+            for name in ("cloudformation", "iam", "sns", "sqs")
         }
         s3 = Config(signature_version="s3v4", proxies={}, s3={"addressing_style": "path"})
         self._clients["s3"] = session.client("s3", endpoint_url=self.endpoint, config=s3)
@@ -73,7 +73,7 @@ class LocalAws:
         self._request("GET", "/moto-api/data.json")
 
     def client(self, name: str) -> Any:
-        """The boto3 client of `cloudformation`, `iam`, `s3` or `sns`."""
+        """The boto3 client of `cloudformation`, `iam`, `s3`, `sns` or `sqs`."""
         return self._clients[name]
 
     def provision(self, raw_delivery: bool = False) -> Resources:
@@ -100,15 +100,29 @@ class LocalAws:
             Endpoint=outputs["QueueArn"],
             Attributes={"RawMessageDelivery": "true"} if raw_delivery else {},
         )
+        # moto names the host of the real SQS here.
+        queue_url = outputs["QueueUrl"].replace(f"https://sqs.{AWS_REGION}.amazonaws.com", self.endpoint)
+        self._admit_only(self._topic_arn, queue_url, outputs["QueueArn"])
         return Resources(
             bucket=outputs["BucketName"],
             ledger_table=outputs["LedgerTableName"],
-            # moto names the host of the real SQS here.
-            queue_url=outputs["QueueUrl"].replace(f"https://sqs.{AWS_REGION}.amazonaws.com", self.endpoint),
+            queue_url=queue_url,
             queue_arn=outputs["QueueArn"],
             topic_arn=self._topic_arn,
             api_role_arn=role["Role"]["Arn"],
         )
+
+    def _admit_only(self, topic_arn: str, queue_url: str, queue_arn: str) -> None:
+        """Give the queue the policy that the template has for it, which moto leaves out, and does not enforce."""
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.client("sqs").set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
 
     def deploy(self, template: str, stack: str = STACK, **parameters: str) -> dict[str, str]:
         """Create a CloudFormation stack.

@@ -15,13 +15,14 @@
 | UNMATCHED         | <id>                    | an ingestion of a batch that has, or had, another: which batch     |
 | UNKNOWN           | <id>                    | an ingestion has ended that no batch could be found for            |
 | UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
+| INBOX             | NEWEST                  | when a result last came through the queue                          |
 | SETTLED           | <upload>                | an upload has settled, and nobody has looked yet whether to tell of it |
 | ALERT             | <what it is about>      | what people were told, or are being told right now; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
 
 Every item has its `schema` (`table`). Every change of a batch is conditional on the state, attempt and owner it was
-read with. This module holds the table's layout and the single writes; what they are for is in `sending`, `inbox`, `matching`
-and `settling`. Every write is a failpoint, named by what it writes.
+read with. This module holds the table's layout and the single writes; what they are for is in `sending`, `inbox`,
+`matching` and `settling`. Every write is a failpoint, named by what it writes.
 """
 
 import time

@@ -112,9 +112,8 @@ class Table:
                 raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
                 raise Conflict(str(error)) from None
-            raise LedgerUnavailable(
-                f"cannot use the ledger table {self.table_name}: {_REMEDIES.get(code, code)}"
-            ) from None
+            what = _REMEDIES.get(code, code).format(action=f"dynamodb:{error.operation_name}")
+            raise LedgerUnavailable(f"cannot use the ledger table {self.table_name}: {what}") from None
         except BotoCoreError as error:
             raise LedgerUnavailable(
                 f"cannot reach the ledger table {self.table_name}: {type(error).__name__}; "
@@ -122,10 +121,12 @@ class Table:
             ) from None
 
 
+_DENIED = "{action} is denied; the pipeline's role needs the policy of deploy/cloudformation.yaml"
 _REMEDIES = {
     "ResourceNotFoundException": "it does not exist; deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE "
     "to its LedgerTableName",
-    "AccessDeniedException": "access denied; the pipeline's role needs the policy of deploy/cloudformation.yaml",
+    "AccessDeniedException": _DENIED,
+    "403": _DENIED,  # without DynamoDB's own words
 }
 
 

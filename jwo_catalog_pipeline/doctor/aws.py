@@ -1,0 +1,189 @@
+"""Checks of what is in AWS: clock, identity, role, bucket, table, queues, notifications."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from jwo_catalog_pipeline.doctor.findings import FROM_STACK, Check, Finding, Installation, ok, problem, warning
+from jwo_catalog_pipeline.redaction import hide_credentials
+from jwo_catalog_pipeline.resources import aws_client
+from jwo_catalog_pipeline.upload.records import utc
+
+CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
+OBJECT = "doctor/check"  # always the same one, for the role may not delete
+KEYS = {"pk": ("HASH", "S"), "sk": ("RANGE", "S")}
+# Conditions that hold for these values and no others.
+_EQUAL = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
+_SENDING = ("*", "sqs:*", "sqs:sendmessage", "sqs:send*")
+# Keys of nobody: the answer is a refusal, and has AWS's time all the same, whatever is wrong with the real ones.
+_NOBODY = {"aws_access_key_id": "AKIADOCTORDOCTOR0000", "aws_secret_access_key": "of-no-account"}
+_QUICK = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
+
+
+def clock(installation: Installation) -> Finding:
+    """Whether this machine's clock is AWS's, by the `Date` of an answer; needs no credentials, which it may spoil."""
+    try:
+        answer = boto3.client("sts", config=_QUICK, **_NOBODY).get_caller_identity()
+    except ClientError as error:
+        answer = error.response
+    date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    try:
+        off = (installation.now() - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
+    except ValueError:
+        return warning("AWS's answer does not say what time it is", "look at AWS_ENDPOINT_URL and at the proxy")
+    said = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS's"
+    if abs(off) > CLOCK_PROBLEM:
+        return problem(said, "set it by NTP: signatures are taken for 5 minutes only")
+    if abs(off) > CLOCK_WARNING:
+        return warning(said, "set it by NTP before it is off by 5 minutes, for then no signature is taken")
+    return ok(said)
+
+
+def identity(_: Installation) -> Finding:
+    """Who calls AWS."""
+    found = aws_client("sts").get_caller_identity()
+    return ok(f"account {found['Account']}, {found['Arn']}")
+
+
+def role(installation: Installation) -> Finding:
+    """Whether there are credentials to sign the Catalog API's calls with: the role's, where there is one."""
+    resource = installation.resources["catalog_api"]
+    arn = resource.role_arn
+    try:
+        credentials = resource.credentials()()
+        hide_credentials(credentials.get_frozen_credentials() if credentials else None)
+    except ClientError as error:
+        return problem(
+            f"sts:AssumeRole of {arn} is answered with {error.response['Error']['Code']}",
+            "look at JWO_API_ROLE_ARN; that role's trust policy must name the identity found above, and the stack must "
+            "have been deployed with JwoApiRoleArn, which allows sts:AssumeRole on it",
+        )
+    return ok(f"{arn} can be assumed" if arn else "JWO_API_ROLE_ARN is not set, so the pipeline's own identity signs")
+
+
+def bucket(installation: Installation) -> Finding:
+    """Whether the bucket can be written, read and listed."""
+    store = installation.resources["storage"].open_bucket()
+    written = installation.now().isoformat().encode()
+    store.put(OBJECT, written, "text/plain")
+    found = store.get(OBJECT)
+    if OBJECT not in [key for key, _ in store.list(OBJECT)]:
+        return problem(f"{store.uri(OBJECT)} was written and is not listed", FROM_STACK)
+    if found != written:
+        return warning(f"{store.uri(OBJECT)} holds something else than was just written", "run only one doctor at once")
+    return ok(f"s3://{store.name} can be written, read and listed")
+
+
+def ledger(installation: Installation) -> Finding:
+    """Whether the table has the ledger's keys and can be read."""
+    book = installation.resources["storage"].open_ledger()
+    table = aws_client("dynamodb").describe_table(TableName=book.table_name)["Table"]
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    keys = {key["AttributeName"]: (key["KeyType"], types[key["AttributeName"]]) for key in table["KeySchema"]}
+    if keys != KEYS:
+        return problem(
+            f"the keys of table {book.table_name} are {_named(keys)}; the ledger's are {_named(KEYS)}",
+            "set JWO_LEDGER_TABLE to LedgerTableName of the stack's outputs: this is another table",
+        )
+    return ok(f"table {book.table_name} can be read; newest upload: {book.head().upload or 'none yet'}")
+
+
+def _named(keys: dict[str, tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({type_}, {kind})" for name, (kind, type_) in keys.items())
+
+
+def queue(installation: Installation) -> Finding:
+    """Whether the queue can be looked at, and how much waits there."""
+    waiting = int(installation.resources["queue"].attributes()["ApproximateNumberOfMessages"])
+    return ok(f"the queue is there; about {waiting:,} messages wait in it")
+
+
+def queue_policy(installation: Installation) -> Finding:
+    """Whether the queue admits Amazon's topic and nobody else; who may write there may tell us anything."""
+    resource = installation.resources["queue"]
+    topic, found = resource.topic(), json.loads(resource.attributes().get("Policy") or "{}").get("Statement", [])
+    statements = found if isinstance(found, list) else [found]
+    admitted = [_is_for(each, topic) for each in statements if each["Effect"] == "Allow" and _lets_send(each)]
+    remedy = f"deploy deploy/cloudformation.yaml again with JwoTopicArn={topic}"
+    if not all(admitted):
+        return problem(
+            "the queue's policy admits others than Amazon's topic", f"{remedy}; nobody else must write there"
+        )
+    if not admitted:
+        return problem("the queue's policy admits nobody, so no notification can arrive", remedy)
+    return ok(f"the queue admits {topic} and nobody else")
+
+
+def _lets_send(statement: dict[str, Any]) -> bool:
+    actions = statement.get("Action", "*")  # NotAction: all but a few
+    return any(action.lower() in _SENDING for action in ([actions] if isinstance(actions, str) else actions))
+
+
+def _is_for(statement: dict[str, Any], topic: str) -> bool:
+    """Whether a statement lets in this topic only."""
+    sources = [
+        value
+        for operator, conditions in statement.get("Condition", {}).items()
+        for name, value in conditions.items()
+        if operator in _EQUAL and name.lower() == "aws:sourcearn"
+    ]
+    return any(source in (topic, [topic]) for source in sources)
+
+
+def dead_letters(installation: Installation) -> Finding:
+    """Whether messages that cannot be taken are set aside, and whether any were."""
+    resource = installation.resources["queue"]
+    if "RedrivePolicy" not in resource.attributes():
+        return problem(
+            "the queue has no dead-letter queue: what cannot be taken comes back until it expires, and is gone",
+            "deploy deploy/cloudformation.yaml again: it gives the queue one",
+        )
+    if alerts := resource.dead_letters():
+        return problem(alerts[0].text.partition("\n")[0], 'docs/runbook.md, "Messages in the dead-letter queue"')
+    return ok("nothing waits in the dead-letter queue")
+
+
+def notifications(installation: Installation) -> Finding:
+    """Whether notifications arrive; Amazon's subscription itself cannot be seen from the retailer's account."""
+    book = installation.resources["storage"].open_ledger()
+    unreadable, newest = list(book.query("UNREADABLE")), book.get("INBOX", "NEWEST")
+    arrived = f"the last notification arrived on {utc(newest['received_at'])}" if newest else ""
+    if unreadable:
+        last = max(unreadable, key=lambda item: item["received_at"])
+        return warning(
+            f"{len(unreadable):,} messages could not be read, the newest: {last['reason']}; "
+            f"{arrived or 'no notification that could be read has arrived yet'}",
+            f'look at {last["kept_at"]}; docs/runbook.md, "A message that cannot be read"',
+        )
+    if not newest:
+        return warning(
+            "no notification has arrived yet; whether Amazon's topic is subscribed cannot be seen from this account",
+            "before the first upload that is as it should be; after it, ask your Amazon contact whether QueueArn of "
+            "the stack's outputs is subscribed. Until then results come by asking the API, and later",
+        )
+    return ok(arrived)
+
+
+CHECKS = (
+    Check("clock", clock, "look at the network and at AWS_ENDPOINT_URL"),
+    Check("identity", identity, "look at the credentials and at AWS_ENDPOINT_URL"),
+    Check("role", role, "look at JWO_API_ROLE_ARN", ("identity",)),
+    Check("bucket", bucket, FROM_STACK, ("identity",)),
+    Check("ledger", ledger, FROM_STACK, ("identity",)),
+    Check("queue", queue, FROM_STACK, ("identity",)),
+    Check("queue policy", queue_policy, FROM_STACK, ("queue",)),
+    Check(
+        "dead-letter queue",
+        dead_letters,
+        "allow sqs:GetQueueUrl and sqs:GetQueueAttributes on the dead-letter queue, as deploy/cloudformation.yaml does",
+        ("queue",),
+    ),
+    Check("notifications", notifications, FROM_STACK, ("ledger",)),
+)
