@@ -181,11 +181,20 @@ def test_credentials_that_have_expired_or_are_unknown_and_a_region_that_is_not_s
 @contextmanager
 def _aws_that_says(code: str) -> Iterator[None]:
     """An STS that answers every call so, as moto judges no credentials."""
+    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    with _server(403, text) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        yield
+
+
+@contextmanager
+def _server(status: int, text: str) -> Iterator[str]:
+    """Answers every POST so; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>".encode()
-            self.send_response(403)
+            body = text.encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -195,11 +204,11 @@ def _aws_that_says(code: str) -> Iterator[None]:
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        yield
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager
@@ -386,6 +395,9 @@ def test_an_api_that_cannot_be_reached_or_is_something_else(project: Project, lo
     assert "-> look at JWO_API_URL" in found(look, "Catalog API", "problem")
     project.env["JWO_API_URL"] = "api.example"
     assert "-> it must be scheme and host" in found(look, "Catalog API", "problem")
+    with _server(400, "<html>Bad Request</html>") as project.env["JWO_API_URL"]:
+        assert "400 '<html>Bad Request</html>', which is not how" in (said := found(look, "Catalog API", "problem"))
+        assert "-> look at JWO_API_URL and the proxy" in said
     project.env["JWO_API_URL"] = f"{url}/v1"
     said = found(look, "Catalog API", "problem")
     assert "the host has no Catalog API: the Catalog API answered 403 'Missing Authentication Token' -> look at" in said
