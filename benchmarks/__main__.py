@@ -1,4 +1,4 @@
-"""Run the benchmarks and print their tables; with --write, also into docs/performance.md.
+"""Run the benchmarks and print their tables; with --write, also into docs/performance.md and docs/readiness.md.
 
     make bench                                 everything, up to a million rows
     make bench ARGS="uploading --rows 100000"  one of them
@@ -21,10 +21,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changing, reading, starting, uploading
+from benchmarks import changing, costing, reading, starting, uploading
 from benchmarks.ground import spread
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCUMENTS = {"costing": DOCUMENT.with_name("readiness.md")}
 SIZES = [10_000, 100_000, 1_000_000]
 LIBRARIES = ["dagster", "duckdb", "pandas", "pandera", "pyarrow", "boto3", "moto", "dlt"]
 Rows = list[dict[str, str]]
@@ -83,9 +84,10 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
         lambda sizes, rounds, folder: [row for rows in sizes for row in changing.measure(rows, rounds, folder)],
     ),
     "starting": ("Waiting", lambda sizes, rounds, folder: starting.measure(rounds, folder)),
+    "costing": ("The AWS bill of a month", lambda sizes, _, folder: costing.measure(sizes[-1], folder)),
     "large": ("How it grows", _large),
 }
-ON_REQUEST = {"large"}  # it takes many GB of memory: --rows 1000000 5000000
+ON_REQUEST = {"large"}  # takes many GB of memory: --rows 1000000 5000000
 
 
 def _machine() -> str:
@@ -104,13 +106,14 @@ def _markdown(rows: Rows) -> str:
 
 
 def _write(name: str, rows: Rows, rounds: int) -> None:
-    """Put a table between its marks in the document."""
-    text = DOCUMENT.read_text(encoding="utf-8")
+    """Put a table between its marks in its document."""
+    document = DOCUMENTS.get(name, DOCUMENT)
+    text = document.read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     table = f"{_markdown(rows)}\n\n{rounds} round{'s' * (rounds > 1)}; {_machine()}."
-    DOCUMENT.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    document.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -120,7 +123,7 @@ def main() -> None:
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"{', '.join(SUITES)} (default: all but large)")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of the export")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help=f"write the tables into {DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help="write the tables into the documents in docs/")
     options = parser.parse_args()
     if unknown := set(options.suites) - SUITES.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")

@@ -16,22 +16,25 @@ from jwo_catalog_pipeline.upload.settling import mark_reported
 
 CHANGED_SHARE = 0.01
 BATCH = 10_000  # items in a call, documented
-RECEIVES = 50  # of up to 20 s each, until all is settled
 
 
-def settle(upload: str, control: str) -> None:
-    """Have the sandbox process what it took, and take the results back."""
+def receive_all(control: str) -> None:
+    """Have the sandbox process what it took, and take its messages into the ledger."""
     urllib3.request("POST", f"{control}/drain", timeout=600)
     resources = resources_from(os.environ)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
     inbox = resources["queue"].inbox(ledger, bucket)
-    for _ in range(RECEIVES):
-        inbox.receive(20)
+    while inbox.receive(20):
         mark_reported(ledger)
-        _, problems = settler(resources["storage"], resources["catalog_api"]).settle(upload)
-        if ledger.upload(upload)["state"] == "settled":
-            return
-    raise SystemExit(f"upload {upload} does not settle: {problems}")
+
+
+def settle(upload: str, control: str) -> None:
+    """Have the sandbox process what it took, and take the results back."""
+    receive_all(control)
+    resources = resources_from(os.environ)
+    _, problems = settler(resources["storage"], resources["catalog_api"]).settle(upload)
+    if resources["storage"].open_ledger().upload(upload)["state"] != "settled":
+        raise SystemExit(f"upload {upload} does not settle: {problems}")
 
 
 def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:

@@ -38,6 +38,7 @@ from jwo_catalog_pipeline.io_manager import table_schema, table_version
 from jwo_catalog_pipeline.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
 from jwo_catalog_pipeline.plan_metadata import (
     RUN_STAMP,
+    SOURCE_FILE,
     SOURCE_STAMP,
     check_same_run,
     check_same_source,
@@ -88,7 +89,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
         if (newest := source.find()).version != file.version:
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read; start the upload again")
-    rows.attrs[SOURCE_STAMP] = sha256
+    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
     return dg.MaterializeResult(
@@ -150,7 +151,8 @@ def mapped_catalog(
                 passed=False, check_name=STRUCTURE, asset_key="jwo_catalog", description=str(error)
             )
             raise
-        review = collect(mapping, source_catalog, mapped, validation, source.uri)
+        file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
+        review = collect(mapping, source_catalog, mapped, validation, file)
         page = store_review(storage.open_bucket(), review, context.run.run_id)
     del mapped  # a million items take 200 MB, and storing what follows takes as much again
     quarantined, items = validation.quarantined, validation.valid
@@ -318,7 +320,8 @@ def fix_list(
         bucket = storage.open_bucket()
         rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))
         fixes = make_fix_list(source_catalog, quarantined_items, rejected)
-        name, content = as_export(fixes, source.mapping().source, source.uri)
+        fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri)}
+        name, content = as_export(fixes, source.mapping().source, fixes.attrs[SOURCE_FILE])
         bucket.put(f"fix_list/{name}", content)
     return dg.MaterializeResult(
         value=fixes,

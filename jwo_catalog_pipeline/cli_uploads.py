@@ -259,10 +259,11 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
     with explained("fetching the fix list") as resources:
         from jwo_catalog_pipeline.catalog.fix_list import as_export
         from jwo_catalog_pipeline.io_manager import table_key
+        from jwo_catalog_pipeline.plan_metadata import SOURCE_FILE
 
         fixes = resources["storage"].open_bucket().get_table(table_key("fix_list"))
         source = resources["source"]
-        name, content = as_export(fixes, source.mapping().source, source.uri)
+        name, content = as_export(fixes, source.mapping().source, fixes.attrs.get(SOURCE_FILE, source.uri))
     target = output or Path(name)
     target.write_bytes(content)
     if as_json:

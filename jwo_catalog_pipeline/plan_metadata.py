@@ -19,6 +19,7 @@ from jwo_catalog_pipeline.upload.planning import Plan
 
 # In the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of the export they come from.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
+SOURCE_FILE = "source_uri"  # the very file, where JWO_SOURCE_URI names a prefix
 SHOWN_ROWS = 20
 SHOWN_STORES = 100
 

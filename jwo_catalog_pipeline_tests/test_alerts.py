@@ -81,6 +81,7 @@ def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
 
 
 def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -> None:
+    project.env.pop("JWO_ALERT_TOPIC_ARN")
     assert "JWO_ALERT_TOPIC_ARN is not set" in project.tick(alerts_sensor).skip_message
 
 

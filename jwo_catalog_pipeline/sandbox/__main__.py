@@ -67,6 +67,7 @@ class Sandbox:
             "JWO_BUCKET": self._resources.bucket,
             "JWO_LEDGER_TABLE": self._resources.ledger_table,
             "JWO_QUEUE_URL": self._resources.queue_url,
+            "JWO_ALERT_TOPIC_ARN": self._resources.alert_topic_arn,
             "JWO_TOPIC_ARN": self._resources.topic_arn,
             "JWO_VERIFY_SIGNATURES": "off",
             "JWO_API_URL": url,

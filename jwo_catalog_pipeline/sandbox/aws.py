@@ -40,6 +40,7 @@ class Resources:
     queue_arn: str
     topic_arn: str
     api_role_arn: str
+    alert_topic_arn: str
 
 
 class LocalAws:
@@ -110,6 +111,7 @@ class LocalAws:
             queue_arn=outputs["QueueArn"],
             topic_arn=self._topic_arn,
             api_role_arn=role["Role"]["Arn"],
+            alert_topic_arn=outputs["AlertTopicArn"],
         )
 
     def _admit_only(self, topic_arn: str, queue_url: str, queue_arn: str) -> None:
