@@ -134,7 +134,13 @@ def idle_ticks() -> dict[str, float]:
 def _forget_clients() -> None:
     from jwo_catalog_pipeline import resources
 
-    for cached in (resources.aws_client, resources._sns, resources._ledger_table, resources._budget, resources._credentials):
+    for cached in (
+        resources.aws_client,
+        resources._sns,
+        resources._ledger_table,
+        resources._budget,
+        resources._credentials,
+    ):
         cached.cache_clear()
 
 

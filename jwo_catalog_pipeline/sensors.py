@@ -155,7 +155,7 @@ def alerts_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
     if not alerts.topic_arn:
-        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (docs/deploy.md)")
+        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (README)")
     try:
         ledger = storage.open_ledger()
         teller = alerts.teller(ledger)

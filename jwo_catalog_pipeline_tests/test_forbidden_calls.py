@@ -25,6 +25,7 @@ ALLOWED = {
     ("resources.py", "takes the environment"): "configuration is its matter",
     ("definitions.py", "takes the environment"): "hands it whole to resources_from",
     ("cli_uploads.py", "takes the environment"): "hands it whole to resources_from",
+    ("cli_doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to resources_from",
     ("uploading.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
     ("demo.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
     ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",

@@ -155,6 +155,7 @@ def test_what_sends_data_starts_stopped_and_what_collects_results_starts_running
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
         "waiting_items_sensor": "RUNNING",
+        "alerts_sensor": "RUNNING",
     }
     assert build_catalog_schedule("0 3 * * *", "UTC").default_status is dg.DefaultScheduleStatus.STOPPED
 
