@@ -12,12 +12,14 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped":
 
 
 @click.command()
+@click.option("--thorough", is_flag=True, help="Look also at what the pipeline's own role may not.")
 @json_option
-def doctor(*, as_json: bool) -> None:
+def doctor(*, thorough: bool, as_json: bool) -> None:
     """Check this installation, and say what to do about what is wrong.
 
     Ends with exit code 1 where there is a problem; warnings alone are none. It sends nothing to Amazon but one question
-    about an ingestion, and writes one small object, doctor/check, into the bucket.
+    about an ingestion, and writes one small object, doctor/check, into the bucket, and one item into the ledger, which
+    expires.
     """
     import logging
     import os
@@ -33,7 +35,8 @@ def doctor(*, as_json: bool) -> None:
             from jwo_catalog_pipeline.doctor.findings import Installation, examine
             from jwo_catalog_pipeline.doctor.installation import CHECKS
 
-            findings = examine(Installation.of(os.environ), CHECKS, lambda name: status.update(f"looking at: {name}"))
+            installation = Installation.of(os.environ, thorough=thorough)
+            findings = examine(installation, CHECKS, lambda name: status.update(f"looking at: {name}"))
             found = [finding.as_dict() for finding in findings]
     finally:
         logging.disable(logging.NOTSET)

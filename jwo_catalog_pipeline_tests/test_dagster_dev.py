@@ -169,6 +169,7 @@ def test_the_schedule_sensors_and_jobs_have_their_names(ui: Ui) -> None:
     # Those that collect results, and send what had to wait for them, run from the start; what begins to send data to
     # Amazon waits to be switched on, as here.
     assert {each["name"]: each["sensorState"]["status"] for each in repository["sensors"]} == {
+        "alerts_sensor": "RUNNING",
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
         "source_catalog_sensor": "RUNNING",

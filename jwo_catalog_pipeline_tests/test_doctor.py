@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -30,6 +30,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from jwo_catalog_pipeline import resources
 from jwo_catalog_pipeline.cli import main
 from jwo_catalog_pipeline.doctor import installation
+from jwo_catalog_pipeline.doctor.aws import BLOCKS
 from jwo_catalog_pipeline.doctor.dagster_instance import SENSORS
 from jwo_catalog_pipeline.doctor.findings import Check, Finding, Installation, examine
 from jwo_catalog_pipeline.doctor.installation import CHECKS
@@ -46,10 +47,17 @@ ACTIONS = {
     "s3:ListBucket": "bucket",
     "dynamodb:DescribeTable": "ledger",
     "dynamodb:GetItem": "ledger",
+    "dynamodb:PutItem": "ledger",
     "dynamodb:Query": "notifications",
     "sqs:GetQueueAttributes": "queue",
     "sqs:GetQueueUrl": "dead-letter queue",
     "sts:AssumeRole": "role",
+}
+# What it asks besides where it is told to be thorough, which the pipeline's role does not have.
+BEYOND = {
+    "s3:GetBucketVersioning": "versioning",
+    "s3:GetBucketPublicAccessBlock": "public access",
+    "dynamodb:DescribeTimeToLive": "ledger expiry",
 }
 
 
@@ -58,12 +66,13 @@ def look(project: Project) -> Iterator[Look]:
     """Runs the named checks, or all, over the project as it is then."""
     project.env["JWO_ALERT_TOPIC_ARN"] = ALERTS
     before = _aws_environment()
+    _seen.clear()  # whatever other tests left
     _forget_clients(before)
 
-    def run(*names: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> dict[str, Finding]:
+    def run(*names: str, **more: Any) -> dict[str, Finding]:
         _forget_clients()
         wanted = [check for check in CHECKS if not names or check.name in names]
-        return {finding.check: finding for finding in examine(Installation.of(project.env, now=now), wanted)}
+        return {finding.check: finding for finding in examine(Installation.of(project.env, **more), wanted)}
 
     yield run
     _forget_clients(before)
@@ -74,39 +83,63 @@ def _aws_environment() -> dict[str, str]:
 
 
 def _forget_clients(environment: dict[str, str] | None = None) -> None:
-    """Clients and sessions keep the credentials that they were made with; a new session reads AWS's models again."""
-    for name in ("aws_client", "_sns", "_ledger_table", "_budget", "_credentials", "_signing_clock"):
+    """Clients and sessions keep the credentials that they were made with; making them again takes a second a look."""
+    for name in ("_credentials", "_signing_clock"):
         getattr(resources, name).cache_clear()
     global _seen
     if (environment := environment or _aws_environment()) != _seen:
-        boto3.setup_default_session()
+        for name in ("aws_client", "_sns", "_ledger_table", "_budget"):
+            getattr(resources, name).cache_clear()
+        boto3.DEFAULT_SESSION = None  # the next client makes one
         _seen = environment
 
 
 _seen: dict[str, str] = {}
 
 
-def found(look: Look, name: str, status: str) -> str:
+def found(look: Look, name: str, status: str, **more: Any) -> str:
     """What a check says, and what to do, in one text."""
-    finding = look(name)[name]
+    finding = look(name, **more)[name]
     assert finding.status == status, finding
     assert bool(finding.remedy) == (status != "ok")
     return f"{finding.found} -> {finding.remedy}"
 
 
+def _as_the_template_says(project: Project) -> None:
+    """Does to bucket and table what moto leaves out of the template."""
+    s3, bucket = boto3.client("s3"), project.env["JWO_BUCKET"]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(BLOCKS, True))
+    expiry = {"Enabled": True, "AttributeName": "expires_at"}
+    table = project.env["JWO_LEDGER_TABLE"]
+    boto3.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=expiry)
+
+
 def test_a_healthy_installation_has_nothing_to_mend(
     project: Project, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _as_the_template_says(project)
     project.must_upload("u1")
     project.settle("u1")
     with _dagster_home(project, tmp_path / "home", monkeypatch) as instance:
         _beat(instance)
         _tick(instance)
-        every = look()
+        every = look(thorough=True)
     assert {name: finding.status for name, finding in every.items()} == dict.fromkeys(NAMES, "ok"), every
     assert {finding.remedy for finding in every.values()} == {""}
     assert "account 123456789012, arn:aws:" in every["identity"].found
-    assert "newest upload: u1" in every["ledger"].found
+    assert "can be read and written; newest upload: u1" in every["ledger"].found
+    expires = project.ledger.get("DOCTOR", "CHECK")["expires_at"]
+    assert 86_000 < expires - datetime.now(UTC).timestamp() < 86_500
+    for name in (
+        "jwo_catalog_pipeline 0.",
+        "Python 3.",
+        "dagster 1.",
+        "dagster-webserver 1.",
+        "duckdb 2.",
+        "pandas 3.",
+    ):
+        assert name in every["versions"].found
     assert "3 rows, 0 quarantined (0.0%)" in every["mapping"].found
     assert "the last notification arrived on 20" in every["notifications"].found
 
@@ -114,6 +147,7 @@ def test_a_healthy_installation_has_nothing_to_mend(
 def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Project, look: Look) -> None:
     project.env |= {"JWO_OVERDUE_MINUTES": "soon", "JWO_ARCHIVE": "yes", "JWO_LEASE_SECONDS": "0", "JWO_MAPPING": ""}
     project.env |= {"JWO_TOPIC_ARN": "amazon", "JWO_GUARDS": "price=2", "JWO_CATALOG_CRON": "at 3"}
+    project.env["JWO_TIMEZONE"] = "Europe/Nowhere"
     del project.env["JWO_API_REGION"]
     every = look("settings", "bucket", "Catalog API", "mapping", "queue", "queue policy")
     assert every["settings"].status == "problem"
@@ -125,6 +159,7 @@ def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Proje
         "JWO_TOPIC_ARN is 'amazon'; it must be arn:aws:sns:REGION:ACCOUNT:NAME",
         "JWO_GUARDS: ",
         "JWO_CATALOG_CRON is 'at 3'; it must be a cron expression",
+        "JWO_TIMEZONE is 'Europe/Nowhere'; it must be a name such as Europe/Berlin",
     ):
         assert sentence in every["settings"].found
     assert ".env" in every["settings"].remedy
@@ -154,7 +189,7 @@ def test_what_stands_on_a_failed_check_is_skipped_and_says_so(look: Look, monkey
     assert "Unable to locate credentials" in every["identity"].found
     assert "set AWS_PROFILE" in every["identity"].remedy
     assert every["clock"].status == "ok"  # without credentials too, for a wrong clock looks like wrong credentials
-    assert {every[name].status for name in ("bucket", "ledger", "queue", "role")} == {"skipped"}
+    assert {every[name].status for name in ("bucket", "versioning", "ledger", "queue", "role")} == {"skipped"}
     assert every["bucket"].found == "it stands on identity"
     assert every["notifications"].found == "it stands on ledger"
     assert every["Catalog API"].found == "it stands on role and ledger"
@@ -162,7 +197,7 @@ def test_what_stands_on_a_failed_check_is_skipped_and_says_so(look: Look, monkey
 
 
 def test_credentials_that_have_expired_or_are_unknown_and_a_region_that_is_not_set(
-    project: Project, look: Look, monkeypatch: pytest.MonkeyPatch
+    look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _aws_that_says("ExpiredToken"):
         said = found(look, "identity", "problem")
@@ -178,22 +213,38 @@ def test_credentials_that_have_expired_or_are_unknown_and_a_region_that_is_not_s
     assert "look at the network" in found(look, "identity", "problem")
 
 
+def test_an_endpoint_that_is_no_url_and_a_file_of_aws_that_cannot_be_read_stop_nothing_else(
+    look: Look, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+        every = look()
+    assert every["identity"].found == "AWS cannot be asked: Invalid endpoint: localhost:4566"
+    assert every["identity"].remedy.startswith("AWS_ENDPOINT_URL must be a URL")
+    assert (every["bucket"].found, every["versions"].status) == ("it stands on identity", "ok")
+    (tmp_path / "config").write_text("[profile\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    said = found(look, "identity", "problem")
+    assert f"Unable to parse config file: {tmp_path}/config -> mend that file" in said
+
+
 @contextmanager
 def _aws_that_says(code: str) -> Iterator[None]:
     """An STS that answers every call so, as moto judges no credentials."""
     text = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
-    with _server(403, text) as url, pytest.MonkeyPatch.context() as patch:
+    with _server(lambda *_: (403, text.encode())) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", url)
         yield
 
 
 @contextmanager
-def _server(status: int, text: str) -> Iterator[str]:
-    """Answers every POST so; gives its address."""
+def _server(answer: Callable[[bytes, Mapping[str, str]], tuple[int, bytes]]) -> Iterator[str]:
+    """Answers every POST, given its body and headers; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = text.encode()
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = answer(sent, {**self.headers})
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -283,6 +334,53 @@ def test_a_table_that_is_not_there_or_has_other_keys(project: Project, look: Loo
     assert "-> set JWO_LEDGER_TABLE to LedgerTableName" in said
 
 
+def test_a_table_that_writes_whatever_the_condition_says(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unconditional(sent: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        request = {name: value for name, value in json.loads(sent).items() if name != "ConditionExpression"}
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
+        answer = urllib3.request("POST", aws, body=json.dumps(request), headers=kept)
+        return answer.status, answer.data
+
+    aws = os.environ["AWS_ENDPOINT_URL"]
+    with _server(unconditional) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        said = found(look, "ledger", "problem")
+    assert "takes a write whose condition does not hold: two uploads could get into each other's way" in said
+    assert "-> look at AWS_ENDPOINT_URL: this is not DynamoDB" in said
+
+
+def test_what_the_pipelines_role_may_not_look_at_is_looked_at_only_when_asked(look: Look) -> None:
+    for action, name in BEYOND.items():
+        said = found(look, name, "skipped")
+        assert f"not looked at: the pipeline's role does not have {action} -> jwo-catalog doctor --thorough" in said
+    with _permissions():  # moto asks for s3:ListBucket instead of s3:GetBucketPublicAccessBlock
+        every = look(*BEYOND.values(), thorough=True)
+    for action, name in BEYOND.items():
+        assert every[name].status == "skipped"
+        assert every[name].found == f"it could not be looked at: this identity may not do {action}"
+        assert "as somebody who may" in every[name].remedy
+
+
+def test_a_bucket_without_versions_or_open_to_the_public_and_a_ledger_that_keeps_links(
+    project: Project, look: Look
+) -> None:
+    s3, bucket, table = boto3.client("s3"), project.env["JWO_BUCKET"], project.env["JWO_LEDGER_TABLE"]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(BLOCKS[:3], True))
+    deploy = "-> deploy deploy/cloudformation.yaml again"
+    said = found(look, "versioning", "warning", thorough=True)
+    assert f"s3://{bucket} keeps no versions: what is overwritten is gone {deploy}" in said
+    said = found(look, "public access", "warning", thorough=True)
+    assert f"s3://{bucket} does not block public access (RestrictPublicBuckets) {deploy}" in said
+    said = found(look, "ledger expiry", "warning", thorough=True)
+    assert f"table {table} does not delete by expires_at: links to reports stay in it after their time {deploy}" in said
+    other = {"Enabled": True, "AttributeName": "another_attribute"}
+    boto3.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=other)
+    assert "does not delete by expires_at" in found(look, "ledger expiry", "warning", thorough=True)
+    s3.delete_public_access_block(Bucket=bucket)
+    assert "(BlockPublicAcls, BlockPublicPolicy, " in found(look, "public access", "warning", thorough=True)
+
+
 def _policy(project: Project, *statements: dict[str, Any]) -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)}) if statements else ""
     boto3.client("sqs").set_queue_attributes(QueueUrl=project.env["JWO_QUEUE_URL"], Attributes={"Policy": policy})
@@ -307,6 +405,7 @@ def test_a_queue_that_admits_others_or_nobody(project: Project, look: Look) -> N
         {**everybody, "Condition": {"ArnEqualsIfExists": {"aws:SourceArn": topic}}},
         {**everybody, "Condition": {"ArnEquals": {"aws:SourceArn": [topic, "arn:aws:sns:us-east-1:1:x"]}}},
         {**everybody, "Action": ["sqs:ReceiveMessage", "SQS:*"]},
+        {**everybody, "Action": "sqs:S*Message"},
     ):
         _policy(project, amazon, wrong)
         said = found(look, "queue policy", "problem")
@@ -395,7 +494,7 @@ def test_an_api_that_cannot_be_reached_or_is_something_else(project: Project, lo
     assert "-> look at JWO_API_URL" in found(look, "Catalog API", "problem")
     project.env["JWO_API_URL"] = "api.example"
     assert "-> it must be scheme and host" in found(look, "Catalog API", "problem")
-    with _server(400, "<html>Bad Request</html>") as project.env["JWO_API_URL"]:
+    with _server(lambda *_: (400, b"<html>Bad Request</html>")) as project.env["JWO_API_URL"]:
         assert "400 '<html>Bad Request</html>', which is not how" in (said := found(look, "Catalog API", "problem"))
         assert "-> look at JWO_API_URL and the proxy" in said
     project.env["JWO_API_URL"] = f"{url}/v1"
@@ -484,6 +583,20 @@ def test_dagster_without_a_home_or_with_one_that_does_not_open(
     said = found(look, "Dagster", "problem")
     assert "nowhere cannot be opened" in said
     assert "must be the absolute path of a folder" in said
+    password = "of-the-database"
+    for text, says in (
+        ("storage: [", "while parsing a flow node (line 1 of dagster.yaml)"),
+        (f"storage: {{postgres: {{postgres_url: 'postgresql://u:{password}@h/d'}}}}", "import module dagster_postgres"),
+        (f"storage: {{password: {password}}}", "loading dagster instance config at dagster.yaml"),
+    ):
+        (tmp_path / "dagster.yaml").write_text(text)
+        project.env["DAGSTER_HOME"] = str(tmp_path)
+        monkeypatch.setenv("DAGSTER_HOME", project.env["DAGSTER_HOME"])
+        said = found(look, "Dagster", "problem")
+        assert f"the instance of {tmp_path} cannot be opened: " in said
+        assert says in said
+        assert password not in said
+        assert "look at its dagster.yaml, at what that needs to be installed" in said
 
 
 def test_a_daemon_that_does_not_run(
@@ -497,6 +610,16 @@ def test_a_daemon_that_does_not_run(
         assert "the daemon was heard of last on 20" in found(look, "Dagster", "problem")
         _beat(instance, "SENSOR")
         assert "some of the daemon's parts are silent (SENSOR)" in found(look, "Dagster", "problem")
+
+
+def test_limits_of_pools_are_shown(
+    project: Project, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _dagster_home(project, tmp_path / "home", monkeypatch) as instance:
+        instance.event_log_storage.set_concurrency_slots("catalog", 2)
+        assert "SqliteRunStorage; catalog: 2 at once; the daemon" in found(look, "Dagster", "problem")
+    (tmp_path / "home" / "dagster.yaml").write_text("concurrency: {pools: {default_limit: 3}}")
+    assert "catalog: 2 at once; any other pool: 3 at once;" in found(look, "Dagster", "problem")
 
 
 def test_sensors_that_are_switched_off_or_never_tick(
@@ -576,7 +699,9 @@ def test_the_command_shows_a_table_gives_json_and_ends_with_1_where_there_is_a_p
     with _dagster_home(project, tmp_path / "home", monkeypatch) as instance:
         _beat(instance)
         _tick(instance)
-        assert _run(project).exit_code == 0  # a warning alone: no notification yet
+        answer = _run(project, "--json", "--thorough")
+    assert answer.exit_code == 0  # warnings alone
+    assert {row["status"] for row in json.loads(answer.stdout)} == {"ok", "warning"}
 
 
 def test_no_secret_is_shown(project: Project, look: Look, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ DESCRIBED = {
     "JWO_API_REGION",
     "JWO_API_ROLE_ARN",
     "JWO_STORE_IDS",
+    "JWO_ALERT_TOPIC_ARN",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -14,14 +15,18 @@ from botocore.exceptions import ClientError
 from jwo_catalog_pipeline.doctor.findings import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.resources import aws_client
+from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.records import utc
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
 OBJECT = "doctor/check"  # always the same one, for the role may not delete
+ITEM_SECONDS = 86_400  # how long the item that is written into the ledger stays
 KEYS = {"pk": ("HASH", "S"), "sk": ("RANGE", "S")}
+EXPIRES = "expires_at"
+BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+AGAIN = "deploy deploy/cloudformation.yaml again"
 # Conditions that hold for these values and no others.
 _EQUAL = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
-_SENDING = ("*", "sqs:*", "sqs:sendmessage", "sqs:send*")
 # Keys of nobody: the answer is a refusal, and has AWS's time all the same, whatever is wrong with the real ones.
 _NOBODY = {"aws_access_key_id": "AKIADOCTORDOCTOR0000", "aws_secret_access_key": "of-no-account"}
 _QUICK = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
@@ -81,8 +86,30 @@ def bucket(installation: Installation) -> Finding:
     return ok(f"s3://{store.name} can be written, read and listed")
 
 
+def versioning(installation: Installation) -> Finding:
+    """Whether a table that was overwritten can be had back."""
+    name = installation.resources["storage"].open_bucket().name
+    if aws_client("s3").get_bucket_versioning(Bucket=name).get("Status") != "Enabled":
+        return warning(f"s3://{name} keeps no versions: what is overwritten is gone", AGAIN)
+    return ok(f"s3://{name} keeps what is overwritten")
+
+
+def public_access(installation: Installation) -> Finding:
+    """Whether the bucket cannot be opened to the public by mistake."""
+    name = installation.resources["storage"].open_bucket().name
+    try:
+        blocks = aws_client("s3").get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
+            raise
+        blocks = {}
+    if missing := [block for block in BLOCKS if not blocks.get(block)]:
+        return warning(f"s3://{name} does not block public access ({', '.join(missing)})", AGAIN)
+    return ok(f"s3://{name} blocks public access")
+
+
 def ledger(installation: Installation) -> Finding:
-    """Whether the table has the ledger's keys and can be read."""
+    """Whether the table has the ledger's keys, and can be read and written."""
     book = installation.resources["storage"].open_ledger()
     table = aws_client("dynamodb").describe_table(TableName=book.table_name)["Table"]
     types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
@@ -92,7 +119,42 @@ def ledger(installation: Installation) -> Finding:
             f"the keys of table {book.table_name} are {_named(keys)}; the ledger's are {_named(KEYS)}",
             "set JWO_LEDGER_TABLE to LedgerTableName of the stack's outputs: this is another table",
         )
-    return ok(f"table {book.table_name} can be read; newest upload: {book.head().upload or 'none yet'}")
+    newest = book.head().upload or "none yet"
+    if not _writes_on_condition(book, int(installation.now().timestamp())):
+        return problem(
+            f"table {book.table_name} takes a write whose condition does not hold: two uploads could get into each "
+            "other's way",
+            "look at AWS_ENDPOINT_URL: this is not DynamoDB, or something on the way changes what is asked",
+        )
+    return ok(f"table {book.table_name} can be read and written; newest upload: {newest}")
+
+
+def _writes_on_condition(book: Ledger, now: int) -> bool:
+    """Whether an item is written, and not written again on the condition that it is not there."""
+    key = {"pk": "DOCTOR", "sk": "CHECK"}
+    book.put({**key, EXPIRES: now + ITEM_SECONDS})
+    try:
+        aws_client("dynamodb").put_item(
+            TableName=book.table_name,
+            Item={name: {"S": value} for name, value in key.items()},
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return True
+    return False
+
+
+def expiry(installation: Installation) -> Finding:
+    """Whether presigned links, which are secrets, leave the ledger by themselves."""
+    name = installation.resources["storage"].open_ledger().table_name
+    found = aws_client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if found["TimeToLiveStatus"] not in ("ENABLED", "ENABLING") or found.get("AttributeName") != EXPIRES:
+        return warning(
+            f"table {name} does not delete by {EXPIRES}: links to reports stay in it after their time", AGAIN
+        )
+    return ok(f"table {name} deletes what has expired")
 
 
 def _named(keys: dict[str, tuple[str, str]]) -> str:
@@ -111,7 +173,7 @@ def queue_policy(installation: Installation) -> Finding:
     topic, found = resource.topic(), json.loads(resource.attributes().get("Policy") or "{}").get("Statement", [])
     statements = found if isinstance(found, list) else [found]
     admitted = [_is_for(each, topic) for each in statements if each["Effect"] == "Allow" and _lets_send(each)]
-    remedy = f"deploy deploy/cloudformation.yaml again with JwoTopicArn={topic}"
+    remedy = f"{AGAIN} with JwoTopicArn={topic}"
     if not all(admitted):
         return problem(
             "the queue's policy admits others than Amazon's topic", f"{remedy}; nobody else must write there"
@@ -123,7 +185,8 @@ def queue_policy(installation: Installation) -> Finding:
 
 def _lets_send(statement: dict[str, Any]) -> bool:
     actions = statement.get("Action", "*")  # NotAction: all but a few
-    return any(action.lower() in _SENDING for action in ([actions] if isinstance(actions, str) else actions))
+    patterns = [actions] if isinstance(actions, str) else actions
+    return any(fnmatchcase("sqs:sendmessage", pattern.lower()) for pattern in patterns)
 
 
 def _is_for(statement: dict[str, Any], topic: str) -> bool:
@@ -143,7 +206,7 @@ def dead_letters(installation: Installation) -> Finding:
     if "RedrivePolicy" not in resource.attributes():
         return problem(
             "the queue has no dead-letter queue: what cannot be taken comes back until it expires, and is gone",
-            "deploy deploy/cloudformation.yaml again: it gives the queue one",
+            f"{AGAIN}: it gives the queue one",
         )
     if alerts := resource.dead_letters():
         return problem(alerts[0].text.partition("\n")[0], 'docs/runbook.md, "Messages in the dead-letter queue"')
@@ -176,7 +239,10 @@ CHECKS = (
     Check("identity", identity, "look at the credentials and at AWS_ENDPOINT_URL"),
     Check("role", role, "look at JWO_API_ROLE_ARN", ("identity",)),
     Check("bucket", bucket, FROM_STACK, ("identity",)),
+    Check("versioning", versioning, FROM_STACK, ("bucket",), beyond="s3:GetBucketVersioning"),
+    Check("public access", public_access, FROM_STACK, ("bucket",), beyond="s3:GetBucketPublicAccessBlock"),
     Check("ledger", ledger, FROM_STACK, ("identity",)),
+    Check("ledger expiry", expiry, FROM_STACK, ("ledger",), beyond="dynamodb:DescribeTimeToLive"),
     Check("queue", queue, FROM_STACK, ("identity",)),
     Check("queue policy", queue_policy, FROM_STACK, ("queue",)),
     Check(

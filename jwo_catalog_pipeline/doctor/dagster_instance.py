@@ -19,7 +19,9 @@ SENSORS = ("ingestion_results_sensor", "overdue_ingestions_sensor", "alerts_sens
 def instance(installation: Installation) -> Finding:
     """Whether the instance of DAGSTER_HOME opens, and works."""
     from dagster import DagsterError, DagsterInstance
+    from dagster_shared.check import CheckError
     from sqlalchemy.exc import SQLAlchemyError
+    from yaml import YAMLError
 
     home = installation.environment.get("DAGSTER_HOME")
     if not home:
@@ -28,18 +30,37 @@ def instance(installation: Installation) -> Finding:
             "set it to a folder that stays, the same for the UI, the daemon and this command",
         )
     try:
-        with DagsterInstance.get() as opened:
+        opened = DagsterInstance.get()
+    # The second where dagster.yaml names a library that is not installed, the third where it is no YAML.
+    except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
+        return _unopened(home, error)
+    try:
+        with opened:
             now = installation.now().timestamp()
             return _daemons(opened, now) or _sensors(opened, now) or ok(f"{_storage(opened)}; daemon and sensors run")
     except (DagsterError, SQLAlchemyError, OSError) as error:
-        return problem(
-            f"the instance of {home} cannot be opened: {str(error).strip().partition(chr(10))[0]}",
-            "DAGSTER_HOME must be the absolute path of a folder; then look at its dagster.yaml and at its database",
-        )
+        return _unopened(home, error)
+
+
+def _unopened(home: str, error: Exception) -> Finding:
+    """Only the first line of the error: others may quote dagster.yaml, and so a database's password."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" (line {mark.line + 1} of dagster.yaml)" if mark else ""
+    return problem(
+        f"the instance of {home} cannot be opened: {str(error).strip().partition(chr(10))[0]}{where}",
+        "DAGSTER_HOME must be the absolute path of a folder; then look at its dagster.yaml, at what that needs to be "
+        "installed, and at its database",
+    )
 
 
 def _storage(opened: DagsterInstance) -> str:
-    return f"Dagster keeps its runs in {type(opened.run_storage).__name__}"
+    """Where runs are kept, and which pools are limited; the project's own assets are in none."""
+    limits = {pool.name: pool.limit for pool in opened.event_log_storage.get_pool_limits()}
+    default = opened.get_concurrency_config().pool_config.default_pool_limit
+    if default is not None:
+        limits["any other pool"] = default
+    pools = "".join(f"; {name}: {limit} at once" for name, limit in limits.items())
+    return f"Dagster keeps its runs in {type(opened.run_storage).__name__}{pools}"
 
 
 def _daemons(opened: DagsterInstance, now: float) -> Finding | None:

@@ -49,6 +49,7 @@ _BY_ERROR = {
         ("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"), "log in again: aws sso login"
     ),
     "NoRegionError": "set AWS_DEFAULT_REGION to the region of the stack",
+    "ConfigParseError": "mend that file, or name another one in AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE",
 }
 _ELSEWHERE = "look at the network, the proxy, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"
 _DENIED = re.compile("AccessDenied|NotAuthorized|AuthorizationError|^403$")
@@ -99,11 +100,13 @@ class Installation:
     Attributes:
         environment: the variables that configure it.
         resources: as `resources_from` gives them, without what cannot be read.
+        thorough: whether to look also at what the pipeline's own role may not.
         now: this machine's clock.
     """
 
     environment: Mapping[str, str]
     resources: Mapping[str, Any]
+    thorough: bool = False
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     @classmethod
@@ -121,12 +124,14 @@ class Check:
         examine: finds something, or fails as the project and AWS's libraries do.
         remedy: what to do where it fails and the error does not say.
         stands_on: the checks without which it would say nothing new.
+        beyond: the AWS action that it needs and the pipeline's role does not have; "" for none.
     """
 
     name: str
     examine: Callable[[Installation], Finding]
     remedy: str
     stands_on: tuple[str, ...] = ()
+    beyond: str = ""
 
 
 def examine(
@@ -154,6 +159,8 @@ def _skipped(on: str) -> Finding:
 
 
 def _run(check: Check, installation: Installation) -> Finding:
+    if check.beyond and not installation.thorough:
+        return _beyond(f"not looked at: the pipeline's role does not have {check.beyond}")
     try:
         return check.examine(installation)
     except SettingMissing as error:
@@ -168,10 +175,22 @@ def _run(check: Check, installation: Installation) -> Finding:
         if isinstance(error, ParamValidationError):  # a setting that cannot be what it should
             return problem(" ".join(str(error).split()), check.remedy)
         return problem(f"AWS cannot be asked: {error}", _BY_ERROR.get(type(error).__name__, _ELSEWHERE))
+    except ValueError as error:  # botocore's own for an endpoint that is no URL
+        if not str(error).startswith("Invalid endpoint"):
+            raise
+        return problem(f"AWS cannot be asked: {error}", "AWS_ENDPOINT_URL must be a URL, or not set for AWS itself")
+
+
+def _beyond(found: str) -> Finding:
+    return Finding(
+        "skipped", found, "jwo-catalog doctor --thorough, as somebody who may do that; uploads do not need it"
+    )
 
 
 def _refused(error: ClientError, check: Check) -> Finding:
     code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if _DENIED.search(code) and check.beyond:
+        return _beyond(f"it could not be looked at: this identity may not do {check.beyond}")
     if _DENIED.search(code):
         named = _ACTION.search(text)
         action = named[1] if named else error.operation_name

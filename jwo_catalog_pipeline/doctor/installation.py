@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import urllib3
 from packaging.requirements import Requirement
@@ -30,6 +31,8 @@ from jwo_catalog_pipeline.doctor.findings import Check, Finding, Installation, o
 from jwo_catalog_pipeline.resources import schedule_settings, settings_advised, settings_complaints
 
 PACKAGE = "jwo_catalog_pipeline"
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+SHOWN = ("dagster", "dagster-webserver", "duckdb", "pandas", "pandera", "pyarrow", "boto3")
 NO_INGESTION = "00000000-0000-0000-0000-000000000000"
 API_TIMEOUT = urllib3.Timeout(connect=5, read=15)  # shorter than the pipeline's: a person waits
 
@@ -39,9 +42,11 @@ def settings(installation: Installation) -> Finding:
     from dagster._utils.schedules import is_valid_cron_schedule
 
     complaints = settings_complaints(installation.environment)
-    cron, _ = schedule_settings(installation.environment)
+    cron, zone = schedule_settings(installation.environment)
     if not is_valid_cron_schedule(cron):
         complaints.append(f"JWO_CATALOG_CRON is {cron!r}; it must be a cron expression")
+    if zone not in available_timezones():
+        complaints.append(f"JWO_TIMEZONE is {zone!r}; it must be a name such as Europe/Berlin")
     if complaints:
         return problem("; ".join(complaints), "put them right in .env or the environment (README, Configuration)")
     if advised := settings_advised(installation.environment):
@@ -60,18 +65,17 @@ def versions(_: Installation) -> Finding:
         return problem(f"{PACKAGE} is not installed, only its source is there", "pip install -e .")
     if wrong:
         return problem("; ".join(wrong), "install requirements.lock again, in a Python that the project takes")
-    python = ".".join(map(str, sys.version_info[:3]))
-    return ok(f"{PACKAGE} {own}, dagster {version('dagster')}, Python {python}")
+    shown = ", ".join(f"{name} {version(name)}" for name in SHOWN)
+    return ok(f"{PACKAGE} {own}, Python {PYTHON}, {shown}")
 
 
 def _wrong_versions() -> Iterator[str]:
-    python = ".".join(map(str, sys.version_info[:3]))
     lines = [f"Python {metadata(PACKAGE)['Requires-Python'] or ''}", *(requires(PACKAGE) or [])]
     for needed in map(Requirement, lines):
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = python if needed.name == "Python" else version(needed.name)
+            found = PYTHON if needed.name == "Python" else version(needed.name)
         except PackageNotFoundError:
             yield f"{needed.name} is not installed"
             continue
