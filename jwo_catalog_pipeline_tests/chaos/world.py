@@ -27,7 +27,7 @@ BATCH_BYTES = 900_000  # of one send_message_batch: SQS takes 1 MiB altogether
 SHALLOW = 50  # messages sent before they are received: moto's queue slows down with its depth
 # No results: times, and what is kept besides them.
 _TIMES = ("_at", "_until")
-_BESIDES = ("NEWS", "UNREADABLE")
+_BESIDES = ("INBOX", "NEWS", "UNREADABLE")
 
 Row = dict[str, Any]
 
