@@ -3,14 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test chaos bench lint screenshots lock clean
+# What needs a PostgreSQL server, an environment of its own, or minutes of outage.
+PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/test_doctor.py
+
+.PHONY: demo test test-production chaos bench lint screenshots lock clean
 
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
 # Files in their order, for the longest (test_any_history) is among the first; xdist would leave it to the end.
 test: .venv/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PRODUCTION:%=--ignore=%) $(ARGS)
+
+# The deployment of deploy/ on this machine: PostgreSQL, runs as tasks of ECS, doctor. Needs Debian's postgresql.
+test-production: .venv/installed
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(PRODUCTION) $(ARGS)
 
 # Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
 chaos: .venv/installed
@@ -25,7 +32,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cfn-lint deploy/*.yaml
+	$(BIN)/cfn-lint deploy/cloudformation.yaml deploy/ecs.yaml
 
 # pip installs the locked set from whatever index it is configured for.
 .venv/installed: requirements.lock pyproject.toml
@@ -44,10 +51,12 @@ lint: .venv/installed
 screenshots: .venv/installed
 	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/test_dagster_dev.py jwo_catalog_pipeline_tests/test_review.py
 
-# Exact versions for every Python from 3.11 on; commit the result.
+# Exact versions for every Python from 3.11 on, for the project and for its image; commit the result.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
 	  --no-annotate --no-header pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --extra production --constraint requirements.lock \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --output-file deploy/requirements.lock
 
 clean:
 	rm -rf .venv .demo

@@ -53,6 +53,7 @@ from jwo_catalog_pipeline.resources import (
     settler,
 )
 from jwo_catalog_pipeline.upload.differences import field_differences
+from jwo_catalog_pipeline.upload.errors import LeaseHeld
 from jwo_catalog_pipeline.upload.planning import make_plan
 from jwo_catalog_pipeline.upload.records import batch_table, carriers
 from jwo_catalog_pipeline.upload.rejections import rejected_items
@@ -74,6 +75,11 @@ upload_asset = partial(
     partitions_def=catalog_uploads,
     freshness_policy=FRESH,
 )
+# The pool of which deploy/dagster.yaml lets one run be under way. Without that, the ledger still lets one upload send.
+UPLOADER = "jwo_uploader"
+# Of what nobody foresaw, such as Dagster's database away while a batch is reported: a resume sends nothing twice.
+HICCUP = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
+WAITS_FOR_LEASES = 3  # each for at most JWO_LEASE_SECONDS
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 SAMPLE_ROWS = 10  # in tables that the UI shows
 
@@ -238,7 +244,7 @@ def catalog_changes(
         raise dg.Failure("; ".join(stopped), allow_retries=False)
 
 
-@upload_asset(kinds={"dynamodb", "s3"})
+@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOADER, retry_policy=HICCUP)
 def ingestion_record(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
@@ -260,7 +266,12 @@ def ingestion_record(
                 f"batch {batch.number} of {of}: {batch.items:,} items, {batch.state} {batch.ingestion_id}"
             ),
         )
-        batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
+        try:
+            batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
+        except LeaseHeld as error:
+            # As a rule of the run that this one is the retry of: its task was lost, and nobody else would resume it.
+            context.log.warning(f"{error}; this run waits for that")
+            raise dg.RetryRequested(max_retries=WAITS_FOR_LEASES, seconds_to_wait=error.seconds + 1) from error
     record = batch_table(batches)
     return dg.MaterializeResult(
         value=record,

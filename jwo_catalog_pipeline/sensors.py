@@ -87,8 +87,9 @@ def ingestion_results_sensor(
         received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
     except (*EXPECTED, QueueUnavailable) as error:
         return dg.SkipReason(str(error))
-    said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items())) or "no"
-    context.log.info(f"received {said} messages")
+    if received:  # what a tick logs is an object in S3 where compute logs are kept there
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items()))
+        context.log.info(f"received {said} messages")
     return _fetch_requests(context, ledger)
 
 

@@ -11,6 +11,7 @@ import pytest
 from jwo_catalog_pipeline import resources
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.source_file import fetch_source, find_source
+from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
 
 
@@ -24,6 +25,22 @@ def test_an_upload_runs_from_the_source_to_the_record(project: Project) -> None:
     assert (changes["insert"], changes["update"], changes["unchanged"]) == (3, 0, 0)
     assert metadata(result, "ingestion_record")["batches_by_state"] == {"accepted": 1}
     assert project.settle("u1")["outcome"].tolist() == ["accepted"] * 3
+
+
+def test_a_resumed_upload_waits_for_the_lease_of_a_run_that_may_be_dead(project: Project) -> None:
+    """As run monitoring starts it: the run that was lost held a batch, and nobody else will resume the upload."""
+    project.sandbox.misbehave(forbid=1)
+    assert "was not accepted" in failure(project.upload("u1"))
+    (batch,) = project.ledger.batches("u1")
+    until = project.ledger.now() + 2
+    assert project.ledger.try_change(batch, state=BatchState.SENDING, owner="lost", lease_until=until)
+    result = project.run("catalog_upload_job", "u1", only=["ingestion_record"])
+    assert result.success
+    assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["ingestion_record"]
+    assert [call["http_status"] for call in project.requests()] == [403, 201]
+    (batch,) = project.ledger.batches("u1")
+    assert (str(batch.state), batch.doubts) == ("accepted", 1)  # what the lost run began may have been ingested
+    assert project.ledger.now() > until
 
 
 def test_the_source_says_what_it_read_and_whether_it_has_changed(project: Project) -> None:

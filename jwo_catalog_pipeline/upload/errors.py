@@ -22,7 +22,11 @@ class NoPlan(UploadError):
 
 
 class LeaseHeld(UploadError):
-    """Another worker is sending a batch of this upload."""
+    """Another worker is sending a batch of this upload, or died doing so; after `seconds` it holds it no more."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class LeaseLost(UploadError):

@@ -176,7 +176,8 @@ class Sender:
         if batch.state is BatchState.SENDING and batch.owner != self.owner and batch.lease_until > now:
             raise LeaseHeld(
                 f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}; "
-                f"if that run is dead, resume after {utc(batch.lease_until)}"
+                f"if that run is dead, resume after {utc(batch.lease_until)}",
+                seconds=batch.lease_until - now,
             )
         if not batch.state.sendable:
             raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now; nothing was sent")

@@ -1,0 +1,1 @@
+"""A deployment as deploy/ has it, on this machine: `make test-production`."""

@@ -1,0 +1,228 @@
+"""The deployment of deploy/ for real: services and runs as tasks of their own, PostgreSQL, a gRPC code location.
+
+The tests are one story, in the order of this file: 100,000 items are uploaded while everything around them is killed.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
+from jwo_catalog_pipeline_tests.production.deployment import Deployment, deployment
+from jwo_catalog_pipeline_tests.production.fargate import BIN
+from jwo_catalog_pipeline_tests.project import HEADER, MAPPING
+from jwo_catalog_pipeline_tests.test_deploy import ecs
+from jwo_catalog_pipeline_tests.test_template import _allowed
+
+ITEMS, CHANGED = 100_000, 45_000  # a guard asks about more than half
+CODE = "4006381333931"
+STORES = ("JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03")
+DOWN = 60  # seconds for which everything is gone
+KEY = "source/export.csv"
+
+Source = dict[tuple[str, str], dict[str, Any]]
+
+
+class Shop:
+    """The retailer's export, as it changes."""
+
+    def __init__(self, world: Deployment) -> None:
+        self.world = world
+        self.prices = {(STORES[n % 3], f"S{n:06}"): "1.99" for n in range(ITEMS)}
+
+    def export(self, first: int = 0, changed: int = 0, price: str = "1.99") -> None:
+        for key in list(self.prices)[first : first + changed]:
+            self.prices[key] = price
+        rows = [f"{sku},{CODE},Item {sku},{store},{cost}" for (store, sku), cost in self.prices.items()]
+        body = "\n".join([HEADER, *rows, ""]).encode()
+        self.world.sandbox.client("s3").put_object(
+            Bucket=self.world.sandbox.environment["JWO_BUCKET"], Key=KEY, Body=body
+        )
+
+    def expected(self) -> Source:
+        """What Amazon must hold."""
+        same = {"external_product_id": CODE, "external_product_id_type": "EAN"}
+        return {
+            (store, sku): {
+                "item_sku": sku,
+                "store_id": store,
+                "item_name": f"Item {sku}",
+                "standard_price": cost,
+                **same,
+            }
+            for (store, sku), cost in self.prices.items()
+        }
+
+    def sent(self) -> int:
+        return sum(call["operation"] == "upload" for call in self.world.sandbox.get("requests"))
+
+    def until_sent(self, calls: int) -> None:
+        self.world.until(f"{calls} calls", lambda: self.sent() >= calls)
+
+    def until_settled(self, upload: str) -> list[dict[str, Any]]:
+        """Until every batch is settled; gives the batches."""
+        env = self.world.sandbox.environment
+        ledger = Ledger(boto3.resource("dynamodb").Table(env["JWO_LEDGER_TABLE"]))
+
+        def settled() -> bool:
+            batches = ledger.batches(upload) if ledger.upload(upload) else []
+            return bool(batches) and {str(batch.state) for batch in batches} == {"settled"}
+
+        self.world.until(f"{upload} settled", settled)
+        return [{"attempts": batch.attempts, "items": batch.items} for batch in ledger.batches(upload)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("production")
+    (folder / "mapping.yaml").write_text(MAPPING)
+    with deployment(folder, folder / "mapping.yaml", KEY) as found, pytest.MonkeyPatch.context() as patch:
+        for name, value in found.sandbox.environment.items():
+            if name.startswith("AWS_"):
+                patch.setenv(name, value)
+        boto3.setup_default_session()
+        found.serve("code", "daemon", "webserver")
+        query = "query { repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+        found.until("the UI", lambda: found.ask(query)["repositoriesOrError"].get("nodes"))
+        yield found
+    boto3.setup_default_session()
+
+
+@pytest.fixture(scope="module")
+def shop(world: Deployment) -> Shop:
+    return Shop(world)
+
+
+def test_daemon_code_server_and_database_are_killed_in_an_upload_and_nothing_is_lost(
+    world: Deployment, shop: Shop
+) -> None:
+    """They are gone for a minute, the run's own records with them."""
+    shop.export()
+    world.settings["JWO_API_REQUESTS_PER_SECOND"] = "1"  # so that the upload has a middle
+    world.launch("catalog_upload_job", "u1")
+    shop.until_sent(2)
+    world.kill("daemon")
+    shop.until_sent(4)
+    world.kill("code")
+    shop.until_sent(6)
+    world.postgres.kill()
+    time.sleep(DOWN)
+    world.postgres.start()
+    world.serve("code", "daemon")
+    batches = shop.until_settled("u1")
+    assert sum(batch["items"] for batch in batches) == ITEMS
+    found = inspect(look(world.sandbox), shop.expected())
+    assert found.clean, found
+    assert found.duplicates == 0  # for the run's task was not killed
+    world.until("the run's end", lambda: world.status_of("u1")[-1:] == ["SUCCESS"])
+
+
+def test_a_run_whose_task_is_lost_is_started_again_and_waits_for_what_the_lost_one_held(
+    world: Deployment, shop: Shop
+) -> None:
+    shop.export(changed=CHANGED, price="2.99")
+    world.settings["JWO_LEASE_SECONDS"] = "10"
+    before, runs = shop.sent(), len(world.runs())
+    world.launch("catalog_upload_job", "u2")
+    shop.until_sent(before + 2)
+    (task,) = world.runs()[runs:]
+    world.tasks.kill(task)
+    batches = shop.until_settled("u2")
+    assert sum(batch["items"] for batch in batches) == CHANGED
+    world.until("the retry's end", lambda: world.status_of("u2") == ["FAILURE", "SUCCESS"])
+    found = inspect(look(world.sandbox), shop.expected())
+    assert found.clean, found
+    assert found.duplicates <= 2  # of what was under way when the task was lost
+
+
+def test_two_replicas_and_several_runs_at_once_are_one_uploader_with_one_budget(world: Deployment, shop: Shop) -> None:
+    # Others than before: those that were under way with a lost task wait until it is known what became of them.
+    shop.export(first=CHANGED, changed=CHANGED, price="3.99")
+    del world.settings["JWO_API_REQUESTS_PER_SECOND"]
+    first = world.services["code"]
+    world.serve("code")  # beside the first, at the same address
+    uploads = ("u3", "u4", "u5")
+    for upload in uploads:
+        world.launch("catalog_upload_job", upload)
+    shop.until_settled("u3")
+    world.tasks.kill(first)
+    for upload in uploads:
+        world.until(f"{upload}'s end", lambda of=upload: world.status_of(of) == ["SUCCESS"])
+    mine = [run for run in world.run_records() if run["tags"].get("dagster/partition") in uploads]
+    spans = sorted((run["startTime"], run["endTime"]) for run in mine if run["jobName"] == "catalog_upload_job")
+    assert all(one[1] <= other[0] for one, other in pairwise(spans)), spans
+    found = inspect(look(world.sandbox), shop.expected())
+    assert found.clean, found
+    times = [datetime.fromisoformat(call["time"]).timestamp() for call in world.sandbox.get("requests")]
+    assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 10
+
+
+def test_what_runs_printed_is_in_the_bucket_and_in_the_ui(world: Deployment) -> None:
+    run = next(each for each in world.run_records() if each["tags"].get("dagster/partition") == "u3")
+    bucket = Bucket(boto3.client("s3"), world.sandbox.environment["JWO_BUCKET"])
+    (key,) = [key for key, _ in bucket.list(f"dagster/storage/{run['runId']}/") if key.endswith(".err")]
+    query = "query($key: [String!]!) { capturedLogs(logKey: $key) { stderr } }"
+    shown = world.ask(query, key=[run["runId"], "compute_logs", Path(key).stem])["capturedLogs"]["stderr"]
+    assert "RUN_SUCCESS" in shown or "ASSET_MATERIALIZATION" in shown
+
+
+def test_a_run_that_is_stopped_in_the_ui_ends_with_its_task(world: Deployment) -> None:
+    runs = len(world.runs())
+    run = world.launch("catalog_upload_job", "u6")
+    (task,) = world.until("the task", lambda: world.runs()[runs:])
+    world.until("the start", lambda: world.status_of("u6") == ["STARTED"])
+    world.terminate(run)
+    world.until("the end", lambda: world.status_of("u6") == ["CANCELED"])
+    world.until("the task's end", lambda: world.tasks.processes[task].poll() is not None)
+
+
+def test_daemon_and_webserver_may_do_what_they_were_seen_to_do(world: Deployment) -> None:
+    """Runs, which take the pipeline's own role, ask nothing of ECS."""
+    not_seen = {
+        "daemon": {
+            "ecs:StopTask",  # of a run that takes longer than max_runtime_seconds
+            "ecs:TagResource",  # ECS asks for it where RunTask has tags
+            "iam:PassRole",  # ECS asks for it with RunTask
+            "logs:GetLogEvents",  # moto keeps no logs of tasks
+        },
+        "webserver": {
+            "s3:GetObject",  # S3 is not listened to; the test before the last saw what it is for
+            "s3:ListBucket",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        },
+    }
+    for task, role in (("daemon", "DaemonRole"), ("webserver", "WebserverRole")):
+        (policy,) = ecs()[role]["Properties"]["Policies"]
+        actions = [each["Action"] for each in _allowed(policy["PolicyDocument"])]
+        allowed = {action for each in actions for action in ([each] if isinstance(each, str) else each)}
+        assert {action for by, action in world.tasks.seen if by == task} == allowed - not_seen[task]
+    assert {by for by, _ in world.tasks.seen} == {"daemon", "webserver"}
+
+
+def test_doctor_finds_nothing_to_mend(world: Deployment) -> None:
+    environment = world.tasks.environment("prod-run")
+    done = subprocess.run(
+        [BIN / "jwo-catalog", "doctor", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=world.tasks.folder,
+    )
+    found = {each["check"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 0, found
+    assert "PostgresRunStorage" in found["Dagster"]["found"]
+    assert found["Dagster"]["status"] == "ok"
+    assert {name for name, each in found.items() if each["status"] == "problem"} == set()
