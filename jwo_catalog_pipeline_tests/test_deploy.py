@@ -131,13 +131,20 @@ def test_one_run_uploads_at_a_time_and_retries_do_not_multiply() -> None:
 
 def test_the_values_for_kubernetes_say_the_same() -> None:
     settings, values = dagster_yaml(), yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
-    more = values["additionalInstanceConfig"]
-    for name in ("run_retries", "concurrency", "nux"):
-        assert more[name] == settings[name]
-    daemon, monitoring = values["dagsterDaemon"]["runMonitoring"], settings["run_monitoring"]
-    for name, value in monitoring.items():
-        first, *others = name.split("_")
-        assert daemon[first + "".join(other.title() for other in others)] == value
+    more, daemon = values["additionalInstanceConfig"], values["dagsterDaemon"]
+    assert more["nux"] == settings["nux"]
+    assert more["concurrency"]["pools"] == settings["concurrency"]["pools"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["maxConcurrentRuns"] == settings["concurrency"]["runs"]["max_concurrent_runs"]
+    retries = {"retry_on_asset_or_op_failure": "retryOnAssetOrOpFailure"}
+    for ours, theirs in (("run_monitoring", "runMonitoring"), ("run_retries", "runRetries")):
+        for name, value in settings[ours].items():
+            first, *others = name.split("_")
+            assert daemon[theirs][retries.get(name, first + "".join(other.title() for other in others))] == value
+    database = settings["storage"]["postgres"]["postgres_db"]
+    assert values["postgresql"]["postgresqlScheme"] == database["scheme"]
+    assert values["postgresql"]["postgresqlParams"] == database["params"]
+    assert values["runLauncher"]["config"]["k8sRunLauncher"]["failPodOnRunFailure"] is True
     assert values["telemetry"] == settings["telemetry"]
     logs = values["computeLogManager"]["config"]["s3ComputeLogManager"]
     ours = settings["compute_logs"]["config"]

@@ -586,7 +586,8 @@ def test_dagster_without_a_home_or_with_one_that_does_not_open(
     password = "of-the-database"
     for text, says in (
         ("storage: [", "while parsing a flow node (line 1 of dagster.yaml)"),
-        (f"storage: {{postgres: {{postgres_url: 'postgresql://u:{password}@h/d'}}}}", "import module dagster_postgres"),
+        (f"storage: {{mysql: {{mysql_url: 'mysql://u:{password}@h/d'}}}}", "import module dagster_mysql"),
+        (f"storage: {{postgres: {{postgres_url: 'postgresql://u:{password}@h/d'}}}}", "No module named 'psycopg'"),
         (f"storage: {{password: {password}}}", "loading dagster instance config at dagster.yaml"),
     ):
         (tmp_path / "dagster.yaml").write_text(text)

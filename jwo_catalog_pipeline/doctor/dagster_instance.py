@@ -31,8 +31,9 @@ def instance(installation: Installation) -> Finding:
         )
     try:
         opened = DagsterInstance.get()
-    # The second where dagster.yaml names a library that is not installed, the third where it is no YAML.
-    except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
+    # The second where dagster.yaml names a library that is not installed, the third where a database's driver is not
+    # (SQLAlchemy's own choice is psycopg, dagster-postgres brings psycopg2), the fourth where it is no YAML.
+    except (DagsterError, CheckError, ImportError, YAMLError, SQLAlchemyError, OSError) as error:
         return _unopened(home, error)
     try:
         with opened:

@@ -69,17 +69,19 @@ class Shop:
     def until_sent(self, calls: int) -> None:
         self.world.until(f"{calls} calls", lambda: self.sent() >= calls)
 
-    def until_settled(self, upload: str) -> list[dict[str, Any]]:
-        """Until every batch is settled; gives the batches."""
-        env = self.world.sandbox.environment
-        ledger = Ledger(boto3.resource("dynamodb").Table(env["JWO_LEDGER_TABLE"]))
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(boto3.resource("dynamodb").Table(self.world.sandbox.environment["JWO_LEDGER_TABLE"]))
+
+    def until_settled(self, upload: str) -> int:
+        """Until every batch is settled; gives the number of items."""
 
         def settled() -> bool:
-            batches = ledger.batches(upload) if ledger.upload(upload) else []
+            batches = self.ledger.batches(upload) if self.ledger.upload(upload) else []
             return bool(batches) and {str(batch.state) for batch in batches} == {"settled"}
 
         self.world.until(f"{upload} settled", settled)
-        return [{"attempts": batch.attempts, "items": batch.items} for batch in ledger.batches(upload)]
+        return sum(batch.items for batch in self.ledger.batches(upload))
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +121,7 @@ def test_daemon_code_server_and_database_are_killed_in_an_upload_and_nothing_is_
     time.sleep(DOWN)
     world.postgres.start()
     world.serve("code", "daemon")
-    batches = shop.until_settled("u1")
-    assert sum(batch["items"] for batch in batches) == ITEMS
+    assert shop.until_settled("u1") == ITEMS
     found = inspect(look(world.sandbox), shop.expected())
     assert found.clean, found
     assert found.duplicates == 0  # for the run's task was not killed
@@ -137,8 +138,7 @@ def test_a_run_whose_task_is_lost_is_started_again_and_waits_for_what_the_lost_o
     shop.until_sent(before + 2)
     (task,) = world.runs()[runs:]
     world.tasks.kill(task)
-    batches = shop.until_settled("u2")
-    assert sum(batch["items"] for batch in batches) == CHANGED
+    assert shop.until_settled("u2") == CHANGED
     world.until("the retry's end", lambda: world.status_of("u2") == ["FAILURE", "SUCCESS"])
     found = inspect(look(world.sandbox), shop.expected())
     assert found.clean, found
@@ -165,6 +165,12 @@ def test_two_replicas_and_several_runs_at_once_are_one_uploader_with_one_budget(
     assert found.clean, found
     times = [datetime.fromisoformat(call["time"]).timestamp() for call in world.sandbox.get("requests")]
     assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 10
+
+
+def test_nobody_is_told_of_a_run_that_is_started_again(world: Deployment, shop: Shop) -> None:
+    """Two have failed by now, minutes ago; the sensor that tells people looks each minute."""
+    assert [run["status"] for run in world.run_records()].count("FAILURE") >= 2
+    assert {each["sk"] for each in shop.ledger.query("ALERT") if each["sk"].startswith("run/")} == set()
 
 
 def test_what_runs_printed_is_in_the_bucket_and_in_the_ui(world: Deployment) -> None:
