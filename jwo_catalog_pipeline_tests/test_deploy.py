@@ -33,7 +33,7 @@ def ecs(**parameters: str) -> dict[str, Any]:
     given = {
         name: str(parameters.get(name, found.get("Default", name))) for name, found in template["Parameters"].items()
     }
-    conditions = {"HasUiSource": given["UiSourceGroupId"] != ""}
+    conditions = {"HasUiSource": given["UiSourceGroupId"] != "", "HasKmsKey": given["KmsKeyArn"] != ""}
     return {name: _resolve(found, given, conditions) for name, found in template["Resources"].items()}
 
 
