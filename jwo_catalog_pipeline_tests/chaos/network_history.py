@@ -26,6 +26,7 @@ from jwo_catalog_pipeline.upload.ledger import Ledger
 from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
 from jwo_catalog_pipeline.upload.published import published_state
 from jwo_catalog_pipeline.upload.records import Batch, carriers
+from jwo_catalog_pipeline.upload.sending import Sender
 from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, upload_outcomes
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
@@ -105,6 +106,10 @@ class ProxiedParts(Parts):
 
     clients: dict[str, Any]
     downloads: CheckedHttp
+
+    def sender(self, **changes: Any) -> Sender:
+        """One call after another: a fault is at the first, a middle or the last one."""
+        return super().sender(at_once=1, **changes)
 
     def inbox(self, verify: Any = None) -> Inbox:
         queue, topic = (self.sandbox.environment[name] for name in ("JWO_QUEUE_URL", "JWO_TOPIC_ARN"))
