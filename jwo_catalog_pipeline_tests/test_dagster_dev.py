@@ -191,6 +191,8 @@ def test_the_lineage_page_shows_the_way_of_a_catalog(ui: Ui, tmp_path: Path) -> 
         page.goto(f"{ui.url}/asset-groups")
         for asset in ASSETS:
             page.locator(f"text={asset} >> visible=true").last.wait_for(timeout=SECONDS * 1000)
+        loaded = "() => !document.body.innerText.includes('Loading')"  # how each asset stands comes after its name
+        page.wait_for_function(loaded, timeout=SECONDS * 1000)
         places = [page.locator(f"text={asset} >> visible=true").last.bounding_box() for asset in ASSETS]
         page.screenshot(path=picture)
         browser.close()
