@@ -113,8 +113,8 @@ def upload_and_settle(export: Path, mapping: Path, upload: str, control: str) ->
 
 def idle_ticks() -> dict[str, float]:
     """What one tick of each sensor asks while nothing happens, times the ticks of a day."""
-    from jwo_catalog_pipeline import sensors
-    from jwo_catalog_pipeline.resources import resources_from
+    from jwo_catalog_pipeline.defs import sensors
+    from jwo_catalog_pipeline.defs.resources import resources_from
 
     total: Counts = Counter()
     with dg.DagsterInstance.ephemeral() as instance:
@@ -132,7 +132,7 @@ def idle_ticks() -> dict[str, float]:
 
 
 def _forget_clients() -> None:
-    from jwo_catalog_pipeline import resources
+    from jwo_catalog_pipeline.defs import resources
 
     for cached in (
         resources.aws_client,

@@ -14,10 +14,10 @@ from benchmarks.ground import MAPPING, make_export, run_child, spread
 
 def ours(export: Path, mapping_path: Path) -> dict[str, float]:
     """Read, map and validate, as `source_catalog` and `jwo_catalog` do."""
-    from jwo_catalog_pipeline.catalog.applying import apply_mapping
-    from jwo_catalog_pipeline.catalog.mapping import load_mapping
-    from jwo_catalog_pipeline.catalog.reading import read_source
-    from jwo_catalog_pipeline.catalog.validation import validate
+    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+    from jwo_catalog_pipeline.catalog.rules.validation import validate
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     mapping, begin = load_mapping(mapping_path), time.perf_counter()
     source = read_source(export, mapping.source, str(export))
@@ -38,8 +38,8 @@ def ours(export: Path, mapping_path: Path) -> dict[str, float]:
 
 def duckdb_alone(export: Path, mapping_path: Path) -> dict[str, float]:
     """The same expressions in one statement, from CSV to Parquet."""
-    from jwo_catalog_pipeline.catalog.engine import FUNCTIONS
-    from jwo_catalog_pipeline.catalog.mapping import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.sql_engine import FUNCTIONS
 
     columns = []
     for field in load_mapping(mapping_path).fields.values():

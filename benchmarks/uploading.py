@@ -33,14 +33,14 @@ SIDES = [DAGSTER, STEPS, PLAIN, DLT]
 
 def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]:
     """One upload as the assets do it, without Dagster and its stored tables: when each step ended, CPU of all."""
-    from jwo_catalog_pipeline.catalog.applying import apply_mapping
-    from jwo_catalog_pipeline.catalog.mapping import load_mapping
-    from jwo_catalog_pipeline.catalog.reading import read_source
-    from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
-    from jwo_catalog_pipeline.catalog.validation import validate
-    from jwo_catalog_pipeline.resources import resources_from
-    from jwo_catalog_pipeline.upload.planning import PlanSettings, make_plan
-    from jwo_catalog_pipeline.upload.sending import Sender
+    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+    from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+    from jwo_catalog_pipeline.catalog.rules.validation import validate
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.defs.resources import resources_from
+    from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
+    from jwo_catalog_pipeline.upload.send.sender import Sender
 
     resources, fields = resources_from(os.environ), list(ITEM_FIELDS)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()

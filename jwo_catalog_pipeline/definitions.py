@@ -8,19 +8,19 @@ from typing import Any
 
 import dagster as dg
 
-from jwo_catalog_pipeline.assets import ASSETS, mapped_catalog
-from jwo_catalog_pipeline.io_manager import ParquetIOManager
-from jwo_catalog_pipeline.mapping_metadata import mapping_code_version
-from jwo_catalog_pipeline.redaction import install
-from jwo_catalog_pipeline.resources import StorageResource, resources_from, schedule_settings
-from jwo_catalog_pipeline.schedules import build_catalog_schedule
-from jwo_catalog_pipeline.sensors import (
+from jwo_catalog_pipeline.defs.assets import ASSETS, mapped_catalog
+from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
+from jwo_catalog_pipeline.defs.mapping_metadata import mapping_code_version
+from jwo_catalog_pipeline.defs.resources import StorageResource, resources_from, schedule_settings
+from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
+from jwo_catalog_pipeline.defs.sensors import (
     alerts_sensor,
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.redaction import install
 
 catalog_upload_job = dg.define_asset_job(
     "catalog_upload_job",

@@ -13,20 +13,20 @@ import pandas as pd
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline.catalog.guards import GUARDS
-from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog_api.answers import Accepted
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.report import report_http
+from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.inbox import Inbox
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.planning import Plan, PlanSettings, make_plan
-from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.records import Batch
-from jwo_catalog_pipeline.upload.sending import Sender
-from jwo_catalog_pipeline.upload.settling import Settler, mark_reported
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch
+from jwo_catalog_pipeline.upload.plan.guards import GUARDS
+from jwo_catalog_pipeline.upload.plan.plan import Plan, PlanSettings, make_plan
+from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.results.inbox import Inbox
+from jwo_catalog_pipeline.upload.results.settle import Settler, mark_reported
+from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline_tests.project import Project, assert_every_item_once
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox, fresh, sandbox
 

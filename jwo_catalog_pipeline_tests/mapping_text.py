@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.applying import apply_mapping
-from jwo_catalog_pipeline.catalog.mapping import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 
 MINIMAL = """version: 1
 fields:

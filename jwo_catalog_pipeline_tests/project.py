@@ -8,16 +8,16 @@ import boto3
 import dagster as dg
 import pandas as pd
 
-from jwo_catalog_pipeline import resources
-from jwo_catalog_pipeline.assets import catalog_uploads
-from jwo_catalog_pipeline.catalog.changes import KINDS
 from jwo_catalog_pipeline.definitions import build_defs
-from jwo_catalog_pipeline.sensors import ingestion_results_sensor
+from jwo_catalog_pipeline.defs import resources
+from jwo_catalog_pipeline.defs.assets import catalog_uploads
+from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.plan.changes import KINDS
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
-SAMPLE = Path(resources.__file__).parent / "sample"
+SAMPLE = Path(resources.__file__).parents[1] / "demo" / "sample"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 MAPPING = """

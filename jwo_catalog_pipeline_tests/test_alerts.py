@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline import failpoints
-from jwo_catalog_pipeline.failed_runs import OVERLAP_SECONDS, failed_runs
-from jwo_catalog_pipeline.sensors import alerts_sensor, ingestion_results_sensor
+from jwo_catalog_pipeline.defs.run_failures import OVERLAP_SECONDS, failed_runs
+from jwo_catalog_pipeline.defs.sensors import alerts_sensor, ingestion_results_sensor
 from jwo_catalog_pipeline.upload.alerts import (
     CLAIM_SECONDS,
     Alert,

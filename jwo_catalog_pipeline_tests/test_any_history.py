@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from jwo_catalog_pipeline.catalog.changes import ARCHIVE, IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.storage import Bucket, table_bytes
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, UploadStopped
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.rebuilding import applied_uploads, rebuild_state
-from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.plan.changes import ARCHIVE, IN_FLIGHT, SENT_KINDS
+from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.recovery import applied_uploads, rebuild_state
+from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 

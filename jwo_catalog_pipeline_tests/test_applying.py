@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping import load_mapping, mapping_table
-from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.validation import validate
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog.rules.validation import validate
 from jwo_catalog_pipeline_tests.mapping_text import MINIMAL, applied, export, source, write
 
 
@@ -56,7 +56,7 @@ def test_an_expression_that_makes_very_long_text_is_an_error_of_its_row(tmp_path
 
 
 def test_an_expression_that_needs_too_much_memory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jwo_catalog_pipeline.catalog.engine.MEMORY_LIMIT", "100MB")
+    monkeypatch.setattr("jwo_catalog_pipeline.catalog.mapping.sql_engine.MEMORY_LIMIT", "100MB")
     text = MINIMAL.replace(": name", ": repeat(repeat(repeat(name, 1000), 1000), 100)")
     with pytest.raises(MappingError, match="look for an expression that makes very long text"):
         applied(tmp_path, text, export())

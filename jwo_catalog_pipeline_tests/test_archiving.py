@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.upload.published import body_key
+from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import Parts, items
 

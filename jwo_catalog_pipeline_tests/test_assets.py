@@ -8,8 +8,8 @@ import boto3
 import dagster as dg
 import pytest
 
-from jwo_catalog_pipeline import resources
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.defs import resources
 from jwo_catalog_pipeline.source_file import fetch_source, find_source
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
@@ -219,7 +219,7 @@ def test_a_bad_file_stops_the_upload_with_a_sentence_that_names_it(
 def test_a_wrong_setting_stops_the_upload_with_a_sentence_that_names_it(
     project: Project, variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jwo_catalog_pipeline.upload.sending.BACKOFF", lambda _: 0.0)
+    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.sender.BACKOFF", lambda _: 0.0)
     project.env[variable] = value.format(bucket=project.env["JWO_BUCKET"])
     sentence = failure(project.upload("u1"))
     assert re.search(said, sentence), sentence

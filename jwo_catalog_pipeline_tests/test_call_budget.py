@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog_api.requests import upload_body
-from jwo_catalog_pipeline.resources import resources_from
+from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.storage import as_arrow
-from jwo_catalog_pipeline.upload.call_budget import RESERVATIONS, SharedBudget
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.rate_limiter import RESERVATIONS, SharedBudget
 from jwo_catalog_pipeline_tests.chaos.rate import most_in_a_second, rate_figures
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from jwo_catalog_pipeline.cli import main
+from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline_tests.project import SAMPLE
 
 GROCERY, MAPPING = str(SAMPLE / "grocery.csv"), str(SAMPLE / "mapping.yaml")

@@ -8,8 +8,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-from jwo_catalog_pipeline import uploading
-from jwo_catalog_pipeline.cli import main
+from jwo_catalog_pipeline.cli.main import main, uploading
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
 from jwo_catalog_pipeline_tests.test_plan_asset import MANY, OTHER_STORE
 
@@ -69,7 +68,7 @@ def test_a_guard_stops_the_upload_and_names_its_override(project: Project, run) 
 
 
 def test_an_upload_that_stopped_is_resumed(project: Project, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jwo_catalog_pipeline.upload.sending.BACKOFF", lambda _: 0.0)
+    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.sender.BACKOFF", lambda _: 0.0)
     project.sandbox.misbehave(throttle=5)
     stopped = run("upload", "--yes")
     assert stopped.exit_code == 1

@@ -4,13 +4,6 @@ import boto3
 import pytest
 from botocore.credentials import Credentials
 
-from jwo_catalog_pipeline.catalog_api.answers import (
-    Answer,
-    IngestionStatus,
-    raise_for_status,
-    read_accepted,
-    read_status,
-)
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     CatalogApiError,
@@ -23,6 +16,13 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     WrongEndpoint,
 )
 from jwo_catalog_pipeline.catalog_api.requests import upload_body
+from jwo_catalog_pipeline.catalog_api.responses import (
+    Answer,
+    IngestionStatus,
+    raise_for_status,
+    read_accepted,
+    read_status,
+)
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials, RoleCredentials
 from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, impatient_pool, items

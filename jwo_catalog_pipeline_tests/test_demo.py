@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = [sys.executable, "-c", "from jwo_catalog_pipeline.cli import main; main()", "demo"]
+COMMAND = [sys.executable, "-c", "from jwo_catalog_pipeline.cli.main import main; main()", "demo"]
 
 
 def demo(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from benchmarks import costing
-from jwo_catalog_pipeline.assets import ASSETS, UPLOADER
-from jwo_catalog_pipeline.resources import ADVISED, NEEDED
+from jwo_catalog_pipeline.defs.assets import ASSETS, UPLOADER
+from jwo_catalog_pipeline.defs.resources import ADVISED, NEEDED
 from jwo_catalog_pipeline_tests.test_template import _allowed, _Loader, _resolve
 
 ROOT = Path(__file__).parents[1]

@@ -27,13 +27,13 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
-from jwo_catalog_pipeline import resources
-from jwo_catalog_pipeline.cli import main
-from jwo_catalog_pipeline.doctor import installation
+from jwo_catalog_pipeline.cli.main import main
+from jwo_catalog_pipeline.defs import resources
+from jwo_catalog_pipeline.doctor import configuration as installation
 from jwo_catalog_pipeline.doctor.aws import BLOCKS
+from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, examine
+from jwo_catalog_pipeline.doctor.configuration import CHECKS
 from jwo_catalog_pipeline.doctor.dagster_instance import SENSORS
-from jwo_catalog_pipeline.doctor.findings import Check, Finding, Installation, examine
-from jwo_catalog_pipeline.doctor.installation import CHECKS
 from jwo_catalog_pipeline.sandbox.aws import API_ROLE
 from jwo_catalog_pipeline_tests.project import MAPPING, Project
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.fix_list import REASONS, as_export, make_fix_list
-from jwo_catalog_pipeline.catalog.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.source.fix_list import REASONS, as_export, make_fix_list
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
 
 SOURCE = pd.DataFrame(

@@ -22,18 +22,18 @@ UNVERIFIED = {"CERT_NONE", "_create_unverified_context"}
 ENVIRONMENT = {"environ", "environb", "getenv", "putenv"}
 # A module, what it may do, and why.
 ALLOWED = {
-    ("resources.py", "takes the environment"): "configuration is its matter",
+    ("defs/resources.py", "takes the environment"): "configuration is its matter",
     ("definitions.py", "takes the environment"): "hands it whole to resources_from",
-    ("cli_uploads.py", "takes the environment"): "hands it whole to resources_from",
-    ("cli_doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to resources_from",
-    ("uploading.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
-    ("demo.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
+    ("cli/upload.py", "takes the environment"): "hands it whole to resources_from",
+    ("cli/doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to resources_from",
+    ("cli/uploading.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
+    ("demo/run.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
     ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",
     ("sandbox/aws.py", "Config without time-outs"): "its own moto; botocore's default of 60 s will do",
     ("redaction.py", "catches everything"): "logging must not break what logs, whatever an argument's repr raises",
-    ("cli.py", "names an environment variable"): "options that stand for settings (click's envvar)",
-    ("demo.py", "names an environment variable"): "sets up the environment that the pipeline is then configured by",
-    ("uploading.py", "names an environment variable"): "DAGSTER_HOME is Dagster's own",
+    ("cli/main.py", "names an environment variable"): "options that stand for settings (click's envvar)",
+    ("demo/run.py", "names an environment variable"): "sets up the environment that the pipeline is then configured by",
+    ("cli/uploading.py", "names an environment variable"): "DAGSTER_HOME is Dagster's own",
     (
         "sandbox/__main__.py",
         "names an environment variable",

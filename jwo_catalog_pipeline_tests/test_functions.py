@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jwo_catalog_pipeline.catalog.engine import connect_locked
+from jwo_catalog_pipeline.catalog.mapping.sql_engine import connect_locked
 
 
 class Database:

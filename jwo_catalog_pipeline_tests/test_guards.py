@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.changes import PLAN_COLUMNS
-from jwo_catalog_pipeline.catalog.guards import GUARDS, GuardLimits, Seen, Verdict, check_plan, parse_limits
+from jwo_catalog_pipeline.upload.plan.changes import PLAN_COLUMNS
+from jwo_catalog_pipeline.upload.plan.guards import GUARDS, GuardLimits, Seen, Verdict, check_plan, parse_limits
 
 
 def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = ("1.00", "1.10")) -> pd.DataFrame:

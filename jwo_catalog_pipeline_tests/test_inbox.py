@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
-from jwo_catalog_pipeline.upload.inbox import DELIVERIES_BEFORE_QUARANTINE, Inbox
+from jwo_catalog_pipeline.upload.results.inbox import DELIVERIES_BEFORE_QUARANTINE, Inbox
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, confirmation, notification
 from jwo_catalog_pipeline_tests.chaos.poison import oversized_bodies, unreadable_bodies
 from jwo_catalog_pipeline_tests.conftest import Parts

@@ -15,22 +15,22 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from jwo_catalog_pipeline import resources
-from jwo_catalog_pipeline.catalog.guards import GUARDS
-from jwo_catalog_pipeline.cli import main
-from jwo_catalog_pipeline.sensors import (
+from jwo_catalog_pipeline.cli.main import main
+from jwo_catalog_pipeline.defs import resources
+from jwo_catalog_pipeline.defs.sensors import (
     alerts_sensor,
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project, failure
 from jwo_catalog_pipeline_tests.test_template import _allowed, _resources
 
 Seen = set[tuple[str, str]]  # an action and what it is done to
 
-CODE, TESTS = f"{Path(resources.__file__).parent}/", f"{Path(__file__).parent}/"
+CODE, TESTS = f"{Path(resources.__file__).parents[1]}/", f"{Path(__file__).parent}/"
 EXPORTS, AMAZONS_TOPIC = "exports-of-the-retailer", "jwo-catalog-ingestions"
 S3_ACTIONS = {
     "ListObjectsV2": "ListBucket",

@@ -11,8 +11,8 @@ import pytest
 import urllib3
 
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, UploadStopped
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.table import SCHEMA, Conflict, Contended
+from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Contended
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
@@ -66,7 +66,7 @@ def busy(fresh: RunningSandbox) -> Iterator[Busy]:
 
 @pytest.fixture
 def ledger(busy: Busy, fresh: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr("jwo_catalog_pipeline.upload.table._PAUSE", lambda _: 0.0)
+    monkeypatch.setattr("jwo_catalog_pipeline.upload.ledger.dynamodb._PAUSE", lambda _: 0.0)
     resource = boto3.resource("dynamodb", endpoint_url=f"http://127.0.0.1:{busy.server_port}")
     return Ledger(resource.Table(fresh.environment["JWO_LEDGER_TABLE"]))
 

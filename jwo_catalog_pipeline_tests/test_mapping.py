@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping import load_mapping, mapping_table
-from jwo_catalog_pipeline.catalog.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline_tests.mapping_text import MINIMAL, write
 
 

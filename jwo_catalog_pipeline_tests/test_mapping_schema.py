@@ -9,11 +9,11 @@ from jsonschema import Draft202012Validator
 
 import jwo_catalog_pipeline
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping import load_mapping
-from jwo_catalog_pipeline.catalog.mapping_schema import mapping_schema
+from jwo_catalog_pipeline.catalog.mapping.json_schema import mapping_schema
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
 
 PACKAGE = Path(jwo_catalog_pipeline.__file__).parent
-MAPPINGS = [*PACKAGE.glob("*/*.yaml"), *PACKAGE.parent.glob("examples/*.yaml")]
+MAPPINGS = [*PACKAGE.rglob("*.yaml"), *PACKAGE.parent.glob("examples/*.yaml")]
 RIGHT = """version: 1
 fields:
   {item_sku: a, external_product_id: b, item_name: {expr: c, note: x}, store_id: {expr: d, values: {1: S}, else: }}
@@ -26,7 +26,7 @@ def accepts(text: str) -> bool:
 
 def test_the_file_in_the_package_is_the_schema() -> None:
     Draft202012Validator.check_schema(mapping_schema())
-    assert json.loads((PACKAGE / "mappings/mapping.schema.json").read_text()) == mapping_schema()
+    assert json.loads((PACKAGE / "catalog/mapping/presets/mapping.schema.json").read_text()) == mapping_schema()
 
 
 @pytest.mark.parametrize("path", MAPPINGS, ids=lambda path: path.stem)

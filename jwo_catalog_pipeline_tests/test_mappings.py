@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import jwo_catalog_pipeline
-from jwo_catalog_pipeline.catalog.applying import apply_mapping
-from jwo_catalog_pipeline.catalog.mapping import load_mapping
-from jwo_catalog_pipeline.catalog.reading import read_source
-from jwo_catalog_pipeline.catalog.validation import Validation, validate
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.rules.validation import Validation, validate
+from jwo_catalog_pipeline.catalog.source.reading import read_source
 
-MAPPINGS = Path(jwo_catalog_pipeline.__file__).parent / "mappings"
+MAPPINGS = Path(jwo_catalog_pipeline.__file__).parent / "catalog" / "mapping" / "presets"
 EXPORTS = Path(__file__).parent / "exports"
 
 # What is valid, as SKU, barcode, type, name, price; and the rules that the other rows break.

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
-from jwo_catalog_pipeline.upload.doubts import end_doubt
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseLost, UploadStopped
-from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
-from jwo_catalog_pipeline.upload.overview import overview
-from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.queries import overview
+from jwo_catalog_pipeline.upload.results.doubts import end_doubt
+from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
 from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 

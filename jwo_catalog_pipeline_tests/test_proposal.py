@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.applying import apply_mapping
-from jwo_catalog_pipeline.catalog.mapping import load_mapping
-from jwo_catalog_pipeline.catalog.proposal import as_yaml, column_facts, propose
-from jwo_catalog_pipeline.catalog.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts, propose
+from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
 from jwo_catalog_pipeline_tests.project import SAMPLE
 
 EXPORTS = Path(__file__).parent / "exports"

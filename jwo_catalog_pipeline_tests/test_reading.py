@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
 
 
 def read(tmp_path: Path, name: str, content: bytes, **options: str) -> pd.DataFrame:
@@ -144,7 +144,7 @@ def test_a_full_disk_is_no_bad_data(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jwo_catalog_pipeline.catalog.plain_text.shutil.copyfileobj", full)
+    monkeypatch.setattr("jwo_catalog_pipeline.catalog.source.text_files.shutil.copyfileobj", full)
     with pytest.raises(OSError, match="No space left"):
         read(tmp_path, "x.csv.gz", GZIPPED)
 

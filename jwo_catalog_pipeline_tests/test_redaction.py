@@ -11,9 +11,9 @@ from botocore.credentials import Credentials
 
 from jwo_catalog_pipeline import redaction
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
-from jwo_catalog_pipeline.failures import expected_failures
+from jwo_catalog_pipeline.defs.failures import expected_failures
+from jwo_catalog_pipeline.defs.resources import aws_client
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, no_secret_in_errors, redacted
-from jwo_catalog_pipeline.resources import aws_client
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 

@@ -9,7 +9,7 @@ import pytest
 from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import check_report_link, fetch_report, read_report, report_http
-from jwo_catalog_pipeline.upload.settling import match_outcomes
+from jwo_catalog_pipeline.upload.results.settle import match_outcomes
 from jwo_catalog_pipeline_tests.chaos import urls
 from jwo_catalog_pipeline_tests.conftest import api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox

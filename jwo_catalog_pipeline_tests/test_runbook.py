@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jwo_catalog_pipeline.cli import main
+from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure
 
 ROOT = Path(__file__).parents[1]

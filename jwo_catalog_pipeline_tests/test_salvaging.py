@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.upload.errors import UploadStopped
-from jwo_catalog_pipeline.upload.matching import match_unknown
-from jwo_catalog_pipeline.upload.overview import overview
-from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.rebuilding import applied_uploads
+from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.queries import overview
+from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.results.in_doubt import match_unknown
 from jwo_catalog_pipeline.upload.salvaging import salvage
-from jwo_catalog_pipeline.upload.splitting import parent_of
+from jwo_catalog_pipeline.upload.send.bisect import parent_of
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]

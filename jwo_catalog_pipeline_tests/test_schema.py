@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS, rules
-from jwo_catalog_pipeline.catalog.validation import RuleResult, validate
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, rules
+from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, validate
 
 CODE, KIND, FURTHER = "external_product_id", "external_product_id_type", "additional_external_product_information"
 

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from jwo_catalog_pipeline.resources import SettingMissing, resources_from, schedule_settings
-from jwo_catalog_pipeline.schedules import build_catalog_schedule
-from jwo_catalog_pipeline.sensors import (
+from jwo_catalog_pipeline.defs.resources import SettingMissing, resources_from, schedule_settings
+from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
+from jwo_catalog_pipeline.defs.sensors import (
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,

@@ -6,10 +6,10 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
-from jwo_catalog_pipeline.upload.inbox import Inbox, QueueUnavailable
-from jwo_catalog_pipeline.upload.ledger import LINK_SECONDS
-from jwo_catalog_pipeline.upload.published import outcomes_key, report_key
-from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.ledger.ledger import LINK_SECONDS
+from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
+from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
+from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import Parts, items
 

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.catalog_api.requests import put_together, taken_apart
-from jwo_catalog_pipeline.upload import splitting
-from jwo_catalog_pipeline.upload.overview import overview
-from jwo_catalog_pipeline.upload.published import body_key
-from jwo_catalog_pipeline.upload.records import Batch, carriers
-from jwo_catalog_pipeline.upload.settling import upload_outcomes
+from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.queries import overview
+from jwo_catalog_pipeline.upload.results.settle import upload_outcomes
+from jwo_catalog_pipeline.upload.send import bisect as splitting
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
@@ -77,8 +77,8 @@ def test_a_refused_archive_is_cut_by_sku(parts: Parts) -> None:
 
 def test_a_page_of_something_on_the_way_refuses_no_item_for_good() -> None:
     """Only Amazon's own message is held against an item; test_chaos_network tries it with a real proxy."""
-    from jwo_catalog_pipeline.catalog_api.answers import Answer, raise_for_status
     from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
+    from jwo_catalog_pipeline.catalog_api.responses import Answer, raise_for_status
 
     for body, explained in ((b"<html>bad store id</html>", False), (b'{"errorMsg": "store id"}', True)):
         with pytest.raises(RequestRefused) as raised:

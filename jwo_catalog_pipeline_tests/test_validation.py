@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import InvalidItems, StructureError
-from jwo_catalog_pipeline.catalog.schema import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.validation import revalidate, validate
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog.rules.validation import revalidate, validate
 from jwo_catalog_pipeline_tests.test_schema import CODE, KIND, items
 
 

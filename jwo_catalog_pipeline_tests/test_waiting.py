@@ -1,7 +1,7 @@
 """Items that had to wait: the next upload starts by itself when the results are in, and not before."""
 
-from jwo_catalog_pipeline.sensors import AFTER_TAG, waiting_items_sensor
-from jwo_catalog_pipeline.upload.settling import mark_reported
+from jwo_catalog_pipeline.defs.sensors import AFTER_TAG, waiting_items_sensor
+from jwo_catalog_pipeline.upload.results.settle import mark_reported
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 from jwo_catalog_pipeline_tests.conftest import Parts, items
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project

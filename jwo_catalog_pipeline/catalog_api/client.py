@@ -11,14 +11,6 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.catalog_api.answers import (
-    Accepted,
-    Answer,
-    IngestionStatus,
-    raise_for_status,
-    read_accepted,
-    read_status,
-)
 from jwo_catalog_pipeline.catalog_api.errors import (
     NoCredentials,
     NotReached,
@@ -30,6 +22,14 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 )
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import status_body
+from jwo_catalog_pipeline.catalog_api.responses import (
+    Accepted,
+    Answer,
+    IngestionStatus,
+    raise_for_status,
+    read_accepted,
+    read_status,
+)
 from jwo_catalog_pipeline.catalog_api.signing import (
     SIGNATURE_SECONDS,
     CredentialSource,

@@ -12,11 +12,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jwo_catalog_pipeline.doctor.findings import FROM_STACK, Check, Finding, Installation, ok, problem, warning
+from jwo_catalog_pipeline.defs.resources import aws_client
+from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
-from jwo_catalog_pipeline.resources import aws_client
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import utc
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import utc
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
 OBJECT = "doctor/check"  # always the same one, for the role may not delete

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jwo_catalog_pipeline.doctor.findings import Finding, Installation, ok, problem
+from jwo_catalog_pipeline.doctor.checks import Finding, Installation, ok, problem
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

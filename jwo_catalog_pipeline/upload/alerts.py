@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.upload.errors import UploadError
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import Batch, carriers, utc
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch, carriers, utc
 from jwo_catalog_pipeline.upload.states import BatchState
 
 METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.published import batch_items, body_key, outcomes_key
-from jwo_catalog_pipeline.upload.rebuilding import applied_uploads
-from jwo_catalog_pipeline.upload.records import ARCHIVE, SPLIT, UPLOAD, Batch, batch_item
-from jwo_catalog_pipeline.upload.splitting import parent_of
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ARCHIVE, SPLIT, UPLOAD, Batch, batch_item
+from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, outcomes_key
+from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.send.bisect import parent_of
 from jwo_catalog_pipeline.upload.states import BatchState
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+)\.\w+")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jwo_catalog_pipeline.catalog_api.report import UNREPORTED
 from jwo_catalog_pipeline.upload import states
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.records import Batch
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.states import BatchState
 
 

@@ -21,13 +21,13 @@ from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
-from jwo_catalog_pipeline.upload.inbox import Inbox
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
-from jwo_catalog_pipeline.upload.published import published_state
-from jwo_catalog_pipeline.upload.records import Batch, carriers
-from jwo_catalog_pipeline.upload.sending import Sender
-from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, upload_outcomes
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.inbox import Inbox
+from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, upload_outcomes
+from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy

@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 
 from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
-from jwo_catalog_pipeline.upload.call_budget import SharedBudget
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.rate_limiter import SharedBudget
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox

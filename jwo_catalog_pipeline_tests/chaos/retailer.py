@@ -15,15 +15,15 @@ import boto3
 import pandas as pd
 
 from jwo_catalog_pipeline import failpoints
-from jwo_catalog_pipeline.catalog.changes import IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.matching import give_up, match_unknown
-from jwo_catalog_pipeline.upload.settling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.plan.changes import IN_FLIGHT, SENT_KINDS
+from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 

@@ -14,9 +14,9 @@ import boto3
 
 from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.inbox import Inbox
-from jwo_catalog_pipeline.upload.ledger import Ledger
-from jwo_catalog_pipeline.upload.settling import Settler, ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.results.inbox import Inbox
+from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, notification
 from jwo_catalog_pipeline_tests.conftest import Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox

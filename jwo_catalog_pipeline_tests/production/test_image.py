@@ -25,9 +25,12 @@ def test_what_the_image_installs_is_enough_to_load_the_code_location(tmp_path: P
         subprocess.run(["bash", "-euc", there], check=True, cwd=tmp_path, capture_output=True)
     python = str(venv / "bin" / "python")
     (tmp_path / "home").mkdir()
-    settings = {"JWO_MAPPING": str(ROOT / "jwo_catalog_pipeline" / "sample" / "mapping.yaml"), "PATH": f"{venv}/bin"}
+    settings = {
+        "JWO_MAPPING": str(ROOT / "jwo_catalog_pipeline" / "demo" / "sample" / "mapping.yaml"),
+        "PATH": f"{venv}/bin",
+    }
     code = (
-        "import jwo_catalog_pipeline.definitions, jwo_catalog_pipeline.ecs_launcher\n"
+        "import jwo_catalog_pipeline.definitions, jwo_catalog_pipeline.defs.ecs_run_launcher\n"
         "import dagster_postgres, dagster_webserver\n"
         "import importlib.util as u; assert not any(map(u.find_spec, ('moto', 'pytest', 'mypy')))\n"
         f"assert jwo_catalog_pipeline.definitions.__file__.startswith({str(venv)!r})"

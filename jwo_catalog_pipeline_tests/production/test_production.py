@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger import Ledger
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.production.deployment import Deployment, deployment
 from jwo_catalog_pipeline_tests.production.fargate import BIN

@@ -1,0 +1,1 @@
+"""What a JWO item is, and the rules that every row is checked against."""

@@ -1,0 +1,1 @@
+"""The export: reading it, and giving rows back in its own format."""

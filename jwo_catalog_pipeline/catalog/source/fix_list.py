@@ -1,0 +1,90 @@
+"""The fix list: rows that were quarantined or rejected, in the export's own columns and format, with the reasons.
+
+Whoever mends it can feed it back as it is: the mapping does not look at the additional column.
+"""
+
+import csv
+import io
+import json
+import re
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, format_of
+
+REASONS = "fix_reasons"
+# A spreadsheet executes cells that begin so (OWASP, "CSV Injection"; the wide forms in East Asian editions), but for
+# plain numbers. An apostrophe in front makes them text.
+_FORMULA = r"^(?:[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20])(?!\d+(?:[.,]\d+)*$)"
+
+
+def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
+    """Collect the rows to mend.
+
+    Args:
+        source: `source_row` and the export's columns, as text.
+        quarantined: `source_row`, `reasons`.
+        rejected: `source_row`, `reason`: what Amazon said of items that have not changed since.
+
+    Returns:
+        `fix_reasons` (the row's number in the export, and every reason) and the export's columns, a row for each
+        source row with a reason, in the export's order.
+    """
+    parts = [
+        quarantined[[SOURCE_ROW, "reasons"]].rename(columns={"reasons": REASONS}),
+        rejected[[SOURCE_ROW]].assign(**{REASONS: "rejected by Amazon: " + rejected["reason"].astype("str")}),
+    ]
+    # A row that is spread over stores may have the same reason in each.
+    reasons = pd.concat(parts, ignore_index=True).drop_duplicates()
+    joined = reasons.groupby(SOURCE_ROW, sort=True)[REASONS].agg("; ".join)
+    few = source[source[SOURCE_ROW].isin(joined.index)]
+    rows = few.drop(columns=REASONS, errors="ignore").set_index(SOURCE_ROW).loc[joined.index]
+    numbered = "row " + joined.index.astype("str") + ": " + joined.astype("str")
+    rows.insert(0, REASONS, numbered.astype("str"))
+    return rows.reset_index(drop=True)
+
+
+def as_export(fixes: pd.DataFrame, options: SourceOptions, name: str) -> tuple[str, bytes]:
+    """The fix list as a file in the export's own format, unpacked, with harmless cells where spreadsheets open it.
+
+    Args:
+        fixes: as `make_fix_list` gives it.
+        options: how the export is read.
+        name: the export's name, which tells the format where the options do not.
+
+    Returns:
+        The file's name, and its content.
+    """
+    format_ = options.format or format_of(name)
+    if format_ == "csv":
+        delimiter = options.delimiter or ("\t" if ".tsv" in name.lower() else ",")
+        suffix = "tsv" if delimiter == "\t" else "csv"
+        return f"fix_list.{suffix}", _csv(fixes, options, delimiter)
+    if format_ == "parquet":
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pandas(fixes, preserve_index=False), buffer)
+        return "fix_list.parquet", buffer.getvalue()
+    records = [{key: value for key, value in row.items() if isinstance(value, str)} for row in fixes.to_dict("records")]
+    if format_ == "jsonl":
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    else:
+        text = json.dumps({options.records: records} if options.records else records, ensure_ascii=False, indent=1)
+    return f"fix_list.{format_}", text.encode(options.encoding, "backslashreplace")
+
+
+def _csv(fixes: pd.DataFrame, options: SourceOptions, delimiter: str) -> bytes:
+    harmless = fixes.apply(lambda column: column.where(~column.str.contains(_FORMULA, na=False), "'" + column))
+    if not options.quote:  # nothing can be quoted, so the reasons must do without what would need it
+        harmless[REASONS] = harmless[REASONS].str.replace(f"[{re.escape(delimiter)}\r\n]", " ", regex=True)
+    buffer = io.StringIO()
+    harmless.to_csv(
+        buffer,
+        index=False,
+        sep=delimiter,
+        lineterminator="\r\n",
+        **({"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}),
+    )
+    return buffer.getvalue().encode(options.encoding, "backslashreplace")

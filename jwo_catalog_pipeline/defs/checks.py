@@ -1,0 +1,129 @@
+"""Asset checks made from the pandera schemas: one per rule, with counts and samples.
+
+https://docs.dagster.io/guides/test/asset-checks
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from jwo_catalog_pipeline.catalog.markdown import as_markdown
+from jwo_catalog_pipeline.catalog.rules.rules import Rule, rules
+from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, Validation
+from jwo_catalog_pipeline.upload.plan.guards import GUARDS, Verdict
+
+STRUCTURE = "structure"
+INVALID_SHARE = "invalid_share"
+# Every rule there can be: the one about stores is asked only where the stores are configured.
+_RULES = rules(store_ids=["any"])
+_ASSET, _PLAN = dg.AssetKey("jwo_catalog"), dg.AssetKey("catalog_changes")
+
+
+class CatalogConfig(dg.Config):
+    """How much may be wrong with a catalog."""
+
+    max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows above which nothing is sent")
+
+
+class ChangesConfig(dg.Config):
+    """What is different for one upload."""
+
+    retry_rejected: bool = Field(False, description="send rejected items again though they have not changed")
+    allow: list[str] = Field([], description=f"guards to override for this upload: {', '.join(GUARDS)}")
+
+    @field_validator("allow")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if unknown := sorted(set(names) - set(GUARDS)):
+            raise ValueError(f"there is no guard {', '.join(unknown)}; there are {', '.join(GUARDS)}")
+        return names
+
+
+def check_specs() -> list[dg.AssetCheckSpec]:
+    """The checks of `jwo_catalog`: structure, the share of invalid rows (blocking both), and every rule."""
+    blocking = {
+        STRUCTURE: "The mapped table has the columns of a JWO catalog, as text.",
+        INVALID_SHARE: "There are rows, and no larger share of them is invalid than allowed; else nothing is sent.",
+    }
+    return [
+        *(dg.AssetCheckSpec(name, asset=_ASSET, description=text, blocking=True) for name, text in blocking.items()),
+        *(dg.AssetCheckSpec(rule.name, asset=_ASSET, description=_described(rule)) for rule in _RULES),
+    ]
+
+
+def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
+    """One result per rule: how many rows break it, and samples of them."""
+    asked = {result.name for result in validation.rules}
+    for name in [rule.name for rule in _RULES if rule.name not in asked]:
+        said = "not checked, for JWO_STORE_IDS is not set"
+        yield dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=name, description=said)
+    for result in validation.rules:
+        metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
+        if result.count:
+            metadata["samples"] = dg.MetadataValue.md(as_markdown(result.samples))
+        yield dg.AssetCheckResult(
+            passed=result.count == 0,
+            asset_key=_ASSET,
+            check_name=result.name,
+            severity=_severity(result),
+            description=f"{result.count:,} rows: {result.description}" if result.count else None,
+            metadata=metadata,
+        )
+
+
+def structure_result() -> dg.AssetCheckResult:
+    """The structure holds; where it does not, `validate` raises."""
+    return dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=STRUCTURE)
+
+
+def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
+    """Whether enough rows are valid for anything to be sent."""
+    invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
+    share = invalid / rows if rows else 1.0
+    if not rows:
+        said = "the source has no rows: nothing is sent; check the export"
+    else:
+        said = f"{invalid:,} of {rows:,} rows ({share:.1%}) are invalid, {max_invalid_share:.1%} are allowed" + (
+            "" if share <= max_invalid_share else _REMEDY
+        )
+    return dg.AssetCheckResult(
+        passed=bool(rows) and share <= max_invalid_share,
+        asset_key=_ASSET,
+        check_name=INVALID_SHARE,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=said,
+        metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
+    )
+
+
+def guard_specs() -> list[dg.AssetCheckSpec]:
+    """The checks of `catalog_changes`: one per guard, all blocking."""
+    return [dg.AssetCheckSpec(name, asset=_PLAN, description=text, blocking=True) for name, text in GUARDS.items()]
+
+
+def guard_results(verdicts: Sequence[Verdict]) -> Iterator[dg.AssetCheckResult]:
+    """One result per guard; what a person has allowed passes with a warning's text."""
+    for verdict in verdicts:
+        yield dg.AssetCheckResult(
+            passed=verdict.passed,
+            asset_key=_PLAN,
+            check_name=verdict.guard,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=verdict.message,
+            metadata={**verdict.figures, "allowed_for_this_upload": verdict.allowed},
+        )
+
+
+_REMEDY = (
+    ": nothing is sent. See quarantined_items for the reasons; mend the export or the mapping, or allow more for one "
+    "run with the run config ops: jwo_catalog: config: max_invalid_share (demo: --max-invalid-share)"
+)
+
+
+def _described(rule: Rule) -> str:
+    return rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+
+
+def _severity(result: RuleResult) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if result.level == "error" else dg.AssetCheckSeverity.WARN

@@ -1,0 +1,164 @@
+"""The pipeline's jobs and sensors, run in this process for the command line, with a display."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from jwo_catalog_pipeline.defs.assets import catalog_uploads
+from jwo_catalog_pipeline.defs.failures import RunFailed
+from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import carriers
+
+T = TypeVar("T")
+
+SHOW_SECONDS = 0.3  # between two looks at how far it is
+
+
+class NotSettled(Exception):
+    """An upload has not come to its end in the time given to it."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The pipeline's definitions, and the Dagster instance that keeps the records of the runs."""
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(
+        self, job: str, upload: str, ops: dict[str, Any] | None = None, only: list[str] | None = None
+    ) -> list[dg.AssetCheckEvaluation]:
+        """Run a job for an upload.
+
+        Args:
+            job: its name.
+            upload: the upload's key.
+            ops: run config by op.
+            only: the assets to materialize; all of the job's if not given.
+
+        Returns:
+            The results of the asset checks.
+
+        Raises:
+            RunFailed: a step failed.
+        """
+        self.instance.add_dynamic_partitions(str(catalog_uploads.name), [upload])
+        result = self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=upload,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(name) for name in only] if only else None,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": ops or {}},
+        )
+        if not result.success:
+            failures = [event for event in result.all_events if event.is_step_failure]
+            raise RunFailed(_sentence(failures[0]) if failures else f"{job} failed before its first step")
+        return list(result.get_asset_check_evaluations())
+
+    def fetch_results(self, upload: str) -> None:
+        """One tick of the sensors that collect results, and the run for this upload, if they ask for it."""
+        asked: set[str | None] = set()
+        for sensor in (ingestion_results_sensor, overdue_ingestions_sensor):
+            needed = {key: (self.defs.resources or {})[key] for key in sensor.required_resource_keys}
+            with dg.build_sensor_context(instance=self.instance, resources=needed) as context:
+                tick = sensor(context)
+            if isinstance(tick, dg.SensorResult):
+                asked |= {request.partition_key for request in tick.run_requests or []}
+        if upload in asked:
+            self.run(RESULTS_JOB, upload)
+
+    def row_count(self, asset: str) -> int:
+        """Rows of an asset's newest materialization."""
+        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        found = event.asset_materialization if event else None
+        return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
+
+
+def follow(
+    console: Console,
+    pipeline: Pipeline,
+    ledger: Ledger,
+    upload: str,
+    start: Callable[[], T],
+    doing: str,
+    seconds: float,
+    poll_seconds: float,
+) -> T:
+    """Start something that applies an upload, and collect its results until it is settled, showing how far it is.
+
+    Args:
+        console: where it is shown.
+        pipeline: collects the results.
+        ledger: says how far it is.
+        upload: the upload's key.
+        start: what to start; gives what it gives.
+        doing: what it does before the upload is recorded, for the display.
+        seconds: after which to stop waiting.
+        poll_seconds: between two ticks of the sensors.
+
+    Raises:
+        RunFailed: a run failed.
+        NotSettled: it took longer.
+    """
+    with _progress(console) as progress, ThreadPoolExecutor(1) as pool:
+        first = progress.add_task(doing, total=None)
+        sending = progress.add_task("batches accepted", total=None, visible=False)
+        settling = progress.add_task("items settled", total=None, visible=False)
+
+        def show() -> None:
+            if record := ledger.upload(upload):
+                batches = carriers(ledger.batches(upload))
+                accepted = sum(bool(batch.ingestion_id) for batch in batches)
+                settled = sum(batch.items for batch in batches if batch.state.final)
+                progress.update(first, total=1, completed=1)
+                progress.update(sending, total=len(batches), completed=accepted, visible=True)
+                progress.update(settling, total=record["items"], completed=settled, visible=True)
+
+        started = _until_done(pool.submit(start), show)
+        deadline = time.monotonic() + seconds
+        while (record := ledger.upload(upload)) and record["state"] == "open":
+            if time.monotonic() > deadline:
+                raise NotSettled(
+                    f"upload {upload} has not settled after {seconds:,.0f} s; jwo-catalog status shows what is open, "
+                    "and the sensors of a running pipeline collect the results when they come"
+                )
+            _until_done(pool.submit(pipeline.fetch_results, upload), show)
+            time.sleep(poll_seconds)
+        show()
+    return started
+
+
+def _until_done(work: Future[T], show: Callable[[], None]) -> T:
+    while not work.done():
+        show()
+        time.sleep(SHOW_SECONDS)
+    return work.result()
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console)
+
+
+def _sentence(event: dg.DagsterEvent) -> str:
+    """What a failed step's own error says."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else f"step {event.step_key} failed"

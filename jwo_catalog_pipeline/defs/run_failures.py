@@ -1,0 +1,90 @@
+"""Runs that failed, as alerts: what the step said, which check or guard stopped it, and since when.
+
+https://docs.dagster.io/guides/observe/alerts
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from jwo_catalog_pipeline.upload.alerts import Alert
+from jwo_catalog_pipeline.upload.plan.guards import GUARDS
+
+OVERLAP_SECONDS = 60  # looked at once more, for runs may become visible out of the order of their times
+LOOK_BACK = timedelta(days=1)  # whoever was away for longer is told by the alarm that nobody looks
+MOST_RUNS = 100  # in one look; the rest comes with the next
+WILL_RETRY = "dagster/will_retry"
+_SHOWN = 1_500  # characters of what a step said
+_EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
+
+
+def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime) -> tuple[list[Alert], float | None]:
+    """Alerts of runs that failed for good.
+
+    Args:
+        instance: has the runs.
+        since: the moment up to which runs were looked at, epoch seconds; None: a day ago.
+        now: the present.
+
+    Returns:
+        The alerts, oldest first, and the moment up to which runs were looked at now. A run that Dagster will retry is
+        left out; so is a second run of a job that says the same of the same upload, by its key.
+    """
+    after = max(datetime.fromtimestamp(since or 0, UTC), now - LOOK_BACK)
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after),
+        limit=MOST_RUNS,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    final = [record for record in records if record.dagster_run.tags.get(WILL_RETRY) != "true"]
+    newest = max((record.update_timestamp.replace(tzinfo=UTC).timestamp() for record in records), default=None)
+    return [_alert(instance, record) for record in final], newest - OVERLAP_SECONDS if newest else since
+
+
+def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
+    run = record.dagster_run
+    upload = run.tags.get("dagster/partition", "")
+    step, said, stopped_by = _what_happened(instance, run.run_id)
+    of = f" of upload {upload}" if upload else ""
+    if guards := [name for name in stopped_by if name in GUARDS]:
+        subject = f"JWO catalog: upload {upload} stopped by {', '.join(guards)}"
+        helps = (
+            "look at the plan in catalog_changes of this upload. If it is right, allow it for this upload alone with "
+            f"the run config ops: catalog_changes: config: allow: [{', '.join(guards)}]. Nothing was sent."
+        )
+    elif stopped_by:
+        subject = f"JWO catalog: {', '.join(stopped_by)} blocks upload {upload}"
+        helps = "quarantined_items has the rows and the reasons. Nothing was sent."
+    else:
+        subject = f"JWO catalog: {run.job_name}{of} failed"
+        helps = "once the cause is gone, start the job again for this upload: what was accepted is not sent again."
+    began = f", which began {_utc(record.start_time)}" if record.start_time else ""
+    text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {said}\n\nWhat helps: {helps}"
+    about = hashlib.sha256("\0".join([run.job_name, upload, step, said]).encode()).hexdigest()[:16]
+    return Alert(f"run/{about}", subject, f"{text} In the UI: Runs, {run.run_id}.")
+
+
+def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[str]]:
+    """The failed step ("" where the run did not get so far), what it said, and the blocking checks that failed."""
+    step, said, stopped_by = "", "", []
+    events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=_EVENTS)]
+    for event in filter(None, events):
+        if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if check.blocking and not check.passed:
+                stopped_by.append(check.check_name)
+        elif event.event_type is DagsterEventType.STEP_FAILURE and not step:
+            data = event.step_failure_data
+            step, failure, error = event.step_key or "", data.user_failure_data, data.error
+            cause = error.cause if error and error.cause else error
+            said = (failure.description if failure else None) or (cause.message.strip() if cause else "")
+        elif not said:
+            said = event.message or ""
+    return step, said[:_SHOWN], stopped_by
+
+
+def _utc(epoch_seconds: float) -> str:
+    return f"{datetime.fromtimestamp(epoch_seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,31 @@
+"""The schedule: a new upload by the clock.
+
+https://docs.dagster.io/guides/automate/schedules
+"""
+
+import dagster as dg
+
+from jwo_catalog_pipeline.defs.assets import catalog_uploads
+from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.upload.model import upload_key
+
+
+def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
+    """`catalog_schedule`: it sends data to Amazon, so it starts stopped."""
+
+    @dg.schedule(
+        name="catalog_schedule",
+        job_name="catalog_upload_job",
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
+    def catalog_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Bring Amazon's catalog up to date: a new upload."""
+        # The key comes from the scheduled time, so a tick that is evaluated twice asks for one upload.
+        key = upload_key(context.scheduled_execution_time)
+        with effect("dagster: partition"):
+            context.instance.add_dynamic_partitions(str(catalog_uploads.name), [key])
+        return dg.RunRequest(run_key=key, partition_key=key)
+
+    return catalog_schedule

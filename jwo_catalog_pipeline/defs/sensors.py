@@ -1,0 +1,225 @@
+"""The sensors: a changed export starts an upload; news about ingestions starts fetching their results, and, where items
+had to wait for those, the next upload.
+
+A tick does little, and only what may be done twice; what it requests follows from the ledger and the run records, never
+from what this very tick happened to receive.
+https://docs.dagster.io/guides/automate/sensors
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from jwo_catalog_pipeline.defs.assets import catalog_uploads
+from jwo_catalog_pipeline.defs.failures import EXPECTED
+from jwo_catalog_pipeline.defs.resources import (
+    AlertsResource,
+    CatalogApiResource,
+    QueueResource,
+    SourceResource,
+    StorageResource,
+    UploadPolicyResource,
+    settler,
+)
+from jwo_catalog_pipeline.defs.run_failures import failed_runs
+from jwo_catalog_pipeline.failpoints import failpoint
+from jwo_catalog_pipeline.redaction import no_secret_in_errors
+from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import upload_key, utc
+from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.inbox import QueueUnavailable
+from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.waiting import waiting_items
+
+UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
+# On a run: the upload whose waiting items it sends.
+AFTER_TAG = "jwo_catalog/sends_what_waited_in"
+# What somebody may be waiting for; a tick without messages is one call to SQS.
+RESULTS_SECONDS = 5
+# A tick is cut off at 60 s; receiving ends well before, and the rest waits in the queue for the next tick.
+RECEIVE_SECONDS = 20
+# After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
+MAX_PAUSE = timedelta(hours=1)
+RECENT_RUNS = 10
+# A run that has not been heard of for so long is dead, though nobody has told Dagster (run monitoring is optional).
+LOST_RUN = timedelta(hours=1)
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@no_secret_in_errors()
+def source_catalog_sensor(
+    context: dg.SensorEvaluationContext, source: SourceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Start an upload when the export is new or has changed."""
+    try:
+        file = source.find()
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    event = context.instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))
+    known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
+    if known and known.value == file.version:
+        return dg.SkipReason(f"{file.uri} has not changed since it was read last")
+    # One run for a version of the file: what is wrong with a file does not get better by reading it again.
+    if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": file.version})):
+        return dg.SkipReason(
+            f"an upload of this version of {file.uri} was started already; if it failed, start it again"
+        )
+    key = upload_key(datetime.now(UTC))
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=file.version, partition_key=key)],
+        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+    )
+
+
+@dg.sensor(
+    job_name=RESULTS_JOB, minimum_interval_seconds=RESULTS_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING
+)
+@no_secret_in_errors()
+def ingestion_results_sensor(
+    context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Take Amazon's messages from the queue, and have the reports fetched that they announce."""
+    try:
+        ledger = storage.open_ledger()
+        received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
+    except (*EXPECTED, QueueUnavailable) as error:
+        return dg.SkipReason(str(error))
+    if received:  # what a tick logs is an object in S3 where compute logs are kept there
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items()))
+        context.log.info(f"received {said} messages")
+    return _fetch_requests(context, ledger)
+
+
+@dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
+def overdue_ingestions_sensor(
+    context: dg.SensorEvaluationContext,
+    storage: StorageResource,
+    catalog_api: CatalogApiResource,
+    policy: UploadPolicyResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask Amazon about ingestions without news, so that uploads settle without the queue, and end doubts."""
+    try:
+        ledger, bucket = storage.open_ledger(), storage.open_bucket()
+        answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
+        matched = match_unknown(ledger, bucket, settler(storage, catalog_api).fetch)
+        give_up(ledger, policy.in_flight_hours)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    for ingestion_id, answer in {**answers, **matched}.items():
+        context.log.info(f"ingestion {ingestion_id}: {answer}")
+    return _fetch_requests(context, ledger)
+
+
+@dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
+def waiting_items_sensor(
+    context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Start the next upload when the results are in that items of the last one had to wait for."""
+    try:
+        waiting = waiting_items(storage.open_ledger(), policy.in_flight_hours)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    if not waiting.items:
+        return dg.SkipReason("no item waits")
+    if waiting.blocked_by:
+        first = waiting.blocked_by[0]
+        return dg.SkipReason(
+            f"{waiting.items:,} items wait for {len(waiting.blocked_by)} batches, the first is batch {first.number} of "
+            f"upload {first.upload}, {first.state} since {utc(first.sent_at)}"
+        )
+    runs = context.instance.get_run_records(
+        dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
+    )
+    if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+        return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
+    key = upload_key(datetime.now(UTC))
+    context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
+        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+    )
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@no_secret_in_errors()
+def alerts_sensor(
+    context: dg.SensorEvaluationContext,
+    storage: StorageResource,
+    queue: QueueResource,
+    policy: UploadPolicyResource,
+    alerts: AlertsResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
+    if not alerts.topic_arn:
+        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (README)")
+    try:
+        ledger = storage.open_ledger()
+        teller = alerts.teller(ledger)
+        stuck = stuck_batches(ledger, policy.overdue_minutes)
+        settled = settled_alerts(ledger)
+        failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
+        news = [alert for alert in settled.values() if alert]
+        told = teller.tell([*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()])
+        for upload in settled:
+            ledger.delete("SETTLED", upload)
+        teller.measure(len(stuck))
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    for key in told:
+        context.log.info(f"told: {key}")
+    return dg.SensorResult(skip_reason=f"told {len(told)} news", cursor=str(looked_at) if looked_at else context.cursor)
+
+
+def _seconds(cursor: str | None) -> float | None:
+    return float(cursor) if cursor else None
+
+
+def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
+    """A run for every upload that has something to fetch and is not being fetched, from the ledger's state."""
+    try:
+        mark_reported(ledger)
+        waiting = uploads_to_fetch(ledger)
+    except EXPECTED as error:
+        return dg.SkipReason(str(error))
+    requests, reasons = [], []
+    for upload, batches in waiting.items():
+        runs = context.instance.get_run_records(
+            dg.RunsFilter(job_name=RESULTS_JOB, tags={"dagster/partition": upload}), limit=RECENT_RUNS
+        )
+        if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+            reasons.append(f"{upload}: {reason}")
+        else:
+            context.log.info(f"upload {upload}: {batches} reports to fetch")
+            requests.append(dg.RunRequest(partition_key=upload))
+    if requests:
+        # The partitions too: the ledger outlives a Dagster instance, and people delete partitions.
+        known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
+        failpoint("before dagster: run requests")
+        return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
+    return dg.SkipReason("; ".join(reasons) or "no report to fetch")
+
+
+def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
+    """Why no run is requested yet, given the upload's recent runs, newest first; None where one is.
+
+    A run key would be simpler, but a key whose run failed is never run again.
+    """
+    failures = 0
+    for status, _ in runs:
+        if status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    alive = now - LOST_RUN
+    if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
+        return "a run is at it"
+    if failures:
+        pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
+        again = runs[0][1].replace(tzinfo=UTC) + pause
+        if now < again:
+            return f"{failures} runs failed; the next starts after {again:%H:%M:%S} UTC"
+    return None

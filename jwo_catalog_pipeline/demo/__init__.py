@@ -1,0 +1,1 @@
+"""The demo: the sample catalog through the whole pipeline, against the sandbox."""

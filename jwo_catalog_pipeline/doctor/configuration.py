@@ -1,0 +1,173 @@
+"""The list of all checks, and those of settings, versions, Amazon's API and the mapping."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import urllib3
+from packaging.requirements import Requirement
+
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import (
+    AccessDenied,
+    CatalogApiError,
+    Denied,
+    OutcomeUnknown,
+    RequestRefused,
+    SessionExpired,
+    SignatureStale,
+    Throttled,
+)
+from jwo_catalog_pipeline.defs.resources import schedule_settings, settings_advised, settings_complaints
+from jwo_catalog_pipeline.doctor import aws
+from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem, warning
+from jwo_catalog_pipeline.doctor.dagster_instance import instance
+
+PACKAGE = "jwo_catalog_pipeline"
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+SHOWN = ("dagster", "dagster-webserver", "duckdb", "pandas", "pandera", "pyarrow", "boto3")
+NO_INGESTION = "00000000-0000-0000-0000-000000000000"
+API_TIMEOUT = urllib3.Timeout(connect=5, read=15)  # shorter than the pipeline's: a person waits
+
+
+def settings(installation: Installation) -> Finding:
+    """Whether everything is set and can be read."""
+    from dagster._utils.schedules import is_valid_cron_schedule
+
+    complaints = settings_complaints(installation.environment)
+    cron, zone = schedule_settings(installation.environment)
+    if not is_valid_cron_schedule(cron):
+        complaints.append(f"JWO_CATALOG_CRON is {cron!r}; it must be a cron expression")
+    if zone not in available_timezones():
+        complaints.append(f"JWO_TIMEZONE is {zone!r}; it must be a name such as Europe/Berlin")
+    if complaints:
+        return problem("; ".join(complaints), "put them right in .env or the environment (README, Configuration)")
+    if advised := settings_advised(installation.environment):
+        return warning(
+            "; ".join(f"without {name} {what}" for name, what in advised.items()),
+            f"set {' and '.join(advised)} in .env or the environment",
+        )
+    return ok("everything is set and can be read")
+
+
+def versions(_: Installation) -> Finding:
+    """Whether Python and the installed libraries are those that this version was made for."""
+    try:
+        wrong, own = list(_wrong_versions()), version(PACKAGE)
+    except PackageNotFoundError:
+        return problem(f"{PACKAGE} is not installed, only its source is there", "pip install -e .")
+    if wrong:
+        return problem("; ".join(wrong), "install requirements.lock again, in a Python that the project takes")
+    shown = ", ".join(f"{name} {version(name)}" for name in SHOWN)
+    return ok(f"{PACKAGE} {own}, Python {PYTHON}, {shown}")
+
+
+def _wrong_versions() -> Iterator[str]:
+    lines = [f"Python {metadata(PACKAGE)['Requires-Python'] or ''}", *(requires(PACKAGE) or [])]
+    for needed in map(Requirement, lines):
+        if needed.marker and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = PYTHON if needed.name == "Python" else version(needed.name)
+        except PackageNotFoundError:
+            yield f"{needed.name} is not installed"
+            continue
+        if not needed.specifier.contains(found, prereleases=True):
+            yield f"{needed.name} is {found}, and must be {needed.specifier}"
+
+
+def catalog_api(installation: Installation) -> Finding:
+    """Whether Amazon takes our signature, by asking for an ingestion that does not exist."""
+    resource, storage = installation.resources["catalog_api"], installation.resources["storage"]
+    client: CatalogApi = resource.client(storage.open_ledger())
+    try:
+        replace(client, http=urllib3.PoolManager(timeout=API_TIMEOUT)).status(NO_INGESTION)
+    except RequestRefused as error:
+        if error.explained:
+            return ok("Amazon takes the signature, and says that it does not know an ingestion that does not exist")
+        return problem(f"{_said(error)}, which is not how the Catalog API says no", "look at JWO_API_URL and the proxy")
+    except AccessDenied as error:
+        return _denied(error, client.region, resource.role_arn)
+    except Throttled as error:
+        return warning(_said(error), "run this again in a minute; if it stays so, others use up the 10 calls a second")
+    except OutcomeUnknown as error:
+        return problem(
+            f"the Catalog API does not answer as it should: {_said(error)}",
+            "run this again in some minutes; if it stays so, look at JWO_API_URL and the network, and ask Amazon",
+        )
+    return warning("Amazon knows an ingestion that does not exist", "look whether JWO_API_URL is the Catalog API")
+
+
+def _said(error: CatalogApiError) -> str:
+    """What was answered, without what that means for a batch, of which there is none here."""
+    return re.split(r"(?<=['\")]): ", str(error), maxsplit=1)[0]
+
+
+def _denied(error: AccessDenied, region: str, role: str) -> Finding:
+    who, said = role or "the pipeline's own identity", _said(error)
+    if isinstance(error, SignatureStale):
+        return problem(f"the signature is refused for its time: {said}", "set this machine's clock by NTP")
+    if isinstance(error, SessionExpired):
+        return problem(
+            f"the signature is refused, as the session has expired: {said}", "log in again, or renew the keys"
+        )
+    if error.about is Denied.SIGNATURE:
+        return problem(
+            f"the signature is refused: {said}",
+            f"JWO_API_REGION is {region}: it must be the signing region that Amazon handed out, which need not be "
+            f"that of the host or the stack; then look at the clock and the credentials of {who}",
+        )
+    if error.about is Denied.ADDRESS:
+        return problem(f"the host has no Catalog API: {said}", "look at JWO_API_URL: scheme and host, without /v1")
+    return problem(
+        f"the signature is taken, and the call is not permitted: {said}",
+        f"allow execute-api:Invoke on the API to {who}; if it is allowed, ask your Amazon contact whether that "
+        "role and its account are registered for the Catalog API in this region",
+    )
+
+
+def mapping(installation: Installation) -> Finding:
+    """Whether the mapping fits the newest export, and how many rows it leaves valid."""
+    from jwo_catalog_pipeline.catalog.errors import MappingError
+    from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+    from jwo_catalog_pipeline.catalog.rules.validation import validate
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.defs.checks import CatalogConfig
+
+    source, policy = installation.resources["source"], installation.resources["policy"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found, file = source.mapping(), source.find()
+            path, _ = source.fetch(file, Path(folder))
+            rows = read_source(path, found.source, file.uri)
+            checked = validate(apply_mapping(found, rows), policy.store_ids or None)
+        except MappingError as error:
+            return problem(
+                str(error), f"mend {source.mapping_path}: jwo-catalog mapping review EXPORT shows what it does"
+            )
+    invalid, of = len(checked.quarantined), len(checked.quarantined) + len(checked.valid)
+    share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
+    said = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
+    review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
+    if not of:
+        return problem(said, "look at what writes the export: nothing is sent of an empty one")
+    if share > allowed:
+        return problem(said, f"{review}; more than {allowed:.0%} stop an upload")
+    return warning(said, review) if invalid else ok(said)
+
+
+CHECKS = (
+    Check("settings", settings, "look at .env and the environment"),
+    Check("versions", versions, "install requirements.lock again"),
+    *aws.CHECKS,
+    Check("Catalog API", catalog_api, "look at JWO_API_URL and the network", ("role", "ledger")),
+    Check("mapping", mapping, "look at JWO_MAPPING and JWO_SOURCE_URI"),
+    Check("Dagster", instance, "look at DAGSTER_HOME"),
+)

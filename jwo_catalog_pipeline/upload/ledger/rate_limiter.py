@@ -1,0 +1,107 @@
+"""The call budget of all processes that share a ledger: at most so many Catalog API calls in any second.
+
+What Amazon's limit of 10 a second covers is unknown, so one budget covers all operations, runs, sensors and machines.
+It is one item of the ledger, RATE: the newest slot anybody has reserved, and the reserver's clock when it did. Slots
+lie an interval apart, and whoever has reserved one sleeps until then.
+
+Clocks that differ: a process that finds the item noted later than its own clock shows follows the other's clock from
+then on, so all go by the one that is furthest ahead, and nobody waits for it. The difference is only seen when the item
+is read, to within the age of what is found; each time that a process learns more of it, one of its calls may come
+closer to another's than the interval.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from jwo_catalog_pipeline.upload.ledger.dynamodb import Contended
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+
+WINDOW_SECONDS = 1.06  # a second, and 6 % for calls that travel at different speeds; 9.4 of 10 calls remain
+LATE_SECONDS = 0.015  # how late a slot may be used: a quarter of the above, the rest is for what happens after it
+RESERVATIONS = 10  # slots that one call may give up, before it goes late: a machine so busy must get on, too
+LONGEST_LEAD_SECONDS = 0.5  # a reservation that takes longer than this is an exception, not what to reckon with
+# A slot further ahead than this is disregarded. It would be a queue of 280 processes, each having one slot at most; and
+# a sensor's tick is cut off at 60 s. So it is no queue, but a wrong number.
+HONOURED_SECONDS = 30.0
+# Others that reserved first; each such collision means that one of them got its slot.
+_TRIES = 40
+_JITTER = wait_random_exponential(0.01, max=0.2)
+
+
+class SharedBudget:
+    """Hands out permission to call. A budget of 0 calls is no limit, and touches no ledger. Thread-safe.
+
+    Args:
+        ledger: what the processes share.
+        calls: how many in any second.
+        clock: epoch seconds; may differ from other processes'.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        calls: int,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ledger, self._clock, self._sleep = ledger, clock, sleep
+        self._interval = math.ceil(1000 * WINDOW_SECONDS / calls) if calls else 0  # ms
+        self._newest: int | None = None  # slot, as far as this process knows: ms
+        self._behind = 0.0  # seconds that the clock is behind the one that all go by
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Wait until one more call is allowed, and count it.
+
+        Raises:
+            LedgerUnavailable: no slot can be reserved; nothing may be called.
+        """
+        if not self._interval:
+            return
+        lead = 0.0
+        with self._lock:
+            for _ in range(RESERVATIONS):
+                slot = self._reserve(lead) / 1000
+                self._sleep(max(0.0, slot - self._now()))
+                late = self._now() - slot
+                if late <= LATE_SECONDS:
+                    return
+                # A late call would crowd those that follow. Perhaps reserving takes long: the next slot allows for it.
+                lead = min(lead + late, LONGEST_LEAD_SECONDS)
+
+    def _now(self) -> float:
+        return self._clock() + self._behind
+
+    def _reserve(self, lead: float) -> int:
+        """The next slot that is free, no sooner than in `lead` seconds: ms since the epoch."""
+        retrying = Retrying(
+            sleep=self._sleep,
+            retry=retry_if_exception_type(Contended),
+            stop=stop_after_attempt(_TRIES),
+            wait=_at_once_then_jitter,
+            reraise=True,
+        )
+        return retrying(self._try_to_reserve, lead)
+
+    def _try_to_reserve(self, lead: float) -> int:
+        now = self._now()
+        slot = math.ceil(1000 * (now + lead))
+        if self._newest is not None and self._newest <= 1000 * (now + HONOURED_SECONDS):
+            slot = max(slot, self._newest + self._interval)
+        found = self._ledger.next_slot(slot, noted_at=int(1000 * now), seen=self._newest)
+        if found is None:
+            self._newest = slot
+            return slot
+        self._newest, noted_at = found
+        self._behind = max(self._behind, noted_at / 1000 - self._clock())
+        raise Contended("other processes reserve calls at the same time; run fewer of them")
+
+
+def _at_once_then_jitter(state: RetryCallState) -> float:
+    """The first failure only told what the newest slot is; further ones are collisions."""
+    return 0.0 if state.attempt_number == 1 else _JITTER(state)

@@ -1,0 +1,1 @@
+"""Planning: compares the catalog with the published state. Sends nothing."""

@@ -1,0 +1,64 @@
+"""What an update changes, field by field: the plan's items against the bytes in which they were sent last."""
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.plan.changes import UPDATE
+from jwo_catalog_pipeline.upload.published_state import body_key
+
+# Bodies to read, up to 9.5 MB each: a plan's page must not take longer than the plan.
+COMPARED_BATCHES = 3
+COMPARED_ITEMS = 1000
+DIFFERENCE_COLUMNS = ["field", "items", "store_id", "item_sku", "before", "after"]
+
+
+def field_differences(
+    ledger: Ledger, bucket: Bucket, changes: pd.DataFrame, fields: Sequence[str]
+) -> tuple[pd.DataFrame, int]:
+    """Compare some of the updates with what was sent before.
+
+    Args:
+        ledger: knows the batches.
+        bucket: holds their bytes.
+        changes: a plan with the items' fields.
+        fields: the item's fields.
+
+    Returns:
+        `DIFFERENCE_COLUMNS`, a row per changed field, most frequent first, with one example; and how many updates
+        were compared: at most `COMPARED_ITEMS`, of the `COMPARED_BATCHES` batches that most of them were sent in.
+    """
+    updates = changes[(changes["change"] == UPDATE) & changes["published_hash"].notna()]
+    groups = updates.groupby(["published_upload", "published_batch"])
+    largest = groups.size().sort_values(ascending=False, kind="stable").index[:COMPARED_BATCHES]
+    found, compared = [], 0
+    for upload, number in largest:
+        rows = groups.get_group((upload, number)).head(COMPARED_ITEMS // COMPARED_BATCHES)
+        sent = _sent_items(ledger, bucket, str(upload), int(number))
+        documents = item_documents(rows, fields)
+        for key, document in zip(_keys(documents), documents["document"], strict=True):
+            before, after = sent.get(key, {}), json.loads(document)
+            found += [
+                (name, *key, before.get(name), after.get(name))
+                for name in fields
+                if before.get(name) != after.get(name)
+            ]
+        compared += len(rows)
+    table = pd.DataFrame(found, columns=["field", "store_id", "item_sku", "before", "after"])
+    first = table.groupby("field", sort=False).agg("first")
+    counted = first.assign(items=table["field"].value_counts()).reset_index()
+    return counted.sort_values("items", ascending=False, ignore_index=True)[DIFFERENCE_COLUMNS], compared
+
+
+def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, number: int) -> dict[tuple[str, str], dict[str, object]]:
+    batch = next(each for each in ledger.batches(upload) if each.number == number)
+    items = json.loads(bucket.get(body_key(batch))).get("catalogItems", [])
+    return {(item["store_id"], item["item_sku"]): item for item in items}
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(table["store_id"], table["item_sku"], strict=True))

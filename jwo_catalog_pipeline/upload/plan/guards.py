@@ -1,0 +1,198 @@
+"""Guards: what a plan looks like when something upstream has gone wrong. Counts in, verdicts out.
+
+A guard that a person has allowed for one upload passes and says so. What earlier uploads were allowed to leave missing
+is not complained of again.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
+
+ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED = (
+    "archive_share",
+    "changed_share",
+    "price_jumps",
+    "store_missing",
+    "source_truncated",
+)
+GUARDS = {
+    ARCHIVE_SHARE: "No larger share of the published SKUs is archived than allowed.",
+    CHANGED_SHARE: "No larger share of the published items changes at once than allowed.",
+    PRICE_JUMPS: "No larger share of prices than allowed changes by more than the allowed factor.",
+    STORE_MISSING: "No store whose items Amazon holds has vanished from the source.",
+    SOURCE_TRUNCATED: "No larger share of the published items is missing from the source than allowed.",
+}
+# So few changed items are a day's ordinary work, whatever share of a small catalog they are.
+FEW_ITEMS = 10
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """Thresholds; the shares are of what is published.
+
+    Attributes:
+        archive_share: SKUs to archive. 5 %: an assortment loses about 1 % in a busy week.
+        changed_share: items updated, others than new ones.
+        price_factor: a price that rises or falls by more than this factor has jumped.
+        price_share: items whose price jumps.
+        missing_share: items that are gone from the source since the last upload.
+    """
+
+    archive_share: float = 0.05
+    changed_share: float = 0.5
+    price_factor: float = 3.0
+    price_share: float = 0.02
+    missing_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the plan before had already left missing: stores, and how many items were absent or archived."""
+
+    missing_stores: frozenset[str] = frozenset()
+    absent: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a guard says; `allowed` where it found something that a person has allowed for this upload."""
+
+    guard: str
+    passed: bool
+    message: str
+    allowed: bool
+    figures: Mapping[str, float]
+
+
+def parse_limits(text: str) -> GuardLimits:
+    """Limits from `archive_share=0.1,price_factor=4`; what is not named keeps its default.
+
+    Raises:
+        ValueError: an unknown name, or no number of 0 or more; the message says which and what there is.
+    """
+    known = {each.name for each in fields(GuardLimits)}
+    values = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name not in known:
+            raise ValueError(f"{name!r} is no limit; there are {', '.join(sorted(known))}")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            values[name] = -1
+        if not 0 <= values[name] < float("inf"):
+            raise ValueError(f"{name} is {value!r}; it must be a number, 0 or more")
+    return GuardLimits(**values)
+
+
+def check_plan(
+    plan: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    limits: GuardLimits,
+    seen: Seen,
+    allow: Collection[str] = (),
+) -> list[Verdict]:
+    """Ask every guard about a plan.
+
+    Args:
+        plan: `PLAN_COLUMNS`, and `standard_price` in the rows that are sent.
+        quarantined: `store_id` of quarantined rows, which count as present.
+        limits: the thresholds.
+        seen: what the applied plan before this one had left missing.
+        allow: names of guards that a person has overridden for this upload.
+
+    Returns:
+        One verdict for each of `GUARDS`, in their order.
+    """
+    published = plan[plan["change"] != INSERT]
+    present = published["content_hash"].notna()
+    findings = [
+        _archive_share(published, limits),
+        _changed_share(published[present], limits),
+        _price_jumps(published[present], limits),
+        _store_missing(missing_stores(plan, quarantined), published, seen),
+        _truncated(len(published), int((~present).sum()), limits, seen),
+    ]
+    return [
+        Verdict(guard, True, message, False, figures) if passed else _found(guard, message, guard in allow, figures)
+        for guard, passed, message, figures in findings
+    ]
+
+
+def missing_stores(plan: pd.DataFrame, quarantined: pd.DataFrame) -> set[str]:
+    """Stores of which Amazon holds items and the source has no row."""
+    held = set(plan.loc[plan["change"] != INSERT, "store_id"].unique())
+    return held - set(plan.loc[plan["content_hash"].notna(), "store_id"].unique()) - set(quarantined["store_id"])
+
+
+def absent_items(plan: pd.DataFrame) -> int:
+    """How many published items the source no longer has, archived or not."""
+    return int(plan["change"].isin((ABSENT, ARCHIVE)).sum())
+
+
+_Finding = tuple[str, bool, str, dict[str, float]]
+
+
+def _archive_share(published: pd.DataFrame, limits: GuardLimits) -> _Finding:
+    skus = published["item_sku"].nunique()
+    archived = published.loc[published["change"] == ARCHIVE, "item_sku"].nunique()
+    what = f"{archived:,} of {skus:,} published SKUs would be archived"
+    return _share(ARCHIVE_SHARE, what, archived, skus, limits.archive_share, few=0)
+
+
+def _changed_share(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
+    # Without a published hash it is not known what Amazon holds, so nothing is known to change.
+    changed = int(
+        (
+            (present["change"] == UPDATE)
+            & present["published_hash"].notna()
+            & (present["published_hash"] != present["content_hash"])
+        ).sum()
+    )
+    what = f"{changed:,} of {len(present):,} published items would change"
+    return _share(CHANGED_SHARE, what, changed, len(present), limits.changed_share)
+
+
+def _price_jumps(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
+    updates = present[(present["change"] == UPDATE) & present["published_price"].notna()]
+    before = pd.to_numeric(updates["published_price"], errors="coerce")
+    after = pd.to_numeric(updates["standard_price"], errors="coerce")
+    jumps = int(((after > before * limits.price_factor) | (after * limits.price_factor < before)).sum())
+    what = f"the price of {jumps:,} of {len(present):,} published items would change by more than a factor of "
+    return _share(PRICE_JUMPS, f"{what}{limits.price_factor:g}", jumps, len(present), limits.price_share)
+
+
+def _store_missing(stores: set[str], published: pd.DataFrame, seen: Seen) -> _Finding:
+    new = sorted(stores - seen.missing_stores)
+    items = int(published["store_id"].isin(new).sum())
+    shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+    message = (
+        f"no row of the source is for {shown}, of which Amazon holds {items:,} items" if new else "none is missing"
+    )
+    return STORE_MISSING, not new, message, {"stores": len(new), "items": items}
+
+
+def _truncated(published: int, missing: int, limits: GuardLimits, seen: Seen) -> _Finding:
+    newly, of = max(0, missing - seen.absent), max(0, published - seen.absent)
+    what = f"{newly:,} of {of:,} published items are newly missing from the source"
+    return _share(SOURCE_TRUNCATED, what, newly, of, limits.missing_share, few=0)
+
+
+def _share(guard: str, what: str, part: int, whole: int, limit: float, few: int = FEW_ITEMS) -> _Finding:
+    share = part / whole if whole else 0.0
+    message = f"{what} ({share:.1%}), {limit:.1%} are allowed"
+    figures = {"items": part, "of": whole, "share": share, "allowed_share": limit}
+    return guard, share <= limit or part <= few, message, figures
+
+
+def _found(guard: str, message: str, allowed: bool, figures: dict[str, float]) -> Verdict:
+    if allowed:
+        return Verdict(guard, True, f"{message}; allowed for this upload", True, figures)
+    remedy = (
+        "nothing is sent. Mend the export or the mapping; or, if this is right, allow it for one upload: "
+        f"jwo-catalog upload --allow {guard}, or the run config ops: catalog_changes: config: allow: [{guard}]"
+    )
+    return Verdict(guard, False, f"{message}: {remedy}", False, figures)

@@ -1,0 +1,124 @@
+"""What a plan sends: which of its rows each batch holds, and the bytes that these become.
+
+The bytes follow from the plan alone, so they need not be made before their turn comes, and whoever makes them makes the
+same ones.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from jwo_catalog_pipeline.catalog_api.requests import (
+    archive_body,
+    archive_bounds,
+    serialiser,
+    upload_body,
+    upload_bounds,
+)
+from jwo_catalog_pipeline.storage import as_arrow, hash_table
+from jwo_catalog_pipeline.upload.errors import NoPlan
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, Head
+from jwo_catalog_pipeline.upload.plan.changes import to_archive, to_send
+
+DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The rows of a plan that are sent.
+
+    Attributes:
+        sent: `fields`, `content_hash`, `document_bytes`; by store and SKU.
+        archived: `store_id`, `item_sku`, by SKU and store, for a request names SKUs.
+        fields: the item's fields.
+        archive_stores: the retailer's complete list of stores where archiving is on.
+    """
+
+    sent: pa.Table
+    archived: pa.Table
+    fields: Sequence[str]
+    archive_stores: Sequence[str]
+
+    def digest(self, base: Head) -> str:
+        """Names the plan by what it sends, in which form, and what it rests on."""
+        hashed = hashlib.sha256(f"{base.upload} {base.sequence}\n{serialiser(self.fields)}\n".encode())
+        hash_table(hashed, self.sent.select([*self.fields, "content_hash"]))
+        hash_table(hashed, self.archived)
+        hashed.update("\0".join(self.archive_stores).encode())
+        return hashed.hexdigest()[:DIGEST_CHARACTERS]
+
+    def batches(self, upload: str, plan: str) -> list[Batch]:
+        """The batches of the plan, uploads first, none of them begun."""
+        found: list[Batch] = []
+        for first, past_last, size in upload_bounds(self.sent["document_bytes"].to_numpy()):
+            found.append(Batch(upload, plan, len(found) + 1, past_last - first, size, first_row=first))
+        every = self.archived["item_sku"].to_pandas()
+        starts = np.flatnonzero(~every.duplicated())
+        bounds = archive_bounds(list(every.iloc[starts]), self.archive_stores)
+        starts = np.append(starts, len(every))
+        for first, past_last, size in bounds:
+            row, past_row = int(starts[first]), int(starts[past_last])
+            found.append(Batch(upload, plan, len(found) + 1, past_row - row, size, operation=ARCHIVE, first_row=row))
+        return found
+
+    def items(self, batch: Batch) -> pd.DataFrame | pa.Table:
+        """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`, `standard_price`.
+
+        Those of an archive are what Amazon is known to hold of its SKUs, in every store.
+        """
+        rows = self._rows(batch)
+        if batch.operation == ARCHIVE:
+            return rows.to_pandas().assign(content_hash=None, standard_price=None).astype("str")
+        return rows.select(["store_id", "item_sku", "content_hash", "standard_price"])
+
+    def body(self, batch: Batch) -> bytes:
+        """The bytes of a batch."""
+        rows = self._rows(batch)
+        if batch.operation == ARCHIVE:
+            return archive_body(rows["item_sku"].unique().to_pylist(), self.archive_stores)
+        return upload_body(rows, self.fields)
+
+    def _rows(self, batch: Batch) -> pa.Table:
+        table = self.archived if batch.operation == ARCHIVE else self.sent
+        return table.slice(batch.first_row, batch.items)
+
+
+def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Sequence[str]) -> Contents:
+    """What a plan sends.
+
+    Args:
+        changes: `PLAN_COLUMNS`, and the `fields` in the rows that are uploaded.
+        fields: the item's fields.
+        archive_stores: the retailer's complete list of stores; empty where archiving is off.
+    """
+    # Columns are picked before rows, which are then fewer to move.
+    sent = to_send(changes[["change", *fields, "content_hash", "document_bytes"]]).drop(columns="change")
+    archived = to_archive(changes[["change", "store_id", "item_sku"]]).drop(columns="change")
+    return Contents(as_arrow(sent), as_arrow(archived), fields, archive_stores)
+
+
+def planned_contents(
+    ledger: Ledger, upload: str, changes: pd.DataFrame, fields: Sequence[str]
+) -> tuple[Contents, dict[str, Any]]:
+    """What the recorded plan of an upload sends, and the plan's record.
+
+    Raises:
+        NoPlan: there is none, the table is another, or its items would be written differently by now.
+    """
+    recorded = ledger.plan(upload)
+    if recorded is None:
+        raise NoPlan(f"upload {upload} has no plan; materialize catalog_changes for it first")
+    contents = contents_of(changes, fields, recorded["archive_stores"])
+    if contents.digest(Head(recorded["base_upload"], recorded["base_sequence"])) != recorded["plan"]:
+        remedy = "start a new upload, which takes its place" if ledger.upload(upload) else "materialize it again"
+        raise NoPlan(
+            f"catalog_changes of upload {upload} is not the recorded plan, or was made by another version of this "
+            f"software: {remedy}"
+        )
+    return contents, recorded

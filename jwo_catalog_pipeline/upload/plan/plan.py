@@ -1,0 +1,167 @@
+"""Making a plan: compare the catalog with the published state, and record what that rests on. Sends nothing."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import AlreadyApplied
+from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Head
+from jwo_catalog_pipeline.upload.plan.changes import (
+    SENT_KINDS,
+    PlanRules,
+    at_places,
+    counts_by_kind,
+    plan_changes,
+    to_wait,
+)
+from jwo_catalog_pipeline.upload.plan.guards import (
+    GuardLimits,
+    Seen,
+    Verdict,
+    absent_items,
+    check_plan,
+    missing_stores,
+)
+from jwo_catalog_pipeline.upload.plan.payload import contents_of
+from jwo_catalog_pipeline.upload.published_state import published_state, state_key
+
+ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
+_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """How an upload is planned.
+
+    Attributes:
+        in_flight_hours: after how long an item without an outcome is no longer waited for.
+        archive_stores: the retailer's complete list of stores where archiving is on; empty where it is off.
+        retry_rejected: send rejected items again though they have not changed.
+        limits: the guards' thresholds.
+        allow: guards that a person has overridden for this upload.
+    """
+
+    in_flight_hours: float = 24
+    archive_stores: Sequence[str] = ()
+    retry_rejected: bool = False
+    limits: GuardLimits = field(default_factory=GuardLimits)
+    allow: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recorded plan.
+
+    Attributes:
+        upload: the upload's key.
+        digest: names the plan by what it sends and what it rests on.
+        base: the head that it was made against.
+        changes: the plan's columns, and the item's fields in the rows that are uploaded.
+        verdicts: what the guards say; with one that has not passed the plan cannot be applied.
+        requests: how many calls applying it takes.
+    """
+
+    upload: str
+    digest: str
+    base: Head
+    changes: pd.DataFrame
+    verdicts: list[Verdict]
+    requests: int
+
+
+def make_plan(
+    ledger: Ledger,
+    bucket: Bucket,
+    upload: str,
+    items: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    fields: Sequence[str],
+    settings: PlanSettings,
+) -> Plan:
+    """Plan an upload and record the plan, with the state that it was made against.
+
+    Args:
+        ledger: where the head and the batches are read, and the plan is recorded.
+        bucket: keeps the snapshot of the published state.
+        upload: the upload's key.
+        items: the valid items, with `fields` as text columns.
+        quarantined: rows that count as present, with `fields`.
+        fields: the item's fields.
+        settings: how it is planned.
+
+    Raises:
+        AlreadyApplied: the upload has been recorded; what it sends cannot change any more.
+    """
+    if ledger.upload(upload):
+        raise _already_applied(upload)
+    # The head before the state: whatever is sent in between makes the plan refuse to be applied.
+    base = ledger.head()
+    published = published_state(ledger, bucket)
+    compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
+    changes = _with_fields(compared, items, fields)
+    verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
+    contents, waiting = contents_of(changes, fields, settings.archive_stores), to_wait(changes)
+    digest = contents.digest(base)
+    requests = len(contents.batches(upload, digest))
+    bucket.put_table(state_key(upload, digest), published)
+    recorded = ledger.put_any(
+        {
+            "pk": f"UPLOAD#{upload}",
+            "sk": "PLAN",
+            "plan": digest,
+            "base_upload": base.upload,
+            "base_sequence": base.sequence,
+            "planned_at": ledger.now(),
+            "counts": counts_by_kind(changes),
+            "quarantined": len(quarantined),
+            "requests": requests,
+            "archive_stores": list(settings.archive_stores),
+            "missing_stores": sorted(missing_stores(changes, quarantined)),
+            "absent": absent_items(changes),
+            "waiting": len(waiting),
+            "waits_for": sorted(waiting["waits_for"].dropna().unique()),
+            "stopped_by": [verdict.message for verdict in verdicts if not verdict.passed],
+            "allowed": [verdict.message for verdict in verdicts if verdict.allowed],
+        }
+    )
+    try:
+        ledger.transact("PLAN", recorded, ledger.must_not_exist(f"UPLOAD#{upload}", "UPLOAD"))
+    except Conflict:
+        raise _already_applied(upload) from None
+    return Plan(upload, digest, base, changes, verdicts, requests)
+
+
+def _already_applied(upload: str) -> AlreadyApplied:
+    return AlreadyApplied(
+        f"upload {upload} has been applied; its plan cannot be made again. Materialize ingestion_record to resume "
+        "it, or add a new partition to catalog_uploads for a new upload"
+    )
+
+
+def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
+    now = ledger.now()
+    return PlanRules(
+        waiting_since=now - round(settings.in_flight_hours * _HOUR),
+        archive=bool(settings.archive_stores),
+        archive_again_before=now - ARCHIVE_RETRY_HOURS * _HOUR,
+        retry_rejected=settings.retry_rejected,
+    )
+
+
+def _seen(ledger: Ledger, base: Head) -> Seen:
+    """What the applied plan before this one had left missing."""
+    before = ledger.plan(base.upload) if base.upload else None
+    return Seen(frozenset(before["missing_stores"]), before["absent"]) if before else Seen()
+
+
+def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+    """Add the items' fields to the rows that are sent; the others carry none, for they are only counted."""
+    others = [field for field in fields if field not in plan.columns]
+    sent = plan["change"].isin(SENT_KINDS)
+    taken = at_places(items[others], plan["item_row"].where(sent, -1)).astype("str")
+    return pd.concat([plan.drop(columns="item_row"), taken], axis="columns")

@@ -1,0 +1,196 @@
+"""The published state: per item, what was last sent and what became of it.
+
+Derived, never stored as truth: the snapshot taken before the newest upload, folded with the batches since. A snapshot
+names the batch of each item that was in flight, so what became of those is looked up as well.
+
+A batch may have become more ingestions than the one that is known: an attempt whose answer never came is a doubt until
+it is matched with an ingestion (`matching`). That one carries what Amazon holds already, but it must have ended before
+anything else is sent of its items; so they carry the time of the doubt, and wait.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog.rules.facts import key_order
+from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ARCHIVE, ONE_ITEM, Batch, plan_prefix
+from jwo_catalog_pipeline.upload.plan.changes import PUBLISHED_COLUMNS
+from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
+
+READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
+_KEY = ["store_id", "item_sku"]
+# Nothing of these was ingested, as far as is known by now.
+_NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
+_NUMBERS = ("batch", "sent_at", "doubted_at")
+_DTYPES = {name: "int64" if name in _NUMBERS else "str" for name in PUBLISHED_COLUMNS}
+
+
+def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
+    """What Amazon is known to hold: `PUBLISHED_COLUMNS`, one row per item, ordered by store and SKU.
+
+    A missing `content_hash` means that what Amazon holds of the item is not known (its batch was refused as a whole,
+    cancelled, or given back unsent), so that the next plan sends it again.
+    """
+    head = ledger.head().upload
+    record = ledger.upload(head) if head else None
+    if record is None:
+        return _empty()
+    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record["plan"])))
+    return fold([before, batches_state(bucket, ledger.batches(head))])
+
+
+def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Lay tables of `PUBLISHED_COLUMNS` over each other, the newest last.
+
+    What is archived in the end is left out, unless another ingestion may archive it once more.
+    """
+    table = pd.concat([_empty(), *layers], ignore_index=True)
+    over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
+    kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
+    # Rows are moved once: a table of a million items takes 200 MB.
+    order = key_order(table)
+    return table.take(order[kept[order]]).reset_index(drop=True)
+
+
+def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+    """Every item of a batch and where it is.
+
+    Returns:
+        `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`, `ingestion_id`: the
+        outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight`
+        or `in_doubt`; or `refused`, `superseded` or `failed`, where that is what became of the whole batch.
+    """
+    if batch.state is BatchState.SETTLED:
+        outcomes = bucket.get_table(outcomes_key(batch))
+    else:
+        outcomes = batch_items(bucket, batch).assign(
+            outcome=_open_outcome(batch.state), code=None, message=batch.message or None
+        )
+    return outcomes.assign(ingestion_id=batch.ingestion_id or None).astype("str")
+
+
+def _open_outcome(state: BatchState) -> str:
+    """Where the items of an unsettled batch are. Not its state: an accepted batch's items are in flight."""
+    return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
+
+
+def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+    """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`, `standard_price`."""
+    return bucket.get_table(items_key(batch))
+
+
+def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
+    """What batches did to their items' published state, `PUBLISHED_COLUMNS`; no rows of what was not sent.
+
+    Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
+    """
+    sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
+    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
+        return outcomes_state(sent, list(threads.map(partial(batch_outcomes, bucket), sent)))
+
+
+def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The published state that follows from batches and, for each, its items' outcomes."""
+    if not batches:
+        return _empty()
+    items = pd.concat(outcomes, ignore_index=True)
+    batch = np.repeat(np.arange(len(batches)), [len(each) for each in outcomes])
+
+    def of(values: Iterable[Any], dtype: str = "str") -> pd.Series:
+        """A value of each batch, given to its items."""
+        return pd.Series(list(values), dtype=dtype).take(batch).reset_index(drop=True)
+
+    state = of(PublishedState.IN_FLIGHT if each.state in IN_FLIGHT else PublishedState.REJECTED for each in batches)
+    accepted = of(PublishedState.ARCHIVED if each.operation == ARCHIVE else PublishedState.ACCEPTED for each in batches)
+    state = state.mask(items["outcome"] == ACCEPTED, accepted)
+    state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
+    state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
+    # A single item that is refused is rejected like any other: it is held until it changes.
+    known = of(
+        (each.state in IN_FLIGHT or each.state is BatchState.SETTLED or each.refusal == ONE_ITEM for each in batches),
+        "bool",
+    )
+    return items.assign(
+        content_hash=items["content_hash"].where(known),
+        operation=of(each.operation for each in batches),
+        state=state,
+        reason=_reasons(items),
+        upload=of(each.upload for each in batches),
+        batch=of((each.number for each in batches), "int64"),
+        sent_at=of((each.sent_at for each in batches), "int64"),
+        doubted_at=of((each.doubted_at if each.doubts else 0 for each in batches), "int64"),
+    )[PUBLISHED_COLUMNS].astype(_DTYPES)
+
+
+def _reasons(items: pd.DataFrame) -> pd.Series:
+    """What Amazon says of each item, "" for the most of which it says nothing."""
+    reasons = pd.Series("", index=items.index, dtype="str")
+    said = items.loc[items["code"].notna() | items["message"].notna(), ["code", "message"]]
+    reasons.loc[said.index] = said["code"].str.cat(said["message"], sep=": ", na_rep="").str.strip(": ")
+    return reasons
+
+
+def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.DataFrame:
+    """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
+    open_before = (snapshot["state"] == PublishedState.IN_FLIGHT) | (snapshot["doubted_at"] > 0)
+    waiting = snapshot[open_before]
+    by_upload = {
+        upload: {each.number: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()
+    }
+    parts = [snapshot[~open_before]]
+    for key, rows in waiting.groupby(["upload", "batch"]):
+        upload, number = cast("tuple[str, int]", key)
+        batch = by_upload[upload][number]
+        # An item may have been sent again since; the snapshot's rows say which are still this batch's.
+        for each in _parts_of(batch, by_upload[upload]):
+            if each.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
+                mine = batch_items(bucket, each)[_KEY].merge(rows[_KEY])
+                earlier = bucket.get_table(state_key(upload, batch.plan)).merge(mine)
+                parts.append(_as_of_now(ledger, bucket, earlier))
+            else:
+                parts.append(batches_state(bucket, [each]).merge(rows[_KEY]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _parts_of(batch: Batch, batches: Mapping[int, Batch]) -> list[Batch]:
+    """The batch, or, where it was cut, those that carry its items now."""
+    if not batch.split:
+        return [batch]
+    parts = [each for each in batches.values() if each.part_of == batch.number]
+    return [carrier for part in parts for carrier in _parts_of(part, batches)]
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in _DTYPES.items()})
+
+
+def state_key(upload: str, plan: str) -> str:
+    """Where the snapshot of the published state before an upload is kept."""
+    return f"{plan_prefix(upload, plan)}/published_before.parquet"
+
+
+def items_key(batch: Batch) -> str:
+    """Where the list of a batch's items is kept."""
+    return f"{batch.prefix}/items/{batch.number:04}.parquet"
+
+
+def body_key(batch: Batch) -> str:
+    """Where the exact bytes of a batch are kept."""
+    return f"{batch.prefix}/batches/{batch.number:04}.json"
+
+
+def report_key(batch: Batch) -> str:
+    """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
+    return f"{batch.prefix}/reports/{batch.number:04}.json"
+
+
+def outcomes_key(batch: Batch) -> str:
+    """Where what the report says of each item is kept."""
+    return f"{batch.prefix}/outcomes/{batch.number:04}.parquet"

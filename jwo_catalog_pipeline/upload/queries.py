@@ -1,0 +1,148 @@
+"""Where everything is, from the ledger and the bucket alone: the newest uploads, what is open, one item's history."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, carriers, utc
+from jwo_catalog_pipeline.upload.published_state import batch_outcomes, body_key, published_state
+from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.waiting import waiting_items
+
+
+def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, Any]:
+    """What was sent and what is open.
+
+    Args:
+        ledger: knows the uploads.
+        in_flight_hours: after how long a batch without news is no longer waited for.
+        limit: how many uploads, the newest first.
+
+    Returns:
+        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
+        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
+        batches that were sent once more than was answered (`upload`, `batch`, `state`, `items`, `calls`, `since`,
+        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
+        and `unknown_ingestions`, numbers of notifications that nobody could read, or match with a batch.
+    """
+    waiting = waiting_items(ledger, in_flight_hours)
+    open_batches = [
+        _open_batch(batch) for upload in ledger.open_uploads() for batch in ledger.batches(upload) if not batch.over
+    ]
+    return {
+        "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
+        "open_batches": open_batches,
+        "in_doubt": [_doubt(batch, in_flight_hours) for batch in ledger.doubtful()],
+        "waiting": {
+            "items": waiting.items,
+            "for": [f"batch {batch.number} of upload {batch.upload}" for batch in waiting.blocked_by],
+        },
+        "unreadable_messages": sum(1 for _ in ledger.query("UNREADABLE")),
+        "unknown_ingestions": sum(1 for _ in ledger.query("UNKNOWN")),
+    }
+
+
+def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
+    record = ledger.upload(upload) or {}
+    batches = carriers(ledger.batches(upload))
+    outcomes: Counter[str] = Counter()
+    for batch in batches:
+        outcomes.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
+    return {
+        "upload": upload,
+        "applied_at": utc(record["applied_at"]),
+        "state": record["state"],
+        "items": record["items"],
+        "batches": dict(Counter(str(batch.state) for batch in batches)),
+        "outcomes": dict(outcomes),
+    }
+
+
+def _open_batch(batch: Batch) -> dict[str, Any]:
+    return {
+        "upload": batch.upload,
+        "batch": batch.number,
+        "operation": batch.operation,
+        "state": str(batch.state),
+        "items": batch.items,
+        "since": utc(batch.sent_at),
+        "ingestion_id": batch.ingestion_id or None,
+        "message": batch.message or None,
+    }
+
+
+def _doubt(batch: Batch, in_flight_hours: float) -> dict[str, Any]:
+    since = batch.doubted_at or batch.sent_at
+    return {
+        "upload": batch.upload,
+        "batch": batch.number,
+        "state": str(batch.state),
+        "items": batch.items,
+        "calls": batch.doubts,
+        "since": utc(since),
+        "until": utc(since + round(in_flight_hours * 3600)),
+    }
+
+
+def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) -> dict[str, Any]:
+    """What was ever sent of an item, and what Amazon is known to hold now.
+
+    Args:
+        ledger: knows the uploads.
+        bucket: holds the batches' items, bytes and outcomes.
+        sku: the item's SKU, in every store, or
+        store: in this one.
+
+    Returns:
+        `sent`, oldest first (`upload`, `batch`, `operation`, `store_id`, `sent_at`, `ingestion_id`, `outcome`, `code`,
+        `message`, `item`: what was sent, as Amazon got it, None where its batch was never begun), and `published`
+        (`store_id`, `state`, `reason`, `upload`).
+    """
+    sent = []
+    for upload in reversed(applied_uploads(ledger)):
+        for batch in carriers(ledger.batches(upload)):
+            found = _of(batch_outcomes(bucket, batch), sku, store)
+            if len(found):
+                sent += _sendings(bucket, batch, found)
+    now = _of(published_state(ledger, bucket), sku, store)
+    return {"sent": sent, "published": records(now[["store_id", "state", "reason", "upload"]])}
+
+
+def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[str, Any]]:
+    # An archive has no documents, and a batch that was never begun has no bytes.
+    items = {} if batch.operation == ARCHIVE or not batch.sha256 else _documents(bucket, batch)
+    return [
+        {
+            "upload": batch.upload,
+            "batch": batch.number,
+            "operation": batch.operation,
+            "store_id": row["store_id"],
+            "sent_at": utc(batch.sent_at),
+            **{name: row[name] for name in ("ingestion_id", "outcome", "code", "message")},
+            "item": items.get((row["store_id"], row["item_sku"])),
+        }
+        for row in records(found)
+    ]
+
+
+def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
+    items = json.loads(bucket.get(body_key(batch)))["catalogItems"]
+    return {(item["store_id"], item["item_sku"]): item for item in items}
+
+
+def _of(table: pd.DataFrame, sku: str, store: str | None) -> pd.DataFrame:
+    found = table[table["item_sku"] == sku]
+    return found if store is None else found[found["store_id"] == store]
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as plain values, None for what is missing."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]

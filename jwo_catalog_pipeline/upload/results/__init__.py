@@ -1,0 +1,1 @@
+"""Results: takes messages from the queue, asks for overdue ingestions, and settles uploads."""

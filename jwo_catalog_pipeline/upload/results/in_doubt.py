@@ -1,0 +1,128 @@
+"""Ingestions that no answer named: finding the batch that they came of, and ending the doubt about it.
+
+A call whose answer never came may have become an ingestion. Its notification then names an id that the ledger does not
+know. It is matched by what its report says of which items, with the one batch that was sent once more than was answered
+and carries just these. What cannot be matched stays a doubt until `JWO_IN_FLIGHT_HOURS` have passed.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.catalog_api.report import Report, read_report
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.upload.published_state import batch_items
+from jwo_catalog_pipeline.upload.results.doubts import end_doubt, leave_in_doubt
+from jwo_catalog_pipeline.upload.results.settle import close_if_final
+from jwo_catalog_pipeline.upload.send.commit import supersede_older
+from jwo_catalog_pipeline.upload.states import BatchState
+
+REPORTS_A_TICK = 3  # each may take many seconds, and a sensor's tick must stay far below its 60 s
+GIVEN_UP = "no news for {hours:g} h: no longer waited for, and what became of it is not known"
+_log = logging.getLogger(__name__)
+
+
+def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes | None]) -> dict[str, str]:
+    """Match ended ingestions that the ledger does not know with the batches that are in doubt.
+
+    Args:
+        ledger: holds the news and the doubts.
+        bucket: holds the batches' items; keeps the reports of unknown ingestions, which say what they were.
+        fetch: gives the report of an ingestion, None where there is none.
+
+    Returns:
+        What was found out, by ingestion id, at most `REPORTS_A_TICK` of them.
+    """
+    sending = _sending(ledger)
+    if any(batch.holds_lease(ledger.now()) for batch in sending):
+        return {}  # what is being sent right now may be what the news is about
+    for batch in sending:
+        leave_in_doubt(ledger, batch, f"run {batch.owner} has not been heard of since")
+    if not carriers(ledger.doubtful()):
+        return {}
+    found: dict[str, str] = {}
+    for news in ledger.news():
+        ingestion_id = news["sk"]
+        if len(found) == REPORTS_A_TICK:
+            break
+        if news.get("examined") or ledger.ingestion(ingestion_id) or ledger.get("UNMATCHED", ingestion_id):
+            continue
+        try:
+            content = fetch(ingestion_id)
+        except CatalogApiError as error:
+            found[ingestion_id] = f"its report cannot be had: {error}"
+            continue
+        # Read again: what was found out just now has ended a doubt.
+        matching = _matching(bucket, content, carriers(ledger.doubtful())) if content else []
+        if len(matching) == 1:
+            found[ingestion_id] = f"is batch {matching[0].number} of upload {matching[0].upload}"
+            end_doubt(ledger, ingestion_id, matching[0])
+            continue
+        found[ingestion_id] = f"fits {len(matching)} batches in doubt"
+        if content:
+            bucket.put(f"inbox/unknown/{quote(ingestion_id, safe='')}.json", content, "application/json")
+        # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.
+        ledger.put({**news, "examined": ledger.now()})
+    return found
+
+
+def _matching(bucket: Bucket, content: bytes, doubtful: list[Batch]) -> list[Batch]:
+    report = read_report(content)
+    return [batch for batch in doubtful if _fits(batch_items(bucket, batch), report)]
+
+
+def _fits(items: pd.DataFrame, report: Report) -> bool:
+    """Whether a report can be about just these items; one that lists nothing can be about anything, and so is not."""
+    listed = report.outcomes
+    if listed.empty:
+        return False
+    if listed["store_id"].isna().any():
+        said, sent = set(listed["item_sku"]), set(items["item_sku"])
+    else:
+        key = ["store_id", "item_sku"]
+        said, sent = (set(map(tuple, table[key].to_numpy())) for table in (listed, items))
+    return said <= sent if report.others_succeeded else said == sent
+
+
+def give_up(ledger: Ledger, in_flight_hours: float) -> None:
+    """Let time end what nothing else has ended: doubts, and news of ingestions that nobody could match.
+
+    What a dead worker of an older upload was sending becomes a doubt first.
+    """
+    if head := ledger.head().upload:
+        supersede_older(ledger, head)
+    since = ledger.now() - round(in_flight_hours * 3600)
+    for batch in ledger.doubtful():
+        if batch.doubted_at >= since or batch.state is BatchState.SENDING:
+            continue
+        if batch.state is BatchState.IN_DOUBT and batch.upload == head:
+            continue  # whoever resumes the upload may still send it
+        message = GIVEN_UP.format(hours=in_flight_hours) if batch.state is BatchState.IN_DOUBT else batch.message
+        try:
+            ledger.transact(
+                "doubt given up", ledger.change_batch(batch, doubts=0, message=message), ledger.forget_doubt(batch)
+            )
+        except Conflict:
+            continue
+        close_if_final(ledger, batch.upload)
+    for news in ledger.news():
+        if news["received_at"] < since and ledger.ingestion(news["sk"]) is None:
+            unknown: dict[str, Any] = {**news, "pk": "UNKNOWN"}
+            ledger.transact("UNKNOWN", ledger.put_any(unknown), ledger.delete_any("NEWS", news["sk"]))
+            _log.warning("ingestion %s is not one of ours, as far as is known", news["sk"])
+
+
+def _sending(ledger: Ledger) -> list[Batch]:
+    return [
+        batch
+        for upload in ledger.open_uploads()
+        for batch in ledger.batches(upload)
+        if batch.state is BatchState.SENDING
+    ]

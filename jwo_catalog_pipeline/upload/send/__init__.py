@@ -1,0 +1,1 @@
+"""Sending: records an upload, sends its batches, and cuts refused ones."""

@@ -1,0 +1,99 @@
+"""Cutting a refused batch in two, so that what Amazon refuses stands alone in the end and the rest is accepted.
+
+Amazon's refusal of a request names neither item nor field (documented), so it is found by halving: between two stores
+where the message is about store ids, and in the middle otherwise. One bad item in 10,000 takes 1 + 2 x 14 calls. Parts
+carry the very documents of the whole, so a part's bytes follow from the batch alone, whoever cuts it, and how often.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
+from jwo_catalog_pipeline.catalog_api.requests import put_together, taken_apart
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ARCHIVE, NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch
+from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, items_key
+from jwo_catalog_pipeline.upload.states import BatchState
+
+# Parts of one upload, after which what is refused stays refused as a whole: 40 s of the call budget. A plan of which
+# every item is wrong would otherwise take two calls an item.
+MAX_PARTS = 400
+# A part's number tells its place: the batch's own number, and above it the part's place in the tree of halves, whose
+# root is 1 and whose halves of n are 2n and 2n + 1.
+PLACES = 10_000
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What became of a refused batch: why (see `records`), and its parts, two or none."""
+
+    refusal: str
+    parts: list[Batch]
+
+
+def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error: RequestRefused) -> Cut:
+    """Cut a refused batch in two and put the parts' bytes into the bucket; the caller records them.
+
+    Args:
+        ledger: knows how many parts there are already.
+        bucket: takes the bytes and the lists of items.
+        batch: what was refused.
+        body: its bytes.
+        error: what Amazon says.
+    """
+    items = batch_items(bucket, batch)
+    rows = _first_rows(items) if batch.operation == ARCHIVE else np.arange(len(items))
+    if error.about_stores and (batch.operation == ARCHIVE or items["store_id"].nunique() == 1):
+        return Cut(ONE_STORE, [])
+    if len(rows) == 1:
+        return Cut(ONE_ITEM if error.explained else NOT_CUT, [])
+    if sum(bool(each.part_of) for each in ledger.batches(batch.upload)) >= MAX_PARTS:
+        return Cut(NOT_CUT, [])
+    middle = _between_stores(items["store_id"]) if error.about_stores else len(rows) // 2
+    before, documents, after = taken_apart(body)
+    bodies = [put_together(before, some, after) for some in (documents[:middle], documents[middle:])]
+    border = rows[middle]
+    halves = [items.iloc[:border], items.iloc[border:].reset_index(drop=True)]
+    return Cut(SPLIT, [_store(bucket, batch, side, bodies[side], halves[side]) for side in (0, 1)])
+
+
+def _first_rows(items: pd.DataFrame) -> np.ndarray:
+    """Where each SKU's rows begin: an archive names SKUs, and the items are ordered by SKU."""
+    return np.flatnonzero(~items["item_sku"].duplicated())
+
+
+def _between_stores(stores: pd.Series) -> int:
+    """The border between two stores that is nearest to the middle; the items are ordered by store."""
+    borders = np.flatnonzero(stores.to_numpy()[1:] != stores.to_numpy()[:-1]) + 1
+    return int(borders[np.abs(borders - len(stores) / 2).argmin()])
+
+
+def parent_of(number: int) -> int:
+    """The number of the batch that a part was cut out of; 0 for a batch that is no part."""
+    place, whole = divmod(number, PLACES)
+    return 0 if not place else whole if place < 4 else place // 2 * PLACES + whole
+
+
+def _store(bucket: Bucket, batch: Batch, side: int, body: bytes, items: pd.DataFrame) -> Batch:
+    place, number = divmod(batch.number, PLACES)
+    place = 2 * (place or 1) + side
+    part = Batch(
+        batch.upload,
+        batch.plan,
+        place * PLACES + number,
+        len(items),
+        len(body),
+        hashlib.sha256(body).hexdigest(),
+        batch.operation,
+        part_of=batch.number,
+    )
+    if batch.doubts:  # what may have been ingested of the whole may have been ingested of its parts
+        part = replace(part, state=BatchState.IN_DOUBT, doubts=batch.doubts, doubted_at=batch.doubted_at)
+        part = replace(part, sent_at=batch.doubted_at)
+    bucket.put(body_key(part), body, "application/json")
+    bucket.put_table(items_key(part), items)
+    return part

@@ -1,0 +1,103 @@
+"""Recording an upload: its batches and their items first, then the upload and the head in one transaction.
+
+Everything before that transaction is named by the plan's digest, so a worker that dies, or two that do it at once,
+leave nothing behind that another plan could be mixed up with. Nothing is sent here.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, PlanStopped
+from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import Batch, Head, batch_item
+from jwo_catalog_pipeline.upload.plan.payload import Contents
+from jwo_catalog_pipeline.upload.published_state import items_key
+from jwo_catalog_pipeline.upload.results.doubts import leave_in_doubt
+from jwo_catalog_pipeline.upload.results.settle import close_if_final
+from jwo_catalog_pipeline.upload.states import BatchState
+
+TOGETHER = 10  # batches in one transaction; DynamoDB takes 100 writes
+AT_ONCE = 10  # transactions, and lists of items: S3 and DynamoDB answer many at once
+
+
+def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Contents, recorded: Mapping[str, Any]) -> None:
+    """Record an upload and take the head; it makes no difference whether another worker does the same at once.
+
+    Args:
+        ledger: takes the batches and the upload.
+        bucket: takes the batches' lists of items.
+        upload: the upload's key.
+        contents: what the plan sends.
+        recorded: the plan's record.
+
+    Raises:
+        PlanStopped: a guard found something that nobody has allowed for this upload.
+        AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
+    """
+    base = Head(recorded["base_upload"], recorded["base_sequence"])
+    if recorded["stopped_by"]:
+        raise PlanStopped(f"the plan of upload {upload} is stopped: {'; '.join(recorded['stopped_by'])}")
+    if (head := ledger.head()) != base:
+        raise _another_since(upload, base, head)
+    batches = contents.batches(upload, recorded["plan"])
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(lambda batch: bucket.put_table(items_key(batch), contents.items(batch)), batches))
+        together = [batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER)]
+        list(threads.map(lambda some: _record_batches(ledger, some), together))
+    record = {
+        "pk": f"UPLOAD#{upload}",
+        "sk": "UPLOAD",
+        "plan": recorded["plan"],
+        "base_upload": base.upload,
+        "batches": len(batches),
+        "items": sum(batch.items for batch in batches),
+        "applied_at": ledger.now(),
+        "state": "open",
+    }
+    try:
+        ledger.transact(
+            "upload and head",
+            ledger.put_new(record),
+            ledger.take_head(base, upload),
+            ledger.put_any({"pk": "OPEN", "sk": upload}),
+        )
+    except Conflict:
+        if ledger.upload(upload) is None:
+            raise _another_since(upload, base, ledger.head()) from None
+
+
+def _record_batches(ledger: Ledger, batches: Sequence[Batch]) -> None:
+    try:
+        ledger.transact("batches recorded", *(ledger.put_new(batch_item(batch)) for batch in batches))
+    except Conflict:
+        # Another worker recorded some or all of them, of the same plan, and may have sent them by now.
+        if len(batches) > 1:
+            for batch in batches:
+                _record_batches(ledger, [batch])
+
+
+def supersede_older(ledger: Ledger, upload: str) -> None:
+    """Take out of play what older uploads have not sent; they cannot send it any more once `upload` has the head."""
+    if ledger.head().upload != upload:
+        return
+    for older in ledger.open_uploads():
+        if older == upload:
+            continue
+        for batch in ledger.batches(older):
+            if batch.state is BatchState.PLANNED:
+                ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
+            elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
+                # Its worker died while sending, and nobody may send it again: it may have been ingested.
+                leave_in_doubt(ledger, batch, f"upload {upload} took over")
+        close_if_final(ledger, older)
+
+
+def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:
+    what = f"upload {head.upload} was applied" if head.upload != base.upload else f"upload {head.upload} has sent more"
+    return AnotherUploadSince(
+        f"{what} since upload {upload} was planned, so nothing was sent; materialize catalog_changes for {upload} "
+        "again to compare with what Amazon holds now"
+    )

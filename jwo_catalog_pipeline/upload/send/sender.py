@@ -1,0 +1,297 @@
+"""Applying a plan: record the upload, then send batch after batch; and resuming where that stopped.
+
+Before any byte leaves, the bytes are in the bucket and the attempt is in the ledger. Whatever happens in between, the
+ledger says which of these holds, so the next call of `apply` goes on from there:
+
+1. batches and their items recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
+2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`recording`);
+3. a batch's bytes in the bucket: nothing of it sent, whoever makes them again makes the same ones (`contents`);
+4. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
+5. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`splitting`).
+"""
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, Outcome, RequestRefused
+from jwo_catalog_pipeline.catalog_api.responses import Accepted
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import ONE_ITEM, Batch, batch_item, utc
+from jwo_catalog_pipeline.upload.plan.payload import Contents, planned_contents
+from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.results.settle import close_if_final
+from jwo_catalog_pipeline.upload.send.bisect import Cut, cut_refused
+from jwo_catalog_pipeline.upload.send.commit import record_upload, supersede_older
+from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
+
+ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
+# Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
+BACKOFF = wait_random_exponential(multiplier=1, max=30)
+SHOWN_ERROR_CHARACTERS = 500
+AT_ONCE = 10  # batches: as many as there may be calls in a second, so that a call may take a second
+PREPARED_AT_ONCE = 2  # of these; more would only keep the first from being ready
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What sending needs: the three stores of truth, and who is sending, so many batches at once."""
+
+    ledger: Ledger
+    bucket: Bucket
+    api: CatalogApi
+    owner: str
+    lease_seconds: int = 300
+    at_once: int = AT_ONCE
+    on_batch: Callable[[Batch, int], None] = field(default=lambda batch, of: None)
+    sleep: Callable[[float], None] = time.sleep
+    _cutting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _preparing: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(PREPARED_AT_ONCE), init=False, repr=False
+    )
+
+    def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+        """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
+
+        Args:
+            upload: the upload's key.
+            changes: the plan as `make_plan` returned it.
+            fields: the item's fields.
+
+        Raises:
+            AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
+            NoPlan: the table is not the recorded plan.
+            PlanStopped: a guard stopped it; nothing was recorded or sent.
+            LeaseHeld, LeaseLost: another worker is at it.
+            UploadStopped: a batch could not be sent; call again to resume.
+            CatalogApiError: no credentials; nothing was recorded or sent.
+        """
+        self.api.check_ready()
+        contents = None
+        if self.ledger.upload(upload) is None:
+            contents, recorded = planned_contents(self.ledger, upload, changes, fields)
+            record_upload(self.ledger, self.bucket, upload, contents, recorded)
+        supersede_older(self.ledger, upload)
+        batches = self.ledger.batches(upload)
+        waiting = deque(batch for batch in batches if batch.state.sendable)
+        if contents is None and not all(batch.sha256 for batch in waiting):
+            contents, _ = planned_contents(self.ledger, upload, changes, fields)
+        self._send_all(waiting, len(batches), contents)
+        batches = self.ledger.batches(upload)
+        close_if_final(self.ledger, upload, batches)
+        return batches
+
+    def _send_all(self, waiting: deque[Batch], of: int, contents: Contents | None) -> None:
+        """Send them in their order, several at once: an upload has every item once, so none overtakes another.
+
+        After an error no further batch is begun; those that are under way are brought to their end.
+        """
+        under_way: set[Future[tuple[Batch, list[Batch]]]] = set()
+        failed: BaseException | None = None
+        with ThreadPoolExecutor(self.at_once) as threads:
+            while under_way or (waiting and not failed):
+                while waiting and not failed and len(under_way) < self.at_once:
+                    under_way.add(threads.submit(self._send, waiting.popleft(), contents))
+                for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    under_way.remove(ended)
+                    if error := ended.exception():
+                        failed = failed or error
+                        continue
+                    batch, parts = ended.result()
+                    waiting.extendleft(reversed(parts))
+                    self.on_batch(batch, of)
+        if failed:
+            raise failed
+
+    def _send(self, batch: Batch, contents: Contents | None) -> tuple[Batch, list[Batch]]:
+        """Try one batch until it is accepted or refused.
+
+        Returns:
+            The batch as it is then, and the parts that are to be sent instead of a refused one.
+
+        Raises:
+            UploadStopped: it is neither, after `ATTEMPTS_A_RUN` tries or at once where another try cannot help.
+        """
+        with self._preparing:
+            batch, body = self._with_bytes(batch, contents)
+        retrying = Retrying(
+            sleep=self.sleep,
+            retry=retry_if_exception(lambda error: isinstance(error, CatalogApiError) and error.retryable),
+            stop=stop_after_attempt(ATTEMPTS_A_RUN),
+            wait=_wait,
+            reraise=True,
+        )
+        try:
+            for attempt in retrying:
+                with attempt:
+                    return self._attempt(batch, body)
+                # As the failed attempt left it; the bytes stay these.
+                batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.number), sha256=batch.sha256)
+        except CatalogApiError as error:
+            raise UploadStopped(
+                f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "
+                "accepted; materialize ingestion_record for this upload again to resume it"
+            ) from error
+        raise AssertionError("tenacity raises the last attempt's error")
+
+    def _with_bytes(self, batch: Batch, contents: Contents | None) -> tuple[Batch, bytes]:
+        """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
+        if batch.sha256 or contents is None:
+            body = self.bucket.get(body_key(batch))
+            if hashlib.sha256(body).hexdigest() != batch.sha256:
+                raise UploadStopped(f"{self.bucket.uri(body_key(batch))} was changed after it was recorded; restore it")
+            return batch, body
+        body = contents.body(batch)
+        self.bucket.put(body_key(batch), body, "application/json")
+        return replace(batch, sha256=hashlib.sha256(body).hexdigest()), body
+
+    def _attempt(self, batch: Batch, body: bytes) -> tuple[Batch, list[Batch]]:
+        # Signed before the lease begins: whoever is paused beyond it holds a signature that is no longer accepted.
+        call = self.api.sign(batch.operation, body)
+        held = self._begin(batch)
+        try:
+            accepted = self.api.deliver(call, self.lease_seconds)
+        except RequestRefused as error:
+            return self._record_refusal(held, body, error)
+        except CatalogApiError as error:
+            self._record_failure(held, error)
+            raise
+        return self._record_acceptance(held, accepted), []
+
+    def _begin(self, batch: Batch) -> Batch:
+        """Record the attempt and hold the batch, provided that it is sendable and the head is still its upload's."""
+        now = self.ledger.now()
+        if batch.state is BatchState.SENDING and batch.owner != self.owner and batch.lease_until > now:
+            raise LeaseHeld(
+                f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}; "
+                f"if that run is dead, resume after {utc(batch.lease_until)}",
+                seconds=batch.lease_until - now,
+            )
+        if not batch.state.sendable:
+            raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now; nothing was sent")
+        # A batch found in `sending` was left by a worker that died: it may have been ingested.
+        abandoned = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
+        changes: dict[str, Any] = {
+            "state": BatchState.SENDING,
+            "attempts": batch.attempts + 1,
+            "sha256": batch.sha256,
+            **(abandoned if batch.state is BatchState.SENDING else {}),
+            "owner": self.owner,
+            "lease_until": now + self.lease_seconds,
+            "sent_at": now,
+        }
+        attempt = {**_attempt_key(batch, batch.attempts + 1), "started_at": now, "owner": self.owner}
+        try:
+            self.ledger.transact(
+                "attempt",
+                self.ledger.change_batch(batch, **changes),
+                self.ledger.count_send(batch.upload),
+                self.ledger.put_new(attempt),
+                *([self.ledger.note_doubt(batch)] if batch.state is BatchState.SENDING else []),
+            )
+        except Conflict:
+            self._overtaken(batch)
+        return replace(batch, **changes)
+
+    def _overtaken(self, batch: Batch) -> None:
+        """Say who was faster; what was not sent of an upload that lost the head is taken out of play."""
+        head = self.ledger.head()
+        if head.upload == batch.upload:
+            raise LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}") from None
+        if batch.state is BatchState.PLANNED:
+            self.ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over")
+            close_if_final(self.ledger, batch.upload)
+        raise AnotherUploadSince(
+            f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
+        ) from None
+
+    def _record_acceptance(self, batch: Batch, accepted: Accepted) -> Batch:
+        pointer: dict[str, object] = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+        answer: dict[str, object] = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
+        changes = {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer}
+        try:
+            return self._write(
+                batch,
+                changes,
+                self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
+                self._ended(batch, outcome=str(Outcome.YES), ingestion_id=accepted.ingestion_id, **answer),
+            )
+        except LeaseLost as error:
+            # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
+            seen = {"pk": "UNMATCHED", "sk": accepted.ingestion_id, "seen_at": self.ledger.now()}
+            self.ledger.put({**seen, **pointer})
+            raise LeaseLost(f"{error}; Amazon accepted this one's bytes as ingestion {accepted.ingestion_id}") from None
+
+    def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> tuple[Batch, list[Batch]]:
+        """Record a definite no, and in the same transaction the parts that are to be sent instead."""
+        with self._cutting:  # one after another, so that the parts of an upload can be counted
+            cut = cut_refused(self.ledger, self.bucket, batch, body, error)
+            return self._record_failure(batch, error, cut), cut.parts
+
+    def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> Batch:
+        """Record what an error means: refused, back to planned, or in doubt."""
+        in_doubt = error.outcome is Outcome.IN_DOUBT
+        doubts = batch.doubts + in_doubt
+        doubted_at = batch.sent_at if in_doubt else batch.doubted_at
+        answer = {
+            "http_status": error.http_status or 0,
+            "request_id": error.request_id or "",
+            "message": str(error)[:SHOWN_ERROR_CHARACTERS],
+        }
+        changes = {
+            "state": after_attempt(error.outcome, about_batch=cut is not None, doubts=doubts),
+            "doubts": doubts,
+            "doubted_at": doubted_at,
+            # A refused item is held from then on; whatever else was not taken counts as not sent.
+            "sent_at": batch.sent_at if cut and cut.refusal == ONE_ITEM else doubted_at,
+            "refusal": cut.refusal if cut else "",
+        }
+        parts = cut.parts if cut else []
+        others = [self.ledger.put_new(batch_item(part)) for part in parts]
+        others += [self.ledger.note_doubt(part) for part in parts if part.doubts]
+        others += [self.ledger.note_doubt(batch)] if in_doubt else []
+        ended = self._ended(batch, outcome=str(error.outcome), **answer)
+        return self._write(batch, {**changes, **answer}, *others, ended)
+
+    def _ended(self, batch: Batch, **facts: object) -> dict[str, object]:
+        """Transaction part: complete the attempt's record."""
+        item = {
+            **_attempt_key(batch, batch.attempts),
+            "started_at": batch.sent_at,
+            "owner": self.owner,
+            "ended_at": self.ledger.now(),
+            **facts,
+        }
+        return self.ledger.put_any(item)
+
+    def _write(self, batch: Batch, changes: dict[str, Any], *others: dict[str, object]) -> Batch:
+        try:
+            self.ledger.transact(f"batch {changes['state']}", self.ledger.change_batch(batch, **changes), *others)
+        except Conflict:
+            raise LeaseLost(
+                f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
+            ) from None
+        return replace(batch, **changes)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Full jitter, or longer where the service asks for it."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, CatalogApiError) else None
+    return max(BACKOFF(state), asked or 0.0)
+
+
+def _attempt_key(batch: Batch, attempt: int) -> dict[str, str]:
+    return {"pk": f"UPLOAD#{batch.upload}", "sk": f"ATTEMPT#{batch.plan}#{batch.number:04}#{attempt:04}"}
