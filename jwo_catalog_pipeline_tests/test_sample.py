@@ -4,12 +4,12 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from jwo_catalog_pipeline.demo.run.sample import generate
 
 from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.rules.validation import Validation, validate
 from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.demo.sample import generate
 
 SAMPLE = Path(str(resources.files(generate.__package__)))
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
