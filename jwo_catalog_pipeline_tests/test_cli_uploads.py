@@ -8,7 +8,8 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-from jwo_catalog_pipeline.cli.main import main, uploading
+from jwo_catalog_pipeline.cli import uploading
+from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
 from jwo_catalog_pipeline_tests.test_plan_asset import MANY, OTHER_STORE
 

@@ -149,7 +149,7 @@ def _examples(name: str, columns: list[str], rows: pd.DataFrame, mapped: pd.Data
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jwo_catalog_pipeline.catalog", "templates"),
+        loader=jinja2.PackageLoader("jwo_catalog_pipeline.catalog.mapping", "templates"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.jinja",)),
         trim_blocks=True,
         lstrip_blocks=True,
