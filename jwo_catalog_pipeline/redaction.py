@@ -167,7 +167,7 @@ class UnexpectedError(Exception):
     """An error that nobody foresaw, as text, because its own text or that of a cause held a secret."""
 
 
-class no_secret_in_errors(ContextDecorator):
+class redact_exceptions(ContextDecorator):
     """Replaces an exception that holds a secret, in its text or its causes', by an `UnexpectedError` without it.
 
     The last resort: foreign exceptions are turned into our own where they are caught.

@@ -11,6 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 
 _CHUNK = 1 << 20
+# What AWS answers for these: the problem, and the remedy.
+_MISSING = ("it does not exist", "check JWO_SOURCE_URI")
+_DENIED = ("access denied", "the pipeline's role needs s3:GetObject and s3:ListBucket on it")
+_REPLACED = ("it was replaced while it was being read", "materialize source_catalog again")
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def find_source(uri: str, s3: Any) -> SourceFile:
         SourceFileError: there is none, or it may not be read; the message names it and the remedy.
     """
     if not uri:
-        raise SourceFileError("JWO_SOURCE_URI is not set; set it to the export's s3:// address or path")
+        raise SourceFileError("JWO_SOURCE_URI is not set", "set it to the export's s3:// address or path")
     if not uri.startswith("s3://"):
         return _find_local(uri)
     bucket, key = _split(uri)
@@ -72,7 +76,7 @@ def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
 def _find_local(uri: str) -> SourceFile:
     path = Path(uri).expanduser().resolve()
     if not path.is_file():
-        raise SourceFileError(f"{uri} does not exist; check JWO_SOURCE_URI")
+        raise SourceFileError(f"{uri} does not exist", "check JWO_SOURCE_URI")
     found = path.stat()
     modified = datetime.fromtimestamp(found.st_mtime, UTC)
     return SourceFile(str(path), f"{found.st_size}-{found.st_mtime_ns}", found.st_size, modified)
@@ -83,7 +87,7 @@ def _newest(uri: str, bucket: str, prefix: str, s3: Any) -> SourceFile:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     objects = [each for page in pages for each in page.get("Contents", []) if not each["Key"].endswith("/")]
     if not objects:
-        raise SourceFileError(f"{uri} holds no object; check JWO_SOURCE_URI, or wait for the export")
+        raise SourceFileError(f"{uri} holds no object", "check JWO_SOURCE_URI, or wait for the export")
     newest = max(objects, key=lambda each: (each["LastModified"], each["Key"]))
     return SourceFile(
         f"s3://{bucket}/{newest['Key']}",
@@ -101,14 +105,14 @@ def _split(uri: str) -> tuple[str, str]:
 
 def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    reason = {
-        "404": "it does not exist; check JWO_SOURCE_URI",
-        "NoSuchKey": "it does not exist; check JWO_SOURCE_URI",
-        "NoSuchBucket": "its bucket does not exist; check JWO_SOURCE_URI",
-        "403": "access denied; the pipeline's role needs s3:GetObject and s3:ListBucket on it",
-        "AccessDenied": "access denied; the pipeline's role needs s3:GetObject and s3:ListBucket on it",
-        "412": "it was replaced while it was being read; materialize source_catalog again",
-        "PreconditionFailed": "it was replaced while it was being read; materialize source_catalog again",
-        "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
-    }.get(code, code)
-    return SourceFileError(f"cannot read {uri}: {reason}")
+    problem, remedy = {
+        "404": _MISSING,
+        "NoSuchKey": _MISSING,
+        "NoSuchBucket": ("its bucket does not exist", "check JWO_SOURCE_URI"),
+        "403": _DENIED,
+        "AccessDenied": _DENIED,
+        "412": _REPLACED,
+        "PreconditionFailed": _REPLACED,
+        "NoCredentialsError": ("no AWS credentials found", "set AWS_PROFILE or run under a role"),
+    }.get(code, (code, ""))
+    return SourceFileError(f"cannot read {uri}: {problem}", remedy)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
@@ -22,7 +23,7 @@ _ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBuc
 HASHED_ROWS = 65_536  # at a time: a few MB
 
 
-class StorageError(Exception):
+class StorageError(PipelineError):
     """An object in the bucket could not be read or written; the message says which, and why."""
 
 
@@ -131,13 +132,19 @@ class Bucket:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         if code in ("NoSuchKey", "404"):
             return NoSuchObject(f"{self.uri(key)} does not exist")
-        remedy = {
-            "NoSuchBucket": "no such bucket; deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
-            "AccessDenied": f"access denied; the pipeline's role needs {_ACTIONS[verb]} (deploy/cloudformation.yaml)",
-            "EndpointConnectionError": "S3 cannot be reached; check AWS_ENDPOINT_URL, the region and the network",
-            "NoCredentialsError": "no AWS credentials found; set AWS_PROFILE or run under a role",
-        }.get(code, code)
-        return StorageError(f"cannot {verb} {self.uri(key)}: {remedy}")
+        problem, remedy = {
+            "NoSuchBucket": (
+                "no such bucket",
+                "deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
+            ),
+            "AccessDenied": (
+                "access denied",
+                f"the pipeline's role needs {_ACTIONS[verb]} (deploy/cloudformation.yaml)",
+            ),
+            "EndpointConnectionError": ("S3 cannot be reached", "check AWS_ENDPOINT_URL, the region and the network"),
+            "NoCredentialsError": ("no AWS credentials found", "set AWS_PROFILE or run under a role"),
+        }.get(code, (code, ""))
+        return StorageError(f"cannot {verb} {self.uri(key)}: {problem}", remedy)
 
 
 def _kind(key: str) -> str:

@@ -11,9 +11,9 @@ from botocore.credentials import Credentials
 
 from jwo_catalog_pipeline import redaction
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
-from jwo_catalog_pipeline.defs.failures import expected_failures
+from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.defs.resources import aws_client
-from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, no_secret_in_errors, redacted
+from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, redact_exceptions, redacted
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
@@ -163,11 +163,11 @@ def test_installing_again_changes_nothing_and_what_is_not_logged_costs_nothing()
 
 
 def test_an_error_that_nobody_foresaw_is_replaced_only_where_it_holds_a_secret() -> None:
-    with pytest.raises(UnexpectedError, match="ValueError: cannot parse") as caught, no_secret_in_errors():
+    with pytest.raises(UnexpectedError, match="ValueError: cannot parse") as caught, redact_exceptions():
         raise ValueError(f"cannot parse {LINK}")
     assert caught.value.__suppress_context__
     assert HEX not in str(caught.value)
-    with pytest.raises(KeyError, match="plain"), no_secret_in_errors():
+    with pytest.raises(KeyError, match="plain"), redact_exceptions():
         raise KeyError("plain")
 
 
@@ -210,7 +210,7 @@ def test_a_text_eight_times_as_long_takes_about_eight_times_as_long(unit: str) -
 
 
 def test_a_run_fails_without_the_secret_that_an_unforeseen_error_holds() -> None:
-    with pytest.raises(UnexpectedError) as caught, expected_failures():
+    with pytest.raises(UnexpectedError) as caught, as_dagster_failure():
         raise ValueError(f"cannot parse {LINK}")
     assert HEX not in str(caught.value)
 

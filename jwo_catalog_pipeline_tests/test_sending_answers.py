@@ -29,7 +29,7 @@ def test_an_ingestion_of_a_worker_that_lost_its_lease_is_kept(parts: Parts) -> N
                 parts.sender().apply("u1", plan, FIELDS)
             return found
 
-    with pytest.raises(LeaseLost, match="Amazon accepted this one's bytes as ingestion"):
+    with pytest.raises(LeaseLost, match="Amazon accepted this run's bytes as ingestion"):
         parts.sender(api=Slow()).apply("u1", plan, FIELDS)
     assert parts.ledger.get("UNMATCHED", accepted[0])["upload"] == "u1"
 

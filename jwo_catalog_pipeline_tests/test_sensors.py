@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from jwo_catalog_pipeline.defs.resources import SettingMissing, resources_from, schedule_settings
+from jwo_catalog_pipeline.defs.resources import ConfigurationError, resources_from, schedule_settings
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.defs.sensors import (
     ingestion_results_sensor,
@@ -182,7 +182,7 @@ def test_an_hour_that_comes_twice_starts_two_uploads(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_cannot_be_read_is_named(variable: str, value: str) -> None:
-    with pytest.raises(SettingMissing, match=variable):
+    with pytest.raises(ConfigurationError, match=variable):
         resources_from({variable: value})
 
 

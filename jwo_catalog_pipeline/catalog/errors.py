@@ -4,8 +4,10 @@ Belongs here: the exceptions of `catalog/`, whose messages name the file, the ro
 Does not belong here: what the Catalog API or AWS may answer (see `catalog_api/errors.py`).
 """
 
+from jwo_catalog_pipeline.errors import PipelineError
 
-class CatalogError(Exception):
+
+class CatalogError(PipelineError):
     """A catalog file, its mapping or its items cannot be used as they are."""
 
 

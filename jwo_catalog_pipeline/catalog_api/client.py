@@ -80,7 +80,9 @@ class CatalogApi:
         except ValueError:
             usable = False
         if not usable or re.search(r"[\s@]", self.url):
-            raise WrongEndpoint(f"JWO_API_URL is {self.url!r}; it must be scheme and host, such as https://api.example")
+            raise WrongEndpoint(
+                f"JWO_API_URL is {self.url!r}", "it must be scheme and host, such as https://api.example"
+            )
 
     def sign(self, operation: str, body: bytes) -> SignedCall:
         """Sign exactly these bytes with the credentials of this moment; sends nothing to the Catalog API.
@@ -93,12 +95,13 @@ class CatalogApi:
             frozen = credentials.get_frozen_credentials() if credentials else None
         except (BotoCoreError, ClientError) as error:
             raise NoCredentials(
-                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent; "
-                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials"
+                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent",
+                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials",
             ) from None
         if frozen is None:
             raise NoCredentials(
-                "no AWS credentials found: nothing was sent; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role"
+                "no AWS credentials found: nothing was sent",
+                "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role",
             )
         hide_credentials(frozen)
         return sign(operation, self.url.rstrip("/") + PATHS[operation], body, frozen, self.region, self.clock)
@@ -148,8 +151,8 @@ class CatalogApi:
             )
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             raise NotReached(
-                f"cannot connect to the Catalog API at {host} ({type(error).__name__}): nothing was sent; "
-                "check JWO_API_URL and the network"
+                f"cannot connect to the Catalog API at {host} ({type(error).__name__}): nothing was sent",
+                "check JWO_API_URL and the network",
             ) from None
         except ValueError as error:
             if isinstance(error, urllib3.exceptions.HTTPError):
@@ -159,11 +162,14 @@ class CatalogApi:
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise WrongEndpoint(
-                    f"{host} has no certificate to be trusted: nothing was sent; check JWO_API_URL"
+                    f"{host} has no certificate to be trusted: nothing was sent", "check JWO_API_URL"
                 ) from None
             raise OutcomeUnknown(
-                f"no answer from the Catalog API at {host} ({type(error).__name__}): "
-                "the batch may have been ingested; the same bytes may be sent again"
+                (
+                    f"no answer from the Catalog API at {host} ({type(error).__name__}): the batch may have "
+                    "been ingested"
+                ),
+                "the same bytes may be sent again",
             ) from None
         return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
 

@@ -6,6 +6,8 @@ at once, with back-off).
 
 from enum import StrEnum
 
+from jwo_catalog_pipeline.errors import PipelineError
+
 
 class Outcome(StrEnum):
     """What is known of a batch after one call."""
@@ -25,7 +27,7 @@ class Denied(StrEnum):
     PERMISSION = "permission"  # it took the signature
 
 
-class CatalogApiError(Exception):
+class CatalogApiError(PipelineError):
     """A call of the Catalog API that did not end in a usable answer."""
 
     outcome = Outcome.NO
@@ -33,14 +35,15 @@ class CatalogApiError(Exception):
 
     def __init__(
         self,
-        message: str,
+        problem: str,
+        remedy: str = "",
         *,
         http_status: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         suffix = f" (request id {request_id})" if request_id else ""
-        super().__init__(message + suffix)
+        super().__init__(problem + suffix, remedy)
         self.http_status = http_status
         self.request_id = request_id
         self.retry_after = retry_after  # seconds, as the service asked for

@@ -31,16 +31,15 @@ def explained(doing: str = "") -> Iterator[dict[str, Any]]:
     from dotenv import load_dotenv
     from rich.console import Console
 
-    from jwo_catalog_pipeline.defs.failures import EXPECTED, RunFailed
-    from jwo_catalog_pipeline.defs.in_process import NotSettled
     from jwo_catalog_pipeline.defs.resources import resources_from
+    from jwo_catalog_pipeline.errors import PipelineError
 
     load_dotenv(Path(".env"))  # as `dagster dev` does
     logging.disable(logging.INFO)
     try:
         with Console(stderr=True).status(doing) if doing else nullcontext():
             yield resources_from(os.environ)
-    except (*EXPECTED, RunFailed, NotSettled) as error:
+    except PipelineError as error:
         raise click.ClickException(str(error)) from None
     finally:
         logging.disable(logging.NOTSET)

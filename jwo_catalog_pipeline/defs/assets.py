@@ -32,7 +32,7 @@ from jwo_catalog_pipeline.defs.checks import (
     share_result,
     structure_result,
 )
-from jwo_catalog_pipeline.defs.failures import expected_failures
+from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.defs.io_manager import table_schema, table_version
 from jwo_catalog_pipeline.defs.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
 from jwo_catalog_pipeline.defs.plan_metadata import (
@@ -87,14 +87,14 @@ SAMPLE_ROWS = 10  # in tables that the UI shows
 @dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
 def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
-    with expected_failures(), tempfile.TemporaryDirectory() as folder:
+    with as_dagster_failure(), tempfile.TemporaryDirectory() as folder:
         mapping = source.mapping()
         file = source.find()
         path, sha256 = source.fetch(file, Path(folder))
         rows = read_source(path, mapping.source, file.uri)
         # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
         if (newest := source.find()).version != file.version:
-            raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read; start the upload again")
+            raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
@@ -147,7 +147,7 @@ def mapped_catalog(
     source_catalog: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
-    with expected_failures():
+    with as_dagster_failure():
         mapping = source.mapping()
         mapped = apply_mapping(mapping, source_catalog)
         try:
@@ -216,7 +216,7 @@ def catalog_changes(
     quarantined_items: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """What this upload would send: the difference between the catalog and what Amazon holds. Sends nothing."""
-    with expected_failures():
+    with as_dagster_failure():
         check_same_run(jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()
         plan = make_plan(
@@ -253,7 +253,7 @@ def ingestion_record(
     catalog_changes: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """The batches of this upload, sent and answered. Materializing it again resumes it: nothing accepted is resent."""
-    with expected_failures():
+    with as_dagster_failure():
         revalidate(to_send(catalog_changes), policy.store_ids or None)
         ledger = storage.open_ledger()
         sender = Sender(
@@ -291,7 +291,7 @@ def ingestion_results(
     context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     """The outcome of every item of this upload, from Amazon's reports: one row per item."""
-    with expected_failures():
+    with as_dagster_failure():
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
     reasons = not_accepted(outcomes)
     yield dg.MaterializeResult(
@@ -326,7 +326,7 @@ def fix_list(
     quarantined_items: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """What was quarantined or rejected, with the reasons, in the export's own columns: to be mended and fed back."""
-    with expected_failures():
+    with as_dagster_failure():
         check_same_source(source_catalog, jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()
         rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))

@@ -1,35 +1,32 @@
-"""The errors that a user can mend, and how a run shows them."""
+"""How a run, and a sensor's tick, show errors: people read both parts, and no error shows a secret."""
 
 from types import TracebackType
 
 import dagster as dg
 
-from jwo_catalog_pipeline.catalog.errors import CatalogError
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
-from jwo_catalog_pipeline.defs.resources import SettingMissing
-from jwo_catalog_pipeline.redaction import no_secret_in_errors
-from jwo_catalog_pipeline.storage import StorageError
-from jwo_catalog_pipeline.upload.errors import UploadError
-
-# Shown as a sentence, without a retry, which would only meet it again.
-EXPECTED = (CatalogError, CatalogApiError, UploadError, StorageError, SettingMissing)
+from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.redaction import redact_exceptions
 
 
-class RunFailed(Exception):
-    """A run in this process failed; the message is the failed step's own sentence."""
+class RunFailed(PipelineError):
+    """A run in this process failed; the problem is the failed step's own sentence."""
 
 
-class DemoError(Exception):
-    """The demo could not be finished; the message says why and what to do."""
+class NotSettled(PipelineError):
+    """An upload has not settled in the time given to it."""
 
 
-class expected_failures(no_secret_in_errors):
-    """Turns what a user can mend into a Failure with that sentence, which is not retried; no error shows a secret."""
+class DemoError(PipelineError):
+    """The demo could not be finished."""
+
+
+class as_dagster_failure(redact_exceptions):
+    """Turns a `PipelineError` into a Failure with its text, which is not retried; no error shows a secret."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise the Failure in place of an expected error; let everything else through that holds no secret."""
+        """Raise the Failure in place of a pipeline error; let everything else through that holds no secret."""
         super().__exit__(kind, error, trace)
-        if isinstance(error, EXPECTED):
+        if isinstance(error, PipelineError):
             raise dg.Failure(str(error), allow_retries=False) from error

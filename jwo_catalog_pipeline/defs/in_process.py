@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jwo_catalog_pipeline.defs.assets import catalog_uploads
-from jwo_catalog_pipeline.defs.failures import RunFailed
+from jwo_catalog_pipeline.defs.failures import NotSettled, RunFailed
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import carriers
@@ -19,10 +19,6 @@ from jwo_catalog_pipeline.upload.model import carriers
 T = TypeVar("T")
 
 SHOW_SECONDS = 0.3  # between two looks at how far it is
-
-
-class NotSettled(Exception):
-    """An upload has not come to its end in the time given to it."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +122,11 @@ def follow(
         while (record := ledger.upload(upload)) and record["state"] == "open":
             if time.monotonic() > deadline:
                 raise NotSettled(
-                    f"upload {upload} has not settled after {seconds:,.0f} s; jwo-catalog status shows what is open, "
-                    "and the sensors of a running pipeline collect the results when they come"
+                    f"upload {upload} has not settled after {seconds:,.0f} s",
+                    (
+                        "jwo-catalog status shows what is open, and the sensors of a running pipeline collect the "
+                        "results when they come"
+                    ),
                 )
             _until_done(pool.submit(pipeline.fetch_results, upload), show)
             time.sleep(poll_seconds)

@@ -32,8 +32,11 @@ def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
     """
     if items.attrs.get(RUN_STAMP) != quarantined.attrs.get(RUN_STAMP):
         raise NoPlan(
-            "jwo_catalog and quarantined_items were stored by different runs: another is at work, or the newest was "
-            "stopped because too many rows are invalid; materialize jwo_catalog, then catalog_changes again"
+            (
+                "jwo_catalog and quarantined_items were stored by different runs: another is at work, or "
+                "the newest was stopped because too many rows are invalid"
+            ),
+            "materialize jwo_catalog, then catalog_changes again",
         )
 
 
@@ -44,7 +47,7 @@ def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
         NoPlan: the export has been read again since.
     """
     if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
-        raise NoPlan("source_catalog was read again since jwo_catalog was made; materialize jwo_catalog first")
+        raise NoPlan("source_catalog was read again since jwo_catalog was made", "materialize jwo_catalog first")
 
 
 def plan_values(plan: Plan) -> dict[str, int | str]:

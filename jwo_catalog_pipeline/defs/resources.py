@@ -27,6 +27,7 @@ from jwo_catalog_pipeline.catalog_api.signing import (
     SigningClock,
 )
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
@@ -60,24 +61,17 @@ ADVISED = {
 }
 
 
-class SettingMissing(Exception):
-    """An environment variable that is needed is not set, or cannot be read."""
-
-    def __init__(self, message: str, variable: str = "") -> None:
-        super().__init__(message)
-        self.variable = variable
-
-
 def _set(value: str, variable: str) -> str:
     if not value:
-        said = f"{variable} is not set; put it into .env or the environment (README, Configuration)"
-        raise SettingMissing(said, variable)
+        raise ConfigurationError(
+            f"{variable} is not set", "put it into .env or the environment (README, Configuration)", variable
+        )
     return value
 
 
 def _topic(arn: str, variable: str) -> str:
     if not TOPIC_ARN.fullmatch(_set(arn, variable)):
-        raise SettingMissing(f"{variable} is {arn!r}; it must be arn:aws:sns:REGION:ACCOUNT:NAME", variable)
+        raise ConfigurationError(f"{variable} is {arn!r}", "it must be arn:aws:sns:REGION:ACCOUNT:NAME", variable)
     return arn
 
 
@@ -261,7 +255,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         """How an upload is planned.
 
         Raises:
-            SettingMissing: archiving is on, but the stores are not known; or the thresholds cannot be read.
+            ConfigurationError: archiving is on, but the stores are not known; or the thresholds cannot be read.
         """
         stores = self.store_ids if self.archive else []
         return PlanSettings(self.in_flight_hours, stores, retry_rejected, self.limits(), allow)
@@ -269,13 +263,13 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     def limits(self) -> GuardLimits:
         """The guards' thresholds; raises as `plan_settings` does."""
         if self.archive and not self.store_ids:
-            raise SettingMissing(
+            raise ConfigurationError(
                 "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set: Amazon wants the complete list of stores to archive"
             )
         try:
             return parse_limits(self.guards)
         except ValueError as error:
-            raise SettingMissing(f"JWO_GUARDS: {error}") from None
+            raise ConfigurationError(f"JWO_GUARDS: {error}") from None
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
@@ -319,7 +313,7 @@ def readable_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], l
     while True:
         try:
             resources_from(readable)
-        except SettingMissing as error:
+        except ConfigurationError as error:
             complaints.append(str(error))
             del readable[error.variable]
         else:
@@ -337,7 +331,7 @@ def settings_complaints(environment: Mapping[str, str]) -> list[str]:
     for look in (*looks, resources_from(readable)["policy"].limits):
         try:
             look()
-        except SettingMissing as error:
+        except ConfigurationError as error:
             complaints.append(str(error))
     return complaints
 
@@ -355,7 +349,7 @@ def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str,
 def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
     value = (environment.get(variable) or default).lower()
     if value not in ("on", "off"):
-        raise SettingMissing(f"{variable} is {value!r}; it must be on or off", variable)
+        raise ConfigurationError(f"{variable} is {value!r}", "it must be on or off", variable)
     return value == "on"
 
 
@@ -367,12 +361,12 @@ def _number(environment: Mapping[str, str], variable: str, default: float, *, ze
         number = math.nan
     if not 0 <= number < math.inf or (number == 0 and not zero):
         wanted = "0 or more" if zero else "above 0"
-        raise SettingMissing(f"{variable} is {value!r}; it must be a number, {wanted}", variable)
+        raise ConfigurationError(f"{variable} is {value!r}", f"it must be a number, {wanted}", variable)
     return number
 
 
 def _whole(environment: Mapping[str, str], variable: str, default: int, *, zero: bool = True) -> int:
     number = _number(environment, variable, default, zero=zero)
     if number != int(number):
-        raise SettingMissing(f"{variable} is {environment[variable]!r}; it must be a whole number", variable)
+        raise ConfigurationError(f"{variable} is {environment[variable]!r}", "it must be a whole number", variable)
     return int(number)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from jwo_catalog_pipeline.defs.assets import catalog_uploads
-from jwo_catalog_pipeline.defs.failures import EXPECTED
 from jwo_catalog_pipeline.defs.resources import (
     AlertsResource,
     CatalogApiResource,
@@ -23,13 +22,13 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
+from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
-from jwo_catalog_pipeline.redaction import no_secret_in_errors
+from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
-from jwo_catalog_pipeline.upload.results.inbox import QueueUnavailable
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 
@@ -49,14 +48,14 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
-@no_secret_in_errors()
+@redact_exceptions()
 def source_catalog_sensor(
     context: dg.SensorEvaluationContext, source: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Start an upload when the export is new or has changed."""
     try:
         file = source.find()
-    except EXPECTED as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     event = context.instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))
     known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
@@ -77,7 +76,7 @@ def source_catalog_sensor(
 @dg.sensor(
     job_name=RESULTS_JOB, minimum_interval_seconds=RESULTS_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING
 )
-@no_secret_in_errors()
+@redact_exceptions()
 def ingestion_results_sensor(
     context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
@@ -85,7 +84,7 @@ def ingestion_results_sensor(
     try:
         ledger = storage.open_ledger()
         received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
-    except (*EXPECTED, QueueUnavailable) as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     if received:  # what a tick logs is an object in S3 where compute logs are kept there
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items()))
@@ -94,7 +93,7 @@ def ingestion_results_sensor(
 
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-@no_secret_in_errors()
+@redact_exceptions()
 def overdue_ingestions_sensor(
     context: dg.SensorEvaluationContext,
     storage: StorageResource,
@@ -107,7 +106,7 @@ def overdue_ingestions_sensor(
         answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
         matched = match_unknown(ledger, bucket, settler(storage, catalog_api).fetch)
         give_up(ledger, policy.in_flight_hours)
-    except EXPECTED as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     for ingestion_id, answer in {**answers, **matched}.items():
         context.log.info(f"ingestion {ingestion_id}: {answer}")
@@ -115,14 +114,14 @@ def overdue_ingestions_sensor(
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
-@no_secret_in_errors()
+@redact_exceptions()
 def waiting_items_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Start the next upload when the results are in that items of the last one had to wait for."""
     try:
         waiting = waiting_items(storage.open_ledger(), policy.in_flight_hours)
-    except EXPECTED as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     if not waiting.items:
         return dg.SkipReason("no item waits")
@@ -146,7 +145,7 @@ def waiting_items_sensor(
 
 
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-@no_secret_in_errors()
+@redact_exceptions()
 def alerts_sensor(
     context: dg.SensorEvaluationContext,
     storage: StorageResource,
@@ -168,7 +167,7 @@ def alerts_sensor(
         for upload in settled:
             ledger.delete("SETTLED", upload)
         teller.measure(len(stuck))
-    except EXPECTED as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     for key in told:
         context.log.info(f"told: {key}")
@@ -184,7 +183,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
     try:
         mark_reported(ledger)
         waiting = uploads_to_fetch(ledger)
-    except EXPECTED as error:
+    except PipelineError as error:
         return dg.SkipReason(str(error))
     requests, reasons = [], []
     for upload, batches in waiting.items():

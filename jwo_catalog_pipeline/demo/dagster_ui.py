@@ -45,7 +45,7 @@ def serve_ui(console: Console, home: Path, port: int) -> None:
         console.print(f"\nDagster's UI is at [bold]{url}[/bold], the lineage at {url}/asset-groups")
         console.print("Schedule and sensors are running. Ctrl-C ends all of it, and the sandbox.")
         process.wait()
-        raise DemoError(f"Dagster's UI has ended; its log: {log}")
+        raise DemoError("Dagster's UI has ended", f"its log: {log}")
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
@@ -64,7 +64,7 @@ def _start_automation(process: subprocess.Popen[bytes], url: str, log: Path) -> 
     repository = None
     while repository is None:
         if process.poll() is not None:
-            raise DemoError(f"Dagster's UI did not start; its log: {log}")
+            raise DemoError("Dagster's UI did not start", f"its log: {log}")
         time.sleep(POLL_SECONDS)
         try:
             nodes = ask(_REPOSITORY)["repositoriesOrError"].get("nodes")

@@ -83,7 +83,7 @@ def _sandbox(console: Console) -> Iterator[tuple[dict[str, str], str]]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = process.stdout.readline() if process.stdout else ""
     if not line:
-        raise DemoError(f"the sandbox did not start (exit code {process.wait()}); its message stands above")
+        raise DemoError(f"the sandbox did not start (exit code {process.wait()})", "its message stands above")
     description = json.loads(line)
     try:
         yield description["environment"], description["control"]

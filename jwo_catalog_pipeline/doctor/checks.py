@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from jwo_catalog_pipeline.defs.failures import EXPECTED
-from jwo_catalog_pipeline.defs.resources import SettingMissing, readable_settings, resources_from
+from jwo_catalog_pipeline.defs.resources import readable_settings, resources_from
+from jwo_catalog_pipeline.errors import ConfigurationError, PipelineError
 from jwo_catalog_pipeline.redaction import redacted
-from jwo_catalog_pipeline.upload.results.inbox import QueueUnavailable
 
 Status = Literal["ok", "warning", "problem", "skipped"]
 
@@ -163,12 +162,10 @@ def _run(check: Check, installation: Installation) -> Finding:
         return _beyond(f"not looked at: the pipeline's role does not have {check.beyond}")
     try:
         return check.examine(installation)
-    except SettingMissing as error:
-        return _skipped(f"settings: {str(error).partition(';')[0]}")
-    except (*EXPECTED, QueueUnavailable) as error:
-        # The project's own sentences say what helps behind a semicolon.
-        said, _, remedy = str(error).partition("; ")
-        return problem(said.removesuffix(": nothing was sent"), remedy or check.remedy)
+    except ConfigurationError as error:
+        return _skipped(f"settings: {error.problem}")
+    except PipelineError as error:
+        return problem(error.problem, error.remedy or check.remedy)
     except ClientError as error:
         return _refused(error, check)
     except BotoCoreError as error:

@@ -107,7 +107,7 @@ def catalog_api(installation: Installation) -> Finding:
 
 def _said(error: CatalogApiError) -> str:
     """What was answered, without what that means for a batch, of which there is none here."""
-    return re.split(r"(?<=['\")]): ", str(error), maxsplit=1)[0]
+    return re.split(r"(?<=['\")]): ", error.problem, maxsplit=1)[0]
 
 
 def _denied(error: AccessDenied, region: str, role: str) -> Finding:

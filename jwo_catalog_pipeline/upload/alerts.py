@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import redacted
-from jwo_catalog_pipeline.upload.errors import UploadError
+from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, carriers, utc
 from jwo_catalog_pipeline.upload.states import BatchState
@@ -25,10 +25,6 @@ CLAIM_SECONDS = 120  # to send one message; who dies before it is recorded has i
 REMEMBERED_SECONDS = 90 * 86_400  # what was told; news of that age would be told again
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
 MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and nobody reads more than this
-
-
-class AlertsUnavailable(UploadError):
-    """Nobody could be told, or the queue could not be looked at; the next tick tries again."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +205,8 @@ class Teller:
                 self.sns.publish(TopicArn=self.topic_arn, Subject=subject, Message=text)
         except (ClientError, BotoCoreError) as error:
             raise AlertsUnavailable(
-                f"nobody could be told of {alert.subject!r}: {self.topic_arn} does not take it ({error}); check "
-                "JWO_ALERT_TOPIC_ARN and the pipeline's role"
+                f"nobody could be told of {alert.subject!r}: {self.topic_arn} does not take it ({error})",
+                "check JWO_ALERT_TOPIC_ARN and the pipeline's role",
             ) from None
 
     def measure(self, stuck: int) -> None:

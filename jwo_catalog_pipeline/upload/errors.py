@@ -1,12 +1,22 @@
-"""One error class per cause for which an upload stops; the message says what holds and what to do."""
+"""One error class per cause for which an upload stops."""
+
+from jwo_catalog_pipeline.errors import PipelineError
 
 
-class UploadError(Exception):
+class UploadError(PipelineError):
     """An upload cannot go on."""
 
 
 class LedgerUnavailable(UploadError):
     """The DynamoDB table is missing, or cannot be reached or used."""
+
+
+class RecordNotFound(UploadError):
+    """The ledger lacks a record that another one names: the table was restored to an earlier moment, or changed."""
+
+
+class NothingApplied(UploadError):
+    """No upload has been applied yet."""
 
 
 class AnotherUploadSince(UploadError):
@@ -22,10 +32,10 @@ class NoPlan(UploadError):
 
 
 class LeaseHeld(UploadError):
-    """Another worker is sending a batch of this upload, or died doing so; after `seconds` it holds it no more."""
+    """Another worker is sending a batch of this upload, or died doing so; the lease expires after `seconds`."""
 
-    def __init__(self, message: str, seconds: int) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, remedy: str, seconds: int) -> None:
+        super().__init__(problem, remedy)
         self.seconds = seconds
 
 
@@ -39,3 +49,11 @@ class UploadStopped(UploadError):
 
 class PlanStopped(UploadError):
     """A guard stopped the upload; nothing was recorded or sent."""
+
+
+class QueueUnavailable(UploadError):
+    """The SQS queue is missing, or cannot be reached or used."""
+
+
+class AlertsUnavailable(UploadError):
+    """An alert could not be published, or the queue could not be inspected; the next tick tries again."""

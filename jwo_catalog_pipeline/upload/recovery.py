@@ -11,7 +11,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.report import read_report
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch
 from jwo_catalog_pipeline.upload.published_state import (
@@ -43,7 +43,7 @@ def applied_uploads(ledger: Ledger, limit: int | None = None) -> list[str]:
     while upload and (limit is None or len(found) < limit):
         record = ledger.upload(upload)
         if record is None:
-            raise LedgerUnavailable(f"the ledger has lost upload {upload}; restore the table")
+            raise RecordNotFound(f"the ledger has lost upload {upload}", "restore the table")
         found.append(upload)
         upload = record["base_upload"]
     return found
@@ -74,7 +74,7 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record is None:
-        raise LedgerUnavailable("nothing has been applied yet, so there is no snapshot to restore")
+        raise NothingApplied("nothing has been applied yet, so there is no snapshot to restore")
     key = state_key(head, record["plan"])
     bucket.put_table(key, rebuilt.before_head)
     return key

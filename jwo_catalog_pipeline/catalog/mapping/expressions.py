@@ -88,7 +88,7 @@ def _check(part: dict[str, Any], kind: str, where: str, columns: dict[str, None]
     if kind not in _ALLOWED:
         what = _PLAIN_WORDS.get(kind, kind.lower().replace("_", " "))
         raise MappingError(
-            f"{where}: {what} is not allowed; use one expression over the columns of a single row of the export"
+            f"{where}: {what} is not allowed", "use one expression over the columns of a single row of the export"
         )
     if kind == "COLUMN_REF":
         if len(part["column_names"]) != 1:

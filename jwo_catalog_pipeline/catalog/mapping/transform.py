@@ -76,8 +76,11 @@ def _check_columns(mapping: FieldMapping, fields: list[MappedField], source: pd.
             problem = f"{mapping.where(field)}: the export has no column {column!r}"
             if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
                 raise MappingError(
-                    f"{problem}; its only column is {columns[0]!r}: the delimiter is probably wrong, "
-                    "set source.options.delimiter"
+                    f"{problem}",
+                    (
+                        f"its only column is {columns[0]!r}: the delimiter is probably wrong, set "
+                        "source.options.delimiter"
+                    ),
                 )
             near = suggest(column, columns) or f"; its columns are {', '.join(map(repr, columns[:30]))}"
             raise MappingError(f"{problem}{near} (text, other than names, goes in single quotes)")

@@ -211,7 +211,7 @@ def _read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> pa.Ta
             raise SourceFileError(f"{name} is empty (0 bytes): export it again") from error
         reason = str(error).splitlines()[0].removeprefix("Invalid Input Error: ").replace(str(path), name)
         raise SourceFileError(
-            f"{name} cannot be read as Parquet: {reason[:300]}: the file is cut off or damaged; export it again"
+            f"{name} cannot be read as Parquet: {reason[:300]}: the file is cut off or damaged", "export it again"
         ) from error
 
 

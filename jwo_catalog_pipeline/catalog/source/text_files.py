@@ -142,7 +142,7 @@ def csv_header(path: Path, delimiter: str, quote: str, name: str) -> list[str]:
         except csv.Error as error:
             raise SourceFileError(f"{name}, line 1: the header cannot be read: {error}") from error
     if not any(header):
-        raise SourceFileError(f"{name}, line 1 is blank; the first line must hold the column names")
+        raise SourceFileError(f"{name}, line 1 is blank", "the first line must hold the column names")
     return header
 
 

@@ -112,19 +112,23 @@ class Table:
                 raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
                 raise Conflict(str(error)) from None
-            what = _REMEDIES.get(code, code).format(action=f"dynamodb:{error.operation_name}")
-            raise LedgerUnavailable(f"cannot use the ledger table {self.table_name}: {what}") from None
+            what, remedy = _REMEDIES.get(code, (code, ""))
+            what = what.format(action=f"dynamodb:{error.operation_name}")
+            raise LedgerUnavailable(f"cannot use the ledger table {self.table_name}: {what}", remedy) from None
         except BotoCoreError as error:
             raise LedgerUnavailable(
-                f"cannot reach the ledger table {self.table_name}: {type(error).__name__}; "
-                "check AWS credentials, region and network"
+                f"cannot reach the ledger table {self.table_name}: {type(error).__name__}",
+                "check AWS credentials, region and network",
             ) from None
 
 
-_DENIED = "{action} is denied; the pipeline's role needs the policy of deploy/cloudformation.yaml"
+_DENIED = ("{action} is denied", "the pipeline's role needs the policy of deploy/cloudformation.yaml")
+# What DynamoDB answers: the problem, and the remedy.
 _REMEDIES = {
-    "ResourceNotFoundException": "it does not exist; deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE "
-    "to its LedgerTableName",
+    "ResourceNotFoundException": (
+        "it does not exist",
+        "deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE to its LedgerTableName",
+    ),
     "AccessDeniedException": _DENIED,
     "403": _DENIED,  # without DynamoDB's own words
 }

@@ -32,7 +32,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
 from jwo_catalog_pipeline.upload.model import Batch, Head, read_batch
 from jwo_catalog_pipeline.upload.states import BatchState
@@ -155,7 +155,7 @@ class Ledger(Table):
         key = Batch(upload, plan, number, 0, 0, "").key
         item = self.get(**key)
         if item is None:
-            raise LedgerUnavailable(f"the ledger has lost batch {number} of upload {upload}; restore the table")
+            raise RecordNotFound(f"the ledger has lost batch {number} of upload {upload}", "restore the table")
         return read_batch(item)
 
     def open_uploads(self) -> list[str]:

@@ -99,7 +99,7 @@ class SharedBudget:
             return slot
         self._newest, noted_at = found
         self._behind = max(self._behind, noted_at / 1000 - self._clock())
-        raise Contended("other processes reserve calls at the same time; run fewer of them")
+        raise Contended("other processes reserve calls at the same time", "run fewer of them")
 
 
 def _at_once_then_jitter(state: RetryCallState) -> float:

@@ -113,7 +113,7 @@ def planned_contents(
     """
     recorded = ledger.plan(upload)
     if recorded is None:
-        raise NoPlan(f"upload {upload} has no plan; materialize catalog_changes for it first")
+        raise NoPlan(f"upload {upload} has no plan", "materialize catalog_changes for it first")
     contents = contents_of(changes, fields, recorded["archive_stores"])
     if contents.digest(Head(recorded["base_upload"], recorded["base_sequence"])) != recorded["plan"]:
         remedy = "start a new upload, which takes its place" if ledger.upload(upload) else "materialize it again"

@@ -23,7 +23,7 @@ from jwo_catalog_pipeline.catalog_api.responses import WAITING
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.storage import Bucket, StorageError
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 
 MESSAGES_A_CALL = 10  # what SQS gives and deletes at most
@@ -33,10 +33,6 @@ DELIVERIES_BEFORE_QUARANTINE = 5
 # SNS says no to the token itself: it has expired (after 3 days), or never was one. Trying again does not help.
 _NO_SUCH_TOKEN = frozenset({"InvalidParameter", "InvalidParameterValue", "NotFound", "ParamValidationError"})
 _log = logging.getLogger(__name__)
-
-
-class QueueUnavailable(Exception):
-    """The SQS queue is missing, or cannot be reached or used."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +191,8 @@ class Inbox:
             return operation(**arguments)
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable(
-                f"cannot use the queue {self.queue_url} ({_code(error)}); check JWO_QUEUE_URL and the pipeline's role"
+                f"cannot use the queue {self.queue_url} ({_code(error)})",
+                "check JWO_QUEUE_URL and the pipeline's role",
             ) from None
 
 

@@ -98,6 +98,6 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
 def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:
     what = f"upload {head.upload} was applied" if head.upload != base.upload else f"upload {head.upload} has sent more"
     return AnotherUploadSince(
-        f"{what} since upload {upload} was planned, so nothing was sent; materialize catalog_changes for {upload} "
-        "again to compare with what Amazon holds now"
+        f"{what} since upload {upload} was planned, so nothing was sent",
+        f"materialize catalog_changes for {upload} again to compare with what Amazon holds now",
     )

@@ -141,8 +141,11 @@ class Sender:
                 batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.number), sha256=batch.sha256)
         except CatalogApiError as error:
             raise UploadStopped(
-                f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was accepted stays "
-                "accepted; materialize ingestion_record for this upload again to resume it"
+                (
+                    f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was "
+                    "accepted stays accepted"
+                ),
+                "materialize ingestion_record for this upload again to resume it",
             ) from error
         raise AssertionError("tenacity raises the last attempt's error")
 
@@ -151,7 +154,9 @@ class Sender:
         if batch.sha256 or contents is None:
             body = self.bucket.get(body_key(batch))
             if hashlib.sha256(body).hexdigest() != batch.sha256:
-                raise UploadStopped(f"{self.bucket.uri(body_key(batch))} was changed after it was recorded; restore it")
+                raise UploadStopped(
+                    f"{self.bucket.uri(body_key(batch))} was changed after it was recorded", "restore it"
+                )
             return batch, body
         body = contents.body(batch)
         self.bucket.put(body_key(batch), body, "application/json")
@@ -175,12 +180,12 @@ class Sender:
         now = self.ledger.now()
         if batch.state is BatchState.SENDING and batch.owner != self.owner and batch.lease_until > now:
             raise LeaseHeld(
-                f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}; "
+                f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}",
                 f"if that run is dead, resume after {utc(batch.lease_until)}",
                 seconds=batch.lease_until - now,
             )
         if not batch.state.sendable:
-            raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now; nothing was sent")
+            raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now: nothing was sent")
         # A batch found in `sending` was left by a worker that died: it may have been ingested.
         abandoned = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
         changes: dict[str, Any] = {
@@ -214,7 +219,7 @@ class Sender:
             self.ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over")
             close_if_final(self.ledger, batch.upload)
         raise AnotherUploadSince(
-            f"upload {head.upload} took over from {batch.upload}; nothing more of {batch.upload} is sent"
+            f"upload {head.upload} took over from {batch.upload}: nothing more of {batch.upload} is sent"
         ) from None
 
     def _record_acceptance(self, batch: Batch, accepted: Accepted) -> Batch:
@@ -232,7 +237,9 @@ class Sender:
             # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
             seen = {"pk": "UNMATCHED", "sk": accepted.ingestion_id, "seen_at": self.ledger.now()}
             self.ledger.put({**seen, **pointer})
-            raise LeaseLost(f"{error}; Amazon accepted this one's bytes as ingestion {accepted.ingestion_id}") from None
+            raise LeaseLost(
+                f"{error}, and Amazon accepted this run's bytes as ingestion {accepted.ingestion_id}"
+            ) from None
 
     def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> tuple[Batch, list[Batch]]:
         """Record a definite no, and in the same transaction the parts that are to be sent instead."""
