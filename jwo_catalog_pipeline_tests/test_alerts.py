@@ -77,7 +77,7 @@ def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
     project.must_upload("u1")
     project.settle("u1")
     assert told() == []
-    assert list(project.ledger.query("SETTLED")) == []
+    assert project.ledger.settled_notes() == []
 
 
 def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -> None:

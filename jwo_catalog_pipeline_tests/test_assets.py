@@ -33,7 +33,7 @@ def test_a_resumed_upload_waits_for_the_lease_of_a_run_that_may_be_dead(project:
     assert "was not accepted" in failure(project.upload("u1"))
     (batch,) = project.ledger.batches("u1")
     until = project.ledger.now() + 2
-    assert project.ledger.try_change(batch, state=BatchState.SENDING, owner="lost", lease_until=until)
+    assert project.ledger._try_change(batch, state=BatchState.SENDING, owner="lost", lease_until=until)
     result = project.run("catalog_upload_job", "u1", only=["ingestion_record"])
     assert result.success
     assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["ingestion_record"]

@@ -31,7 +31,7 @@ def test_an_ingestion_of_a_worker_that_lost_its_lease_is_kept(parts: Parts) -> N
 
     with pytest.raises(LeaseLost, match="Amazon accepted this one's bytes as ingestion"):
         parts.sender(api=Slow()).apply("u1", plan, FIELDS)
-    assert parts.ledger.get("UNMATCHED", accepted[0])["upload"] == "u1"
+    assert parts.ledger.orphan(accepted[0]).upload == "u1"
 
 
 def test_a_wrong_address_refuses_nothing_and_can_be_resumed(parts: Parts) -> None:
@@ -92,7 +92,7 @@ def test_a_refused_batch_is_a_definite_no_and_its_items_go_with_the_next_upload(
     (batch,) = parts.apply("u1", items("A", store="NO-SUCH-STORE"))
     assert batch.state is BatchState.REFUSED
     assert "One or more StoreID's present in the request is incorrect" in batch.message
-    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.ledger.upload("u1").state == "settled"
     assert list(parts.plan("u2", items("A", store="NO-SUCH-STORE"))["change"]) == ["update"]
 
 

@@ -42,7 +42,7 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     record = ledger.upload(head) if head else None
     if record is None:
         return _empty()
-    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record["plan"])))
+    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record.plan)))
     return fold([before, batches_state(bucket, ledger.batches(head))])
 
 
