@@ -39,8 +39,8 @@ def all_answers_lost(parts: Parts, upload: str, *skus: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "about_batch", "doubts", "state"),
     [
-        (Outcome.YES, False, 0, BatchState.ACCEPTED),
-        (Outcome.YES, False, 2, BatchState.ACCEPTED),
+        (Outcome.YES, False, 0, BatchState.SUBMITTED),
+        (Outcome.YES, False, 2, BatchState.SUBMITTED),
         (Outcome.NO, True, 0, BatchState.REFUSED),
         (Outcome.NO, True, 1, BatchState.REFUSED),
         (Outcome.NO, False, 0, BatchState.PLANNED),

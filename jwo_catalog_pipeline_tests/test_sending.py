@@ -20,7 +20,7 @@ from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 def test_an_upload_is_accepted_settled_and_known_item_by_item(parts: Parts) -> None:
     parts.sandbox.misbehave(reject_skus=["B"])
     (batch,) = parts.apply("u1", items("A", "B", "C"))
-    assert (batch.state, batch.attempts, batch.items) == (BatchState.ACCEPTED, 1, 3)
+    assert (batch.state, batch.attempts, batch.items) == (BatchState.SUBMITTED, 1, 3)
     assert set(parts.published().values()) == {"in_flight"}
 
     outcomes = parts.settle("u1")
@@ -190,7 +190,7 @@ def test_two_workers_that_record_an_upload_at_once_lose_nothing(parts: Parts) ->
     client.meta.events.register("before-parameter-build.s3.PutObject", overtake)
     (batch,) = parts.sender().apply("u1", plan, FIELDS)
     assert faster
-    assert (batch.state, batch.attempts, parts.sent()) == (BatchState.ACCEPTED, 1, 1)
+    assert (batch.state, batch.attempts, parts.sent()) == (BatchState.SUBMITTED, 1, 1)
     assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
 
 
@@ -262,7 +262,7 @@ def test_a_worker_that_holds_a_batch_keeps_others_out_until_its_lease_ends(parts
         parts.sender().apply("u1", plan, FIELDS)
     parts.clock.seconds += 301
     (batch,) = parts.sender().apply("u1", plan, FIELDS)
-    assert (batch.state, batch.doubts) == (BatchState.ACCEPTED, 1)
+    assert (batch.state, batch.doubts) == (BatchState.SUBMITTED, 1)
 
 
 def test_changed_bytes_are_not_sent(parts: Parts) -> None:

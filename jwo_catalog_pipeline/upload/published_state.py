@@ -77,7 +77,7 @@ def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
 
 
 def _open_outcome(state: BatchState) -> str:
-    """Where the items of an unsettled batch are. Not its state: an accepted batch's items are in flight."""
+    """Where the items of an unsettled batch are. Not its state: a submitted batch's items are in flight."""
     return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
 
 

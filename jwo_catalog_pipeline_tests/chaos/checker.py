@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jwo_catalog_pipeline.upload.ledger import keys
 
 Key = tuple[str, str]  # store id and SKU
-NOT_OVER = ("planned", "sending", "accepted", "reported")
+NOT_OVER = ("planned", "sending", "submitted", "reported")
 NOT_SENT = ("planned", "superseded")
 
 

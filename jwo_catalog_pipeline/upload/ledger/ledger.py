@@ -88,7 +88,7 @@ class Ledger(NewsLedger):
     def accept(self, batch: Batch, ingestion_id: str, http_status: int, request_id: str) -> Batch:
         """Amazon has taken the batch's bytes as an ingestion."""
         answer: dict[str, Any] = {"http_status": http_status, "request_id": request_id}
-        changes: dict[str, Any] = {"state": BatchState.ACCEPTED, "ingestion_id": ingestion_id, "message": "", **answer}
+        changes: dict[str, Any] = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": "", **answer}
         self._transact(
             f"batch {changes['state']}",
             self._change_batch(batch, **changes),
@@ -145,9 +145,9 @@ class Ledger(NewsLedger):
         left = max(0, batch.doubts - 1)
         if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING):
             left = left if batch.state is BatchState.IN_DOUBT else batch.doubts  # a dead worker's try is this one
-            accepted = {"state": BatchState.ACCEPTED, "ingestion_id": ingestion_id, "message": ""}
+            accepted = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": ""}
             name, own, other = (
-                f"batch {BatchState.ACCEPTED}",
+                f"batch {BatchState.SUBMITTED}",
                 keys.ingestion(ingestion_id),
                 keys.duplicate(ingestion_id),
             )

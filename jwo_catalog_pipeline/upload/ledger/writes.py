@@ -11,6 +11,10 @@ from jwo_catalog_pipeline.upload.ledger.keys import Key
 from jwo_catalog_pipeline.upload.model import Batch, Head
 from jwo_catalog_pipeline.upload.states import BatchState
 
+# What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
+FORMER_STATES = {"accepted": BatchState.SUBMITTED}
+_FORMER_NAMES = {state: name for name, state in FORMER_STATES.items()}
+
 T = TypeVar("T")
 Part = dict[str, Any]
 
@@ -59,8 +63,14 @@ class Writes(Table):
         return self._update(
             batch_key(batch),
             {name: str(value) if isinstance(value, BatchState) else value for name, value in changes.items()},
-            "#s = :was AND attempts = :attempts AND #o = :owner AND doubts = :doubts",
-            {":was": str(batch.state), ":attempts": batch.attempts, ":owner": batch.owner, ":doubts": batch.doubts},
+            "#s IN (:was, :formerly) AND attempts = :attempts AND #o = :owner AND doubts = :doubts",
+            {
+                ":was": str(batch.state),
+                ":formerly": _FORMER_NAMES.get(batch.state, str(batch.state)),
+                ":attempts": batch.attempts,
+                ":owner": batch.owner,
+                ":doubts": batch.doubts,
+            },
             {"#s": "state", "#o": "owner"},
         )
 
@@ -142,7 +152,8 @@ def batch_item(batch: Batch) -> dict[str, Any]:
 
 def read_batch(item: Mapping[str, Any]) -> Batch:
     """The batch of a table item."""
-    return read(Batch, {**item, "state": BatchState(item["state"])})
+    state = item["state"]
+    return read(Batch, {**item, "state": FORMER_STATES.get(state) or BatchState(state)})
 
 
 def pointer(batch: Batch) -> dict[str, Any]:

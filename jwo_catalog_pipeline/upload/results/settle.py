@@ -50,7 +50,7 @@ def mark_reported(ledger: Ledger) -> None:
         batch = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
         if batch is None:
             continue
-        if batch.state is BatchState.ACCEPTED:
+        if batch.state is BatchState.SUBMITTED:
             ledger.mark_reported(batch, news)  # or somebody else was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
             ledger.forget_news(news.ingestion_id)
@@ -78,7 +78,7 @@ def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
 
 
 def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
-    """Ask the status API about accepted batches without news for so long, those not asked for the longest first.
+    """Ask the status API about submitted batches without news for so long, those not asked for the longest first.
 
     Returns:
         The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
@@ -88,7 +88,7 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
         (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.note_asked, batch, now))
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if batch.state is BatchState.ACCEPTED
+        if batch.state is BatchState.SUBMITTED
     ]
     waiting += [
         (orphan.seen_at, orphan.ingestion_id, partial(ledger.note_orphan_asked, orphan, now))
