@@ -33,7 +33,7 @@ def settle(upload: str, control: str) -> None:
     receive_all(control)
     resources = resources_from(os.environ)
     _, problems = settler(resources["storage"], resources["catalog_api"]).settle(upload)
-    if resources["storage"].open_ledger().upload(upload)["state"] != "settled":
+    if resources["storage"].open_ledger().upload(upload).is_open:
         raise SystemExit(f"upload {upload} does not settle: {problems}")
 
 

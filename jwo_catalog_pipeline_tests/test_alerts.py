@@ -77,7 +77,7 @@ def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
     project.must_upload("u1")
     project.settle("u1")
     assert told() == []
-    assert list(project.ledger.query("SETTLED")) == []
+    assert project.ledger.settled_notes() == []
 
 
 def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -> None:
@@ -177,7 +177,7 @@ def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mai
     ((subject, text),) = mailbox.take()
     assert subject == "JWO catalog: no results of upload u1"
     assert (
-        "2 items in 1 batches of upload u1 have no result, the oldest since 2027-01-15T08:00:00Z (1 accepted)" in text
+        "2 items in 1 batches of upload u1 have no result, the oldest since 2027-01-15T08:00:00Z (1 submitted)" in text
     )
     parts.settle("u1")
     assert stuck_batches(parts.ledger, overdue_minutes=0) == []

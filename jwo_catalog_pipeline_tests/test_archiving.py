@@ -37,7 +37,7 @@ def test_absence_removes_nothing_while_archiving_is_off(shop: Parts) -> None:
 
 def test_a_sku_gone_from_all_stores_is_archived_with_the_full_list_of_stores(shop: Parts) -> None:
     (batch,) = shop.apply("u2", items("B"), archive_stores=STORES)
-    assert (batch.operation, batch.items, batch.state) == ("archive", 2, BatchState.ACCEPTED)
+    assert (batch.operation, batch.items, batch.state) == ("archive", 2, BatchState.SUBMITTED)
     assert json.loads(shop.bucket.get(body_key(batch))) == {"itemSkus": ["A"], "allApplicableStores": STORES}
     assert kinds(shop.plan("u3", items("B"), archive_stores=STORES)) == {
         "A@01": "in_flight",

@@ -23,7 +23,7 @@ def test_an_upload_runs_from_the_source_to_the_record(project: Project) -> None:
     assert metadata(result, "jwo_catalog")["items_by_store"] == {"JWO-STORE-01": 2, "JWO-STORE-02": 1}
     changes = metadata(result, "catalog_changes")
     assert (changes["insert"], changes["update"], changes["unchanged"]) == (3, 0, 0)
-    assert metadata(result, "ingestion_record")["batches_by_state"] == {"accepted": 1}
+    assert metadata(result, "ingestion_record")["batches_by_state"] == {"submitted": 1}
     assert project.settle("u1")["outcome"].tolist() == ["accepted"] * 3
 
 
@@ -33,13 +33,13 @@ def test_a_resumed_upload_waits_for_the_lease_of_a_run_that_may_be_dead(project:
     assert "was not accepted" in failure(project.upload("u1"))
     (batch,) = project.ledger.batches("u1")
     until = project.ledger.now() + 2
-    assert project.ledger.try_change(batch, state=BatchState.SENDING, owner="lost", lease_until=until)
+    assert project.ledger._try_change(batch, state=BatchState.SENDING, owner="lost", lease_until=until)
     result = project.run("catalog_upload_job", "u1", only=["ingestion_record"])
     assert result.success
     assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["ingestion_record"]
     assert [call["http_status"] for call in project.requests()] == [403, 201]
     (batch,) = project.ledger.batches("u1")
-    assert (str(batch.state), batch.doubts) == ("accepted", 1)  # what the lost run began may have been ingested
+    assert (str(batch.state), batch.doubts) == ("submitted", 1)  # what the lost run began may have been ingested
     assert project.ledger.now() > until
 
 

@@ -15,6 +15,7 @@ from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.ledger.rate_limiter import RESERVATIONS, SharedBudget
 from jwo_catalog_pipeline_tests.chaos.rate import most_in_a_second, rate_figures
@@ -46,7 +47,7 @@ class World:
         self.calls.append(self.time)
 
     def item(self) -> dict[str, Any] | None:
-        return self.table.get_item(Key={"pk": "RATE", "sk": "RATE"}).get("Item")
+        return self.table.get_item(Key=keys.rate()).get("Item")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def world(fresh: RunningSandbox) -> World:
 def test_whoever_takes_in_whatever_order_no_second_sees_more_than_the_budget(
     world: World, takers: int, calls: int, seed: int
 ) -> None:
-    world.table.delete_item(Key={"pk": "RATE", "sk": "RATE"})
+    world.table.delete_item(Key=keys.rate())
     world.calls.clear()
     chance = random.Random(seed)
     processes = [world.process(calls) for _ in range(takers)]
@@ -92,14 +93,14 @@ def test_a_process_joins_another_whose_clock_has_been_ahead_unseen(world: World)
 
 def test_a_slot_too_far_in_the_future_stalls_nobody(world: World) -> None:
     now = int(1000 * START)
-    world.table.put_item(Item={"pk": "RATE", "sk": "RATE", "slot": now + 3_600_000, "noted_at": now})
+    world.table.put_item(Item={**keys.rate(), "slot": now + 3_600_000, "noted_at": now})
     world.call(world.process())
     assert world.time - START < 0.2
 
 
 def test_a_queue_is_waited_for(world: World) -> None:
     now, wait = int(1000 * START), 29
-    world.table.put_item(Item={"pk": "RATE", "sk": "RATE", "slot": now + int(1000 * wait), "noted_at": now})
+    world.table.put_item(Item={**keys.rate(), "slot": now + int(1000 * wait), "noted_at": now})
     world.call(world.process())
     assert world.time - START > wait
 

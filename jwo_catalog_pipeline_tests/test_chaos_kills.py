@@ -72,6 +72,6 @@ def test_the_checker_sees_what_is_lost_stale_unaccounted_or_unrecorded(rested: R
     stray = [*world.calls, {"body_sha256": "0" * 64, "operation": "upload"}]
     assert inspect(dataclasses.replace(world, calls=stray), expected).unrecorded
     assert inspect(dataclasses.replace(world, calls=[*world.calls, world.calls[0]]), expected).unrecorded
-    for state in ("accepted", "planned"):
+    for state in ("submitted", "planned"):
         batches = {name: [{**batch, "state": state} for batch in found] for name, found in world.batches.items()}
         assert inspect(dataclasses.replace(world, batches=batches), expected).unaccounted

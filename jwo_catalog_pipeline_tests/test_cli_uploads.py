@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from jwo_catalog_pipeline.cli import uploading
 from jwo_catalog_pipeline.cli.main import main
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
 from jwo_catalog_pipeline_tests.test_plan_asset import MANY, OTHER_STORE
 
@@ -92,7 +93,7 @@ def test_the_status_says_what_is_open_and_what_waits(project: Project, run) -> N
     found = json.loads(run("status", "--json").stdout)
     assert [each["state"] for each in found["uploads"]] == ["settled", "open"]
     (batch,) = found["open_batches"]
-    assert (batch["state"], batch["items"]) == ("accepted", 3)
+    assert (batch["state"], batch["items"]) == ("submitted", 3)
     assert found["waiting"] == {"items": 1, "for": [f"batch 1 of upload {batch['upload']}"]}
     assert "1 items wait for batch 1" in run("status").output
 
@@ -132,7 +133,7 @@ def test_the_state_is_rebuilt_and_restored(project: Project, run) -> None:
     run("upload", "--yes")
     assert json.loads(run("state", "rebuild", "--json").stdout) == {"items": 3, "same_bytes": True, "restored": None}
     head = project.ledger.head().upload
-    snapshot = f"uploads/{head}/{project.ledger.upload(head)['plan']}/published_before.parquet"
+    snapshot = f"uploads/{head}/{project.ledger.upload(head).plan}/published_before.parquet"
     project.bucket.client.delete_object(Bucket=project.bucket.name, Key=snapshot)
     lost = run("state", "rebuild")
     assert lost.exit_code == 1
@@ -162,7 +163,7 @@ def test_a_lost_ledger_is_salvaged_only_when_asked_to_write(project: Project, ru
     assert "The ledger lacks nothing" in run("state", "salvage").output
     table = boto3.resource("dynamodb").Table(project.env["JWO_LEDGER_TABLE"])
     for item in table.scan()["Items"]:
-        table.delete_item(Key={"pk": item["pk"], "sk": item["sk"]})
+        table.delete_item(Key=keys.key_of(item))
     looked = run("state", "salvage")
     assert looked.exit_code == 0
     assert "settled" in looked.output

@@ -28,10 +28,10 @@ def test_a_clock_that_is_off_is_corrected_from_the_answer_and_remembered(parts: 
     clock = clock_off_by(minutes)
     api = api_client(parts.sandbox, clock=clock)
     (batch,) = parts.sender(api=api).apply("u1", parts.plan("u1", items("A")), FIELDS)
-    assert (batch.state, batch.attempts, batch.doubts) == (BatchState.ACCEPTED, 2, 0)
+    assert (batch.state, batch.attempts, batch.doubts) == (BatchState.SUBMITTED, 2, 0)
     parts.settle("u1")
     (again,) = parts.sender(api=api).apply("u2", parts.plan("u2", items("A", standard_price="2.49")), FIELDS)
-    assert (again.state, again.attempts) == (BatchState.ACCEPTED, 1)
+    assert (again.state, again.attempts) == (BatchState.SUBMITTED, 1)
     assert abs(clock.offset + timedelta(minutes=minutes)) < timedelta(seconds=10)
 
 
@@ -63,7 +63,10 @@ def test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on(
         assert parts.sandbox.post("expire_sessions").status == 200
 
     batches = parts.sender(on_batch=expire, at_once=1).apply("u1", plan, FIELDS)
-    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.ACCEPTED, 1), (BatchState.ACCEPTED, 2)]
+    assert [(batch.state, batch.attempts) for batch in batches] == [
+        (BatchState.SUBMITTED, 1),
+        (BatchState.SUBMITTED, 2),
+    ]
     assert statuses(parts.sandbox) == [201, 403, 201]
     assert len({call["access_key_id"] for call in parts.sandbox.get("requests") if call["http_status"] == 201}) == 2
 
@@ -87,7 +90,7 @@ def test_an_sts_that_is_down_stops_the_upload_before_the_attempt_and_it_can_be_r
     assert (batch.doubts, batch.state.sendable) == (0, True)
     parts.clock.seconds += 301
     (batch,) = parts.sender(api=api).apply("u1", plan, FIELDS)
-    assert batch.state is BatchState.ACCEPTED
+    assert batch.state is BatchState.SUBMITTED
 
 
 def test_ambient_credentials_that_have_expired_are_an_error_that_says_so(fresh: RunningSandbox) -> None:

@@ -35,6 +35,7 @@ from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, exa
 from jwo_catalog_pipeline.doctor.configuration import CHECKS
 from jwo_catalog_pipeline.doctor.dagster_instance import SENSORS
 from jwo_catalog_pipeline.sandbox.aws import API_ROLE
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.project import MAPPING, Project
 
 Look = Callable[..., dict[str, Finding]]
@@ -129,7 +130,7 @@ def test_a_healthy_installation_has_nothing_to_mend(
     assert {finding.remedy for finding in every.values()} == {""}
     assert "account 123456789012, arn:aws:" in every["identity"].found
     assert "can be read and written; newest upload: u1" in every["ledger"].found
-    expires = project.ledger.get("DOCTOR", "CHECK")["expires_at"]
+    expires = project.ledger._get(keys.doctor())["expires_at"]
     assert 86_000 < expires - datetime.now(UTC).timestamp() < 86_500
     for name in (
         "jwo_catalog_pipeline 0.",
@@ -709,9 +710,7 @@ def test_no_secret_is_shown(project: Project, look: Look, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]
     link = "https://bucket.s3.amazonaws.com/r?X-Amz-Signature=abcdef0123456789"
-    project.ledger.put(
-        {"pk": "UNREADABLE", "sk": "m", "reason": f"{link} {secret}", "kept_at": "s3://b/k", "received_at": 1}
-    )
+    project.ledger.keep_unreadable("m", f"{link} {secret}", "s3://b/k")
     said = _run(project, "--json").output + _run(project).output
     assert "1 messages could not be read" in said
     assert "abcdef0123456789" not in said

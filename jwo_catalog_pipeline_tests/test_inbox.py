@@ -21,7 +21,7 @@ from jwo_catalog_pipeline_tests.test_settling import queue_is_empty, send_to_que
 
 
 def news(parts: Parts) -> list[str]:
-    return [each["sk"] for each in parts.ledger.news()]
+    return [each.ingestion_id for each in parts.ledger.news()]
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def test_no_poisoned_message_keeps_another_from_being_read(parts: Parts, verifie
     counts = parts.inbox(verify).receive(60)
     assert sum(counts.values()) == len(bodies) + -(-len(bodies) // 50)
     assert {f"good-{start}" for start in range(0, len(bodies), 50)} <= set(news(parts))
-    assert len(list(parts.ledger.query("UNREADABLE"))) == counts["unreadable"]
+    assert len(parts.ledger.unreadable_messages()) == counts["unreadable"]
     assert queue_is_empty(parts)
 
 
@@ -135,7 +135,7 @@ def test_a_link_that_cannot_be_one_is_left_out_and_the_news_kept(parts: Parts, o
     send_to_queue(parts, json.dumps({"ingestionId": "i", "url": odd, "status": odd}))
     assert parts.inbox().receive(20) == {"result": 1}
     assert (news(parts), parts.ledger.link("i")) == (["i"], None)
-    assert parts.ledger.news()[0]["processing_status"] == ""
+    assert parts.ledger.news()[0].processing_status == ""
 
 
 def test_news_that_the_ledger_refuses_is_quarantined_in_the_end_and_blocks_no_other(parts: Parts) -> None:
@@ -152,8 +152,8 @@ def test_news_that_the_ledger_refuses_is_quarantined_in_the_end_and_blocks_no_ot
                 inbox._keep({**message, "Attributes": {"ApproximateReceiveCount": str(count)}}, set())
         last = {**message, "Attributes": {"ApproximateReceiveCount": str(DELIVERIES_BEFORE_QUARANTINE)}}
         assert inbox._keep(last, set()) == "unreadable"
-    (kept,) = parts.ledger.query("UNREADABLE")
-    assert kept["reason"] == "the ledger does not take it (after 5 deliveries)"
+    (kept,) = parts.ledger.unreadable_messages()
+    assert kept.reason == "the ledger does not take it (after 5 deliveries)"
 
 
 def test_a_ledger_that_is_down_ends_the_receiving_and_quarantines_nothing(parts: Parts) -> None:
@@ -166,7 +166,7 @@ def test_a_ledger_that_is_down_ends_the_receiving_and_quarantines_nothing(parts:
         calls = [point for point in reached if "delete" in point]
     assert calls == []
     assert not queue_is_empty(parts)
-    assert list(parts.ledger.query("UNREADABLE")) == []
+    assert parts.ledger.unreadable_messages() == []
 
 
 @pytest.mark.parametrize(("code", "kind"), [("InvalidParameter", "unreadable"), ("AuthorizationError", None)])
@@ -182,8 +182,8 @@ def test_a_token_that_sns_refuses_is_quarantined_and_a_trouble_that_may_pass_is_
     counts = Inbox(inbox.sqs, sns, inbox.queue_url, inbox.topic_arn, parts.ledger, parts.bucket, None).receive(20)
     assert counts == ({kind: 1} if kind else {})
     assert queue_is_empty(parts) is bool(kind)
-    for kept in parts.ledger.query("UNREADABLE"):
-        assert b"t" * 256 not in parts.bucket.get(kept["kept_at"].split("/", 3)[3])
+    for kept in parts.ledger.unreadable_messages():
+        assert b"t" * 256 not in parts.bucket.get(kept.kept_at.split("/", 3)[3])
 
 
 def test_the_address_to_subscribe_at_is_never_fetched(parts: Parts) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 import urllib3
 
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, UploadStopped
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Contended
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
-ITEM = {"pk": "NEWS", "sk": "i-1"}
+ITEM = keys.news("i-1")
 
 
 class Busy(HTTPServer):
@@ -73,22 +76,22 @@ def ledger(busy: Busy, fresh: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_transaction_that_met_another_is_tried_again(busy: Busy, ledger: Ledger) -> None:
     busy.reasons = ["TransactionConflict", "ThrottlingError"]
-    ledger.transact("test", ledger.put_new(ITEM))
+    ledger._transact("test", ledger._put_new(ITEM))
     assert busy.calls == 3
-    assert ledger.get("NEWS", "i-1") == {**ITEM, "schema": SCHEMA}
+    assert ledger._get(ITEM) == {**ITEM, "schema": SCHEMA}
 
 
 def test_a_table_that_stays_busy_is_an_error_of_its_own(busy: Busy, ledger: Ledger) -> None:
     busy.reasons = ["TransactionConflict"] * 50
     with pytest.raises(Contended, match="is busy: TransactionConflict"):
-        ledger.transact("test", ledger.put_new(ITEM))
+        ledger._transact("test", ledger._put_new(ITEM))
     assert busy.calls == 6
 
 
 def test_a_condition_that_does_not_hold_is_a_conflict_at_once(busy: Busy, ledger: Ledger) -> None:
-    ledger.transact("test", ledger.put_new(ITEM))
+    ledger._transact("test", ledger._put_new(ITEM))
     with pytest.raises(Conflict):
-        ledger.transact("test", ledger.put_new(ITEM))
+        ledger._transact("test", ledger._put_new(ITEM))
     assert busy.calls == 2
 
 
@@ -101,7 +104,7 @@ def test_every_item_says_of_which_schema_it_is(parts: Parts) -> None:
     parts.settle("u1")
     parts.plan("u2", items("A"))
     table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
-    assert [item["sk"] for item in all_items(table) if item.get("schema") != SCHEMA] == []
+    assert [keys.name(item) for item in all_items(table) if item.get("schema") != SCHEMA] == []
 
 
 def test_a_ledger_of_the_first_version_is_read_and_its_upload_resumed(parts: Parts) -> None:
@@ -114,19 +117,34 @@ def test_a_ledger_of_the_first_version_is_read_and_its_upload_resumed(parts: Par
     for item in all_items(table):
         new = {name: item.pop(name) for name in ("schema", "first_row") if name in item}
         assert "schema" in new
-        assert not item["sk"].startswith("BATCH#") or (item["sha256"] and "first_row" in new)
+        assert keys.kind(item) != keys.BATCH or (item["sha256"] and "first_row" in new)
         table.put_item(Item=item)
     parts.sandbox.misbehave(throttle=0)
-    assert [str(batch.state) for batch in parts.sender().apply("u1", plan, FIELDS)] == ["accepted"]
+    assert [str(batch.state) for batch in parts.sender().apply("u1", plan, FIELDS)] == ["submitted"]
     assert parts.settle("u1")["outcome"].tolist() == ["accepted", "accepted"]
     assert set(parts.plan("u2", items("A", "B"))["change"]) == {"unchanged"}
+
+
+def test_a_batch_that_schema_1_calls_accepted_is_submitted_and_settles(parts: Parts) -> None:
+    parts.apply("u1", items("A"))
+    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
+    (old,) = [item for item in all_items(table) if keys.kind(item) == keys.BATCH and not keys.is_ingestion(item)]
+    assert (old["state"], old["schema"]) == ("submitted", 2)
+    table.put_item(Item={**old, "state": "accepted", "schema": 1})
+    (batch,) = parts.ledger.batches("u1")
+    assert batch.state is BatchState.SUBMITTED
+    assert parts.ledger.note_asked(batch, 1)
+    assert not parts.ledger.note_asked(replace(batch, attempts=2), 1)
+    assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
+    (batch,) = parts.ledger.batches("u1")
+    assert batch.state is BatchState.SETTLED
 
 
 def test_what_a_newer_version_wrote_is_left_alone(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
     table.update_item(
-        Key={"pk": "HEAD", "sk": "HEAD"},
+        Key=keys.head(),
         UpdateExpression="SET #s = :newer",
         ExpressionAttributeNames={"#s": "schema"},
         ExpressionAttributeValues={":newer": SCHEMA + 1},

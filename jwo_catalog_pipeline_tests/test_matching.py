@@ -7,7 +7,6 @@ import pytest
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.queries import overview
-from jwo_catalog_pipeline.upload.results.doubts import end_doubt
 from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
 from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
@@ -40,8 +39,8 @@ def all_answers_lost(parts: Parts, upload: str, *skus: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "about_batch", "doubts", "state"),
     [
-        (Outcome.YES, False, 0, BatchState.ACCEPTED),
-        (Outcome.YES, False, 2, BatchState.ACCEPTED),
+        (Outcome.YES, False, 0, BatchState.SUBMITTED),
+        (Outcome.YES, False, 2, BatchState.SUBMITTED),
         (Outcome.NO, True, 0, BatchState.REFUSED),
         (Outcome.NO, True, 1, BatchState.REFUSED),
         (Outcome.NO, False, 0, BatchState.PLANNED),
@@ -103,7 +102,7 @@ def test_an_item_waits_for_a_lost_archive_before_it_comes_back(parts: Parts) -> 
     parts.sandbox.misbehave(delay=3600, close_after_ingesting=1, operation="archive")
     plan = parts.plan("u2", items("B"), archive_stores=STORES)
     parts.sender(sleep=lambda _: parts.sandbox.misbehave(delay=0)).apply("u2", plan, FIELDS)
-    while parts.ledger.upload("u2")["state"] == "open":
+    while parts.ledger.upload("u2").state == "open":
         hear(parts)
     assert kinds(parts.plan("u3", both, archive_stores=STORES)) == {"A": "in_flight", "B": "unchanged"}
     parts.sandbox.drain()
@@ -125,7 +124,7 @@ def test_time_ends_a_doubt_that_no_news_ends(parts: Parts) -> None:
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.IN_DOUBT, 0)
     assert "no news for 24 h" in batch.message
-    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.ledger.upload("u1").state == "settled"
     assert overview(parts.ledger, 24, 10)["in_doubt"] == []
     assert kinds(parts.plan("u3", items("A", "B")))["A"] == "update"
 
@@ -135,7 +134,7 @@ def test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for
     stranger = parts.sandbox.upload(
         {"item_sku": "A", "external_product_id": "4006381333931", "item_name": "n", "store_id": STORES[0]}
     )
-    parts.ledger.put_news(stranger, "queue", "DONE", None)
+    parts.ledger.keep_news(stranger, "queue", "DONE", None)
     parts.sandbox.drain()
     assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch) == {stranger: "fits 0 batches in doubt"}
     assert b"itemResults" in parts.bucket.get(f"inbox/unknown/{stranger}.json")
@@ -158,7 +157,7 @@ def test_a_report_that_lists_nothing_is_matched_with_nothing(parts: Parts) -> No
 def test_nothing_is_matched_while_a_worker_waits_for_its_answer(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     (batch,) = parts.ledger.batches("u1")
-    assert parts.ledger.try_change(batch, state=BatchState.SENDING, lease_until=parts.ledger.now() + 300)
+    assert parts.ledger._try_change(batch, state=BatchState.SENDING, lease_until=parts.ledger.now() + 300)
     parts.sandbox.drain()
     parts.inbox().receive(20)
     assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch) == {}
@@ -189,7 +188,7 @@ def test_an_ingestion_that_a_slow_worker_was_told_of_ends_the_doubt_when_it_ends
     mark_reported(parts.ledger)
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.REPORTED, 0)
-    assert list(parts.ledger.query("UNMATCHED")) == []
+    assert parts.ledger.orphans() == []
 
 
 def test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest(parts: Parts) -> None:
@@ -205,10 +204,10 @@ def test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest(par
 def test_a_doubt_that_two_would_end_at_once_is_ended_once(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     (batch,) = parts.ledger.batches("u1")
-    assert end_doubt(parts.ledger, "first", batch)
+    assert parts.ledger.end_doubt("first", batch)
     (accepted,) = parts.ledger.batches("u1")
-    assert end_doubt(parts.ledger, "second", accepted)
-    assert not end_doubt(parts.ledger, "third", accepted)
+    assert parts.ledger.end_doubt("second", accepted)
+    assert not parts.ledger.end_doubt("third", accepted)
     assert parts.ledger.batches("u1")[0].doubts == 3
 
 
@@ -228,17 +227,17 @@ def test_what_a_killed_worker_sent_is_matched_though_nobody_resumes_it(parts: Pa
     parts.clock.seconds += 301
     assert list(hear(parts).values()) == ["is batch 1 of upload u1"]
     hear(parts)
-    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.ledger.upload("u1").state == "settled"
     assert parts.sent() == 1
 
 
 def test_one_ingestion_ends_one_doubt_whoever_tries(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     (batch,) = parts.ledger.batches("u1")
-    assert end_doubt(parts.ledger, "first", batch)
+    assert parts.ledger.end_doubt("first", batch)
     for _ in range(2):
-        end_doubt(parts.ledger, "second", parts.ledger.batches("u1")[0])
-        end_doubt(parts.ledger, "first", parts.ledger.batches("u1")[0])
+        parts.ledger.end_doubt("second", parts.ledger.batches("u1")[0])
+        parts.ledger.end_doubt("first", parts.ledger.batches("u1")[0])
     assert parts.ledger.batches("u1")[0].doubts == 3
 
 

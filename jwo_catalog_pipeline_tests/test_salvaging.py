@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.upload.errors import UploadStopped
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
@@ -25,7 +26,7 @@ def all_items(parts: Parts) -> list[dict[str, Any]]:
 def restore(parts: Parts, backup: list[dict[str, Any]]) -> None:
     table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
     for item in all_items(parts):
-        table.delete_item(Key={"pk": item["pk"], "sk": item["sk"]})
+        table.delete_item(Key=keys.key_of(item))
     for item in backup:
         table.put_item(Item=item)
 
@@ -113,7 +114,7 @@ def test_a_refused_batch_that_was_cut_comes_back_in_its_parts(shop: Parts) -> No
     before = shop.published()
     restore(shop, [])
     salvage(shop.ledger, shop.bucket, write=True)
-    assert shop.ledger.upload("u1")["items"] == 4
+    assert shop.ledger.upload("u1").items == 4
     after = shop.published()
     assert {key: state for key, state in after.items() if key[1] != "C"} == {
         key: state for key, state in before.items() if key[1] != "C"

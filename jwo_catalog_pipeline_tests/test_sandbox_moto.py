@@ -16,9 +16,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from jwo_catalog_pipeline.sandbox.moto_server import QuietHandler, with_what_moto_lacks
+from jwo_catalog_pipeline.upload.ledger.keys import PK, SK
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
-KEYS = [{"pk": {"S": f"P{partition}"}, "sk": {"S": f"K{place}"}} for partition in range(3) for place in range(4)]
+KEYS = [{PK: {"S": f"P{partition}"}, SK: {"S": f"K{place}"}} for partition in range(3) for place in range(4)]
 VALUES: list[dict[str, Any]] = [
     {"S": ""},
     {"S": "Käse"},
@@ -53,7 +54,7 @@ def untouched() -> Iterator[Any]:
 
 def new_table(client: Any, name: str) -> None:
     """A table with the keys of the ledger's."""
-    kinds = {"pk": "HASH", "sk": "RANGE"}
+    kinds = {PK: "HASH", SK: "RANGE"}
     client.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
@@ -104,7 +105,7 @@ def a_query(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.5:
         query["Limit"] = rng.randint(1, 3)
     if rng.random() < 0.3:
-        query["ExclusiveStartKey"] = {"pk": partition, "sk": start}
+        query["ExclusiveStartKey"] = {PK: partition, SK: start}
     return query
 
 

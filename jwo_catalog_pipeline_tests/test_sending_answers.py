@@ -31,7 +31,7 @@ def test_an_ingestion_of_a_worker_that_lost_its_lease_is_kept(parts: Parts) -> N
 
     with pytest.raises(LeaseLost, match="Amazon accepted this run's bytes as ingestion"):
         parts.sender(api=Slow()).apply("u1", plan, FIELDS)
-    assert parts.ledger.get("UNMATCHED", accepted[0])["upload"] == "u1"
+    assert parts.ledger.orphan(accepted[0]).upload == "u1"
 
 
 def test_a_wrong_address_refuses_nothing_and_can_be_resumed(parts: Parts) -> None:
@@ -40,14 +40,14 @@ def test_a_wrong_address_refuses_nothing_and_can_be_resumed(parts: Parts) -> Non
         elsewhere = api_client(parts.sandbox, url=parts.sandbox.environment["AWS_ENDPOINT_URL"])
         parts.sender(api=elsewhere).apply("u1", plan, FIELDS)
     assert parts.ledger.batches("u1")[0].state is BatchState.PLANNED
-    assert parts.sender().apply("u1", plan, FIELDS)[0].state is BatchState.ACCEPTED
+    assert parts.sender().apply("u1", plan, FIELDS)[0].state is BatchState.SUBMITTED
 
 
 @pytest.mark.parametrize("fault", ["throttle", "error_retry", "error_no_retry", "close_before_ingesting"])
 def test_what_may_be_retried_is_sent_again_with_growing_pauses(parts: Parts, fault: str) -> None:
     parts.sandbox.misbehave(**{fault: 3}, operation="upload")
     (batch,) = parts.apply("u1", items("A"))
-    assert (batch.state, batch.attempts) == (BatchState.ACCEPTED, 4)
+    assert (batch.state, batch.attempts) == (BatchState.SUBMITTED, 4)
     assert len(parts.slept) == 3
     assert all(0 <= pause <= 2**n for n, pause in enumerate(parts.slept))
     assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
@@ -58,7 +58,7 @@ def test_an_unknown_outcome_is_sent_again_with_the_same_bytes(parts: Parts, faul
     """Invariant 4: the service ingested the batch, and we could not know."""
     parts.sandbox.misbehave(**{fault: 1}, operation="upload")
     (batch,) = parts.apply("u1", items("A"))
-    assert (batch.state, batch.attempts) == (BatchState.ACCEPTED, 2)
+    assert (batch.state, batch.attempts) == (BatchState.SUBMITTED, 2)
     bodies = {call["body_sha256"] for call in parts.sandbox.get("requests") if call["operation"] == "upload"}
     assert bodies == {batch.sha256}
     assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
@@ -74,7 +74,7 @@ def test_a_batch_whose_answers_never_come_is_in_doubt_and_its_items_wait(parts: 
     assert list(parts.plan("u2", items("A"))["change"]) == ["in_flight"]
     parts.sandbox.misbehave(hang_after_ingesting=0, operation="upload")
     (batch,) = parts.sender().apply("u1", plan, FIELDS)
-    assert batch.state is BatchState.ACCEPTED
+    assert batch.state is BatchState.SUBMITTED
 
 
 def test_a_403_names_its_two_causes_and_the_upload_can_be_resumed(parts: Parts) -> None:
@@ -85,14 +85,14 @@ def test_a_403_names_its_two_causes_and_the_upload_can_be_resumed(parts: Parts) 
     assert parts.ledger.batches("u1")[0].state is BatchState.PLANNED
     assert parts.published() == {}
     (batch,) = parts.sender().apply("u1", plan, FIELDS)
-    assert batch.state is BatchState.ACCEPTED
+    assert batch.state is BatchState.SUBMITTED
 
 
 def test_a_refused_batch_is_a_definite_no_and_its_items_go_with_the_next_upload(parts: Parts) -> None:
     (batch,) = parts.apply("u1", items("A", store="NO-SUCH-STORE"))
     assert batch.state is BatchState.REFUSED
     assert "One or more StoreID's present in the request is incorrect" in batch.message
-    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.ledger.upload("u1").state == "settled"
     assert list(parts.plan("u2", items("A", store="NO-SUCH-STORE"))["change"]) == ["update"]
 
 

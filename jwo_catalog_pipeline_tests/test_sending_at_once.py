@@ -44,7 +44,7 @@ def test_as_many_calls_are_under_way_at_once_as_was_said(parts: Parts) -> None:
     plan = parts.plan("u1", items(*skus()))
     failpoints.arm(meeting(3))
     batches = parts.sender(at_once=3).apply("u1", plan, FIELDS)
-    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.ACCEPTED, 1)] * BATCHES
+    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.SUBMITTED, 1)] * BATCHES
     assert set(parts.settle("u1")["outcome"]) == {"accepted"}
     assert {each["item_sku"] for each in parts.sandbox.get("catalog")} == set(skus())
 
@@ -57,14 +57,14 @@ def test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_e
         parts.sender(at_once=2).apply("u1", plan, FIELDS)
     batches = parts.ledger.batches("u1")
     assert BatchState.SENDING not in {batch.state for batch in batches}, "a batch was left under way"
-    assert any(batch.state is BatchState.ACCEPTED for batch in batches)
+    assert any(batch.state is BatchState.SUBMITTED for batch in batches)
     assert any(batch.attempts == 0 for batch in batches), "batches were begun after the error"
     known = upload_outcomes(parts.ledger, parts.bucket, "u1")
     assert set(known["item_sku"]) == set(skus()), "items that nobody sent yet are not accounted for"
     assert set(known["outcome"]) == {"in_flight", "planned"}
-    accepted = {batch.number for batch in batches if batch.state is BatchState.ACCEPTED}
+    accepted = {batch.number for batch in batches if batch.state is BatchState.SUBMITTED}
     again = parts.sender().apply("u1", plan, FIELDS)
-    assert {batch.state for batch in again} == {BatchState.ACCEPTED}
+    assert {batch.state for batch in again} == {BatchState.SUBMITTED}
     assert all(batch.attempts == 1 for batch in again if batch.number in accepted), "an accepted batch was sent again"
 
 
@@ -83,7 +83,7 @@ def test_what_was_never_begun_is_made_of_the_recorded_plan_alone(parts: Parts) -
     (known,) = item_history(parts.ledger, parts.bucket, "S5", None)["sent"]
     assert (known["outcome"], known["sent_at"], known["item"]) == ("planned", None, None)
     batches = parts.sender().apply("u1", plan, FIELDS)
-    assert {batch.state for batch in batches} == {BatchState.ACCEPTED}
+    assert {batch.state for batch in batches} == {BatchState.SUBMITTED}
     sent = {call["body_sha256"] for call in parts.sandbox.get("requests")}
     assert sent == {batch.sha256 for batch in batches}
 
@@ -93,7 +93,7 @@ def test_a_clock_that_is_off_is_corrected_for_all_calls_that_were_signed_with_it
     parts.sandbox.misbehave(clock_offset=-14 * 60)
     failpoints.arm(meeting(BATCHES))
     batches = parts.sender(at_once=BATCHES).apply("u1", plan, FIELDS)
-    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.ACCEPTED, 2)] * BATCHES
+    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.SUBMITTED, 2)] * BATCHES
 
 
 def test_a_session_that_ends_is_renewed_for_all_calls_that_were_signed_with_it(parts: Parts) -> None:
@@ -108,4 +108,4 @@ def test_a_session_that_ends_is_renewed_for_all_calls_that_were_signed_with_it(p
 
     failpoints.arm(expire)
     batches = parts.sender(at_once=BATCHES).apply("u1", plan, FIELDS)
-    assert {batch.state for batch in batches} == {BatchState.ACCEPTED}
+    assert {batch.state for batch in batches} == {BatchState.SUBMITTED}

@@ -27,7 +27,7 @@ def test_results_come_through_the_queue_and_are_asked_for_once(project: Project)
     assert project.tick(ingestion_results_sensor).skip_message == "no report to fetch"
     project.settle("u1")
     assert project.tick(ingestion_results_sensor).skip_message == "no report to fetch"
-    assert project.ledger.upload("u1")["state"] == "settled"
+    assert project.ledger.upload("u1").state == "settled"
 
 
 def test_a_tick_whose_requests_were_lost_is_made_up_for_by_the_next(project: Project) -> None:

@@ -6,7 +6,8 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
-from jwo_catalog_pipeline.upload.ledger.ledger import LINK_SECONDS
+from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
 from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
@@ -70,7 +71,7 @@ def test_outcomes_are_made_again_from_the_stored_report(parts: Parts) -> None:
 def test_an_id_that_amazon_does_not_know_keeps_no_other_from_being_asked_for(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     (batch,) = parts.ledger.batches("u1")
-    assert parts.ledger.try_change(batch, ingestion_id="gone")
+    assert parts.ledger._try_change(batch, ingestion_id="gone")
     parts.apply("u2", items("A", "B"))
     parts.sandbox.drain()
     parts.clock.seconds += 60
@@ -86,7 +87,7 @@ def test_another_ingestions_report_is_not_believed(parts: Parts) -> None:
     parts.apply("u2", items("A", "B"))
     parts.sandbox.drain()
     (first,), (second,) = parts.ledger.batches("u1"), parts.ledger.batches("u2")
-    parts.ledger.put_news(second.ingestion_id, "queue", "DONE", parts.api.status(first.ingestion_id).report_url)
+    parts.ledger.keep_news(second.ingestion_id, "queue", "DONE", parts.api.status(first.ingestion_id).report_url)
     mark_reported(parts.ledger)
     outcomes, problems = parts.settler().settle("u2")
     assert (outcomes["outcome"].tolist(), problems) == (["rejected"], [])
@@ -109,7 +110,7 @@ def test_a_message_waits_while_its_signature_cannot_be_checked(parts: Parts) -> 
     parts.sandbox.drain()
     assert not parts.inbox(verify=unreachable).receive(20)
     assert not queue_is_empty(parts)
-    assert list(parts.ledger.query("UNREADABLE")) == []
+    assert parts.ledger.unreadable_messages() == []
 
 
 def test_a_message_is_in_the_ledger_before_it_is_deleted(parts: Parts) -> None:
@@ -146,11 +147,11 @@ def test_duplicated_and_late_messages_change_nothing(parts: Parts) -> None:
 
 
 def test_news_that_comes_before_the_answer_is_kept_and_matched(parts: Parts) -> None:
-    parts.ledger.put_news("i-early", "queue", "DONE", None)
+    parts.ledger.keep_news("i-early", "queue", "DONE", None)
     mark_reported(parts.ledger)
-    assert [news["sk"] for news in parts.ledger.news()] == ["i-early"]
+    assert [news.ingestion_id for news in parts.ledger.news()] == ["i-early"]
     (batch,) = parts.apply("u1", items("A"))
-    parts.ledger.put({"pk": "INGESTION#i-early", "sk": "BATCH", "upload": "u1", "plan": batch.plan, "number": 1})
+    parts.ledger._put({**keys.ingestion("i-early"), "upload": "u1", "plan": batch.plan, "number": 1})
     mark_reported(parts.ledger)
     assert parts.ledger.news() == []
     assert uploads_to_fetch(parts.ledger) == {"u1": 1}
@@ -163,9 +164,9 @@ def test_an_unreadable_message_is_kept_counted_and_does_not_block(parts: Parts) 
     parts.sandbox.drain()
     counts = parts.inbox().receive(20)
     assert (counts["unreadable"], counts["result"]) == (1, 1)
-    (kept,) = parts.ledger.query("UNREADABLE")
-    assert "no ingestion id" in kept["reason"]
-    text = parts.bucket.get(kept["kept_at"].split("/", 3)[3]).decode()
+    (kept,) = parts.ledger.unreadable_messages()
+    assert "no ingestion id" in kept.reason
+    text = parts.bucket.get(kept.kept_at.split("/", 3)[3]).decode()
     assert "https://s3/r" in text
     assert "SECRET" not in text
     assert queue_is_empty(parts)

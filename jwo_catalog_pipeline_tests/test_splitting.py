@@ -35,7 +35,7 @@ def test_one_bad_item_in_ten_thousand_stands_alone_after_at_most_thirty_calls(pa
     outcomes = parts.settle("u1")
     assert outcomes["outcome"].value_counts().to_dict() == {"accepted": 9_999, "refused": 1}
     assert len(parts.sandbox.get("catalog")) == 9_999
-    assert parts.ledger.upload("u1")["state"] == "settled"
+    assert parts.ledger.upload("u1").state == "settled"
 
 
 def test_the_refused_item_is_held_until_it_changes_and_the_others_are_done(parts: Parts) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from jwo_catalog_pipeline.upload.alerts import METRICS, OVERDUE
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
 TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation.yaml"
@@ -107,8 +108,8 @@ def test_the_bucket_keeps_versions_and_is_not_public():
 
 def test_the_table_has_the_keys_of_the_ledger(fresh: RunningSandbox, outputs: dict[str, str]):
     table = fresh.client("dynamodb").describe_table(TableName=outputs["LedgerTableName"])["Table"]
-    keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
-    assert keys == [("pk", "HASH"), ("sk", "RANGE")]
+    found = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
+    assert found == [(name, kind) for name, (kind, _) in keys.KEY_TYPES.items()]
     assert {one["AttributeType"] for one in table["AttributeDefinitions"]} == {"S"}
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
 

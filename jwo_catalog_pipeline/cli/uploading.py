@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.defs.io_manager import table_key
 from jwo_catalog_pipeline.defs.plan_metadata import reasons
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import UNCHANGED
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
@@ -68,13 +69,15 @@ class Upload:
             # A plan that a guard stopped is there, and is shown.
             if self.ledger.plan(self.key) is None:
                 raise
-        record = self.ledger.plan(self.key) or {}
+        record = self.ledger.plan(self.key)
+        if record is None:
+            raise NoPlan(f"upload {self.key} has no plan; materialize catalog_changes for it first")
         changes = self.bucket.get_table(table_key("catalog_changes", self.key))
         fields, _ = field_differences(self.ledger, self.bucket, changes, list(ITEM_FIELDS))
         return {
             "upload": self.key,
-            "compared_with": record["base_upload"] or None,
-            **{name: record[name] for name in ("counts", "quarantined", "requests", "stopped_by", "allowed")},
+            "compared_with": record.base_upload or None,
+            **{name: getattr(record, name) for name in ("counts", "quarantined", "requests", "stopped_by", "allowed")},
             "why": reasons(changes[changes["change"] != UNCHANGED]).to_dict("records"),
             "changed_fields": fields.to_dict("records"),
         }
@@ -95,10 +98,10 @@ class Upload:
 
         follow(console, self.pipeline, self.ledger, self.key, send, "record", follow_minutes * 60, POLL_SECONDS)
         outcomes = upload_outcomes(self.ledger, self.bucket, self.key)
-        record = self.ledger.upload(self.key) or {}
+        record = self.ledger.upload(self.key)
         return {
             "upload": self.key,
-            "state": record.get("state"),
+            "state": record.state if record else None,
             "items": {str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
             "reasons": not_accepted(outcomes).to_dict("records"),
         }

@@ -20,7 +20,7 @@ COLUMNS: dict[str, str] = {
     "operation": "upload or archive.",
     "refusal": "Of a refused batch: split (its items are in two parts), one_item, one_store, or not_cut",
     "part_of": "The refused batch that this is a part of; 0: none",
-    "state": "Where the batch is: planned, sending, accepted, in_doubt, refused, reported, settled, ...",
+    "state": "Where the batch is: planned, sending, submitted, in_doubt, refused, reported, settled, ...",
     "items": "How many items the batch holds.",
     "bytes": "The size of the batch's body.",
     "attempts": "How often the batch was sent, or might have been.",

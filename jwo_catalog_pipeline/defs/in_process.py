@@ -115,11 +115,11 @@ def follow(
                 settled = sum(batch.items for batch in batches if batch.state.final)
                 progress.update(first, total=1, completed=1)
                 progress.update(sending, total=len(batches), completed=accepted, visible=True)
-                progress.update(settling, total=record["items"], completed=settled, visible=True)
+                progress.update(settling, total=record.items, completed=settled, visible=True)
 
         started = _until_done(pool.submit(start), show)
         deadline = time.monotonic() + seconds
-        while (record := ledger.upload(upload)) and record["state"] == "open":
+        while (record := ledger.upload(upload)) and record.is_open:
             if time.monotonic() > deadline:
                 raise NotSettled(
                     f"upload {upload} has not settled after {seconds:,.0f} s",

@@ -165,7 +165,7 @@ def alerts_sensor(
         news = [alert for alert in settled.values() if alert]
         told = teller.tell([*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()])
         for upload in settled:
-            ledger.delete("SETTLED", upload)
+            ledger.acknowledge_settled(upload)
         teller.measure(len(stuck))
     except PipelineError as error:
         return dg.SkipReason(str(error))

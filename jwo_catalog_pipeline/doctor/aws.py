@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 from jwo_catalog_pipeline.defs.resources import aws_client
 from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import utc
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
 OBJECT = "doctor/check"  # always the same one, for the role may not delete
 ITEM_SECONDS = 86_400  # how long the item that is written into the ledger stays
-KEYS = {"pk": ("HASH", "S"), "sk": ("RANGE", "S")}
 EXPIRES = "expires_at"
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 AGAIN = "deploy deploy/cloudformation.yaml again"
@@ -113,10 +113,10 @@ def ledger(installation: Installation) -> Finding:
     book = installation.resources["storage"].open_ledger()
     table = aws_client("dynamodb").describe_table(TableName=book.table_name)["Table"]
     types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-    keys = {key["AttributeName"]: (key["KeyType"], types[key["AttributeName"]]) for key in table["KeySchema"]}
-    if keys != KEYS:
+    found = {key["AttributeName"]: (key["KeyType"], types[key["AttributeName"]]) for key in table["KeySchema"]}
+    if found != keys.KEY_TYPES:
         return problem(
-            f"the keys of table {book.table_name} are {_named(keys)}; the ledger's are {_named(KEYS)}",
+            f"the keys of table {book.table_name} are {_named(found)}; the ledger's are {_named(keys.KEY_TYPES)}",
             "set JWO_LEDGER_TABLE to LedgerTableName of the stack's outputs: this is another table",
         )
     newest = book.head().upload or "none yet"
@@ -131,13 +131,12 @@ def ledger(installation: Installation) -> Finding:
 
 def _writes_on_condition(book: Ledger, now: int) -> bool:
     """Whether an item is written, and not written again on the condition that it is not there."""
-    key = {"pk": "DOCTOR", "sk": "CHECK"}
-    book.put({**key, EXPIRES: now + ITEM_SECONDS})
+    book.write_check(now + ITEM_SECONDS)
     try:
         aws_client("dynamodb").put_item(
             TableName=book.table_name,
-            Item={name: {"S": value} for name, value in key.items()},
-            ConditionExpression="attribute_not_exists(pk)",
+            Item={name: {"S": value} for name, value in keys.doctor().items()},
+            ConditionExpression=keys.IS_NEW,
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
@@ -216,14 +215,14 @@ def dead_letters(installation: Installation) -> Finding:
 def notifications(installation: Installation) -> Finding:
     """Whether notifications arrive; Amazon's subscription itself cannot be seen from the retailer's account."""
     book = installation.resources["storage"].open_ledger()
-    unreadable, newest = list(book.query("UNREADABLE")), book.get("INBOX", "NEWEST")
-    arrived = f"the last notification arrived on {utc(newest['received_at'])}" if newest else ""
+    unreadable, newest = book.unreadable_messages(), book.newest_result_at()
+    arrived = f"the last notification arrived on {utc(newest)}" if newest else ""
     if unreadable:
-        last = max(unreadable, key=lambda item: item["received_at"])
+        last = max(unreadable, key=lambda message: message.received_at)
         return warning(
-            f"{len(unreadable):,} messages could not be read, the newest: {last['reason']}; "
+            f"{len(unreadable):,} messages could not be read, the newest: {last.reason}; "
             f"{arrived or 'no notification that could be read has arrived yet'}",
-            f'look at {last["kept_at"]}; docs/runbook.md, "A message that cannot be read"',
+            f'look at {last.kept_at}; docs/runbook.md, "A message that cannot be read"',
         )
     if not newest:
         return warning(

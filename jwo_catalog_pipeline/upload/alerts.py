@@ -81,17 +81,17 @@ def _by_state(batches: Sequence[Batch]) -> str:
 
 def unreadable_alerts(ledger: Ledger) -> list[Alert]:
     """At most one alert for each hour in which messages came that nobody could read, with their number in all."""
-    found = sorted(ledger.query("UNREADABLE"), key=lambda item: item["received_at"])
+    found = sorted(ledger.unreadable_messages(), key=lambda message: message.received_at)
     if not found:
         return []
-    newest, hour = found[-1], (utc(found[-1]["received_at"]) or "")[:13]
+    newest, hour = found[-1], (utc(found[-1].received_at) or "")[:13]
     return [
         Alert(
             f"unreadable/{hour}",
             f"JWO catalog: {len(found)} unreadable messages",
-            f"{len(found):,} messages of the queue could not be read, the first on {utc(found[0]['received_at'])}, the "
-            f"newest on {utc(newest['received_at'])}: {newest['reason']}. Nothing is lost: results are also asked for "
-            f"through the API.\n\nWhat helps: the newest is kept at {newest['kept_at']}. docs/runbook.md, "
+            f"{len(found):,} messages of the queue could not be read, the first on {utc(found[0].received_at)}, the "
+            f"newest on {utc(newest.received_at)}: {newest.reason}. Nothing is lost: results are also asked for "
+            f"through the API.\n\nWhat helps: the newest is kept at {newest.kept_at}. docs/runbook.md, "
             '"A message that cannot be read".',
         )
     ]
@@ -99,7 +99,7 @@ def unreadable_alerts(ledger: Ledger) -> list[Alert]:
 
 def settled_alerts(ledger: Ledger) -> dict[str, Alert | None]:
     """By upload that has settled since: an alert where not everything of it was accepted, else None."""
-    return {item["sk"]: _settled_alert(ledger, item["sk"], item["settled_at"]) for item in ledger.query("SETTLED")}
+    return {note.upload: _settled_alert(ledger, note.upload, note.settled_at) for note in ledger.settled_notes()}
 
 
 def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None:
@@ -182,19 +182,18 @@ class Teller:
         Raises:
             AlertsUnavailable: the topic does not take a message; those before it are told.
         """
-        known = {item["sk"]: item for item in self.ledger.query("ALERT")}
+        known = self.ledger.alerts()
+        published = {record.key for record in known if record.told_at}
         told = []
         for alert in alerts:
-            if "told_at" in known.get(alert.key, {}) or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
+            if alert.key in published or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
                 continue
             self._publish(alert)
-            now = self.ledger.now()
-            item = {"told_at": now, "lasting": alert.lasting, "expires_at": now + REMEMBERED_SECONDS}
-            self.ledger.put({"pk": "ALERT", "sk": alert.key, **item})
+            self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
             told.append(alert.key)
-        for key in [key for key, item in known.items() if item.get("lasting")]:
-            if key not in {alert.key for alert in alerts}:
-                self.ledger.delete("ALERT", key)
+        for record in known:
+            if record.lasting and record.key not in {alert.key for alert in alerts}:
+                self.ledger.forget_alert(record.key)
         return told
 
     def _publish(self, alert: Alert) -> None:

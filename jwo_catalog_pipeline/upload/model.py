@@ -1,12 +1,12 @@
-"""What the ledger holds, as frozen values: the head and the batches."""
+"""What the ledger holds, as frozen values: the head, plans, uploads, batches, news, alerts."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.states import BatchState
 
 UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
@@ -56,11 +56,6 @@ class Batch:
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def key(self) -> dict[str, str]:
-        """The batch's primary key."""
-        return {"pk": f"UPLOAD#{self.upload}", "sk": f"BATCH#{self.plan}#{self.number:04}"}
-
-    @property
     def split(self) -> bool:
         """Whether its items are in other batches now."""
         return self.refusal == SPLIT
@@ -80,7 +75,121 @@ class Batch:
         return plan_prefix(self.upload, self.plan)
 
 
-_BATCH_FIELDS = {each.name: each.type for each in fields(Batch)}
+@dataclass(frozen=True)
+class PlanRecord:
+    """The newest plan of an upload, and the head that it was made against; see `make_plan`."""
+
+    plan: str
+    base_upload: str = ""
+    base_sequence: int = 0
+    planned_at: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    requests: int = 0
+    archive_stores: Sequence[str] = ()
+    missing_stores: Sequence[str] = ()
+    absent: int = 0
+    waiting: int = 0
+    waits_for: Sequence[str] = ()  # uploads
+    stopped_by: Sequence[str] = ()  # what guards say
+    allowed: Sequence[str] = ()
+
+    @property
+    def base(self) -> Head:
+        """The head that the plan was made against."""
+        return Head(self.base_upload, self.base_sequence)
+
+
+@dataclass(frozen=True)
+class UploadRecord:
+    """An applied upload. Its state is `open` or `settled`."""
+
+    plan: str
+    base_upload: str
+    batches: int
+    items: int
+    applied_at: int
+    state: str = "open"
+    settled_at: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still happen to its batches."""
+        return self.state == "open"
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One try at sending a batch; without `ended_at` it is under way, or its worker died."""
+
+    number: int
+    started_at: int
+    owner: str
+    ended_at: int = 0
+    outcome: str = ""
+    ingestion_id: str = ""
+    http_status: int = 0
+    request_id: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class AttemptFailure:
+    """Why an attempt failed, and what is known of its outcome."""
+
+    outcome: Outcome
+    http_status: int
+    request_id: str
+    message: str
+
+
+@dataclass(frozen=True)
+class News:
+    """An ingestion has ended. `examined`: when its report was compared with every doubt; 0 for never."""
+
+    ingestion_id: str
+    source: str
+    processing_status: str
+    received_at: int
+    examined: int = 0
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """An ingestion of a batch that another worker had taken over when Amazon's answer came."""
+
+    ingestion_id: str
+    upload: str
+    plan: str
+    number: int
+    seen_at: int
+
+
+@dataclass(frozen=True)
+class UnreadableMessage:
+    """A message that cannot be read: why, and where its text is kept."""
+
+    message_id: str
+    reason: str
+    kept_at: str
+    received_at: int
+
+
+@dataclass(frozen=True)
+class SettledNote:
+    """An upload has settled, and the alerts have not looked at it yet."""
+
+    upload: str
+    settled_at: int
+
+
+@dataclass(frozen=True)
+class AlertRecord:
+    """An alert that was published at `told_at`, or is being published where that is 0."""
+
+    key: str
+    told_at: int = 0
+    lasting: bool = False
 
 
 def plan_prefix(upload: str, plan: str) -> str:
@@ -91,17 +200,6 @@ def plan_prefix(upload: str, plan: str) -> str:
 def utc(epoch_seconds: float) -> str | None:
     """A time of the ledger for people: `2026-11-23T19:07:00Z`; None for 0, which means never."""
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if epoch_seconds else None
-
-
-def batch_item(batch: Batch) -> dict[str, Any]:
-    """The table item of a batch."""
-    return {**batch.key, **{name: getattr(batch, name) for name in _BATCH_FIELDS}, "state": str(batch.state)}
-
-
-def read_batch(item: Mapping[str, Any]) -> Batch:
-    """The batch of a table item."""
-    known = {name: item[name] for name in _BATCH_FIELDS if name in item}
-    return Batch(**{**known, "state": BatchState(item["state"])})
 
 
 def carriers(batches: Iterable[Batch]) -> list[Batch]:

@@ -42,7 +42,7 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     record = ledger.upload(head) if head else None
     if record is None:
         return _empty()
-    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record["plan"])))
+    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record.plan)))
     return fold([before, batches_state(bucket, ledger.batches(head))])
 
 
@@ -77,7 +77,7 @@ def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
 
 
 def _open_outcome(state: BatchState) -> str:
-    """Where the items of an unsettled batch are. Not its state: an accepted batch's items are in flight."""
+    """Where the items of an unsettled batch are. Not its state: a submitted batch's items are in flight."""
     return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
 
 

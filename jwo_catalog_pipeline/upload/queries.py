@@ -42,22 +42,22 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
             "items": waiting.items,
             "for": [f"batch {batch.number} of upload {batch.upload}" for batch in waiting.blocked_by],
         },
-        "unreadable_messages": sum(1 for _ in ledger.query("UNREADABLE")),
-        "unknown_ingestions": sum(1 for _ in ledger.query("UNKNOWN")),
+        "unreadable_messages": len(ledger.unreadable_messages()),
+        "unknown_ingestions": len(ledger.unknown_ingestions()),
     }
 
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
-    record = ledger.upload(upload) or {}
+    record = ledger.upload(upload)
     batches = carriers(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
         outcomes.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
     return {
         "upload": upload,
-        "applied_at": utc(record["applied_at"]),
-        "state": record["state"],
-        "items": record["items"],
+        "applied_at": utc(record.applied_at) if record else None,
+        "state": record.state if record else None,
+        "items": record.items if record else None,
         "batches": dict(Counter(str(batch.state) for batch in batches)),
         "outcomes": dict(outcomes),
     }

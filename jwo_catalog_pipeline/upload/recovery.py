@@ -45,7 +45,7 @@ def applied_uploads(ledger: Ledger, limit: int | None = None) -> list[str]:
         if record is None:
             raise RecordNotFound(f"the ledger has lost upload {upload}", "restore the table")
         found.append(upload)
-        upload = record["base_upload"]
+        upload = record.base_upload
     return found
 
 
@@ -75,7 +75,7 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
     record = ledger.upload(head) if head else None
     if record is None:
         raise NothingApplied("nothing has been applied yet, so there is no snapshot to restore")
-    key = state_key(head, record["plan"])
+    key = state_key(head, record.plan)
     bucket.put_table(key, rebuilt.before_head)
     return key
 

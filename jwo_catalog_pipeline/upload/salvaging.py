@@ -8,12 +8,12 @@ and is matched with its ingestion, or given up, like that. Ids of ingestions and
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, SPLIT, UPLOAD, Batch, batch_item
+from jwo_catalog_pipeline.upload.model import ARCHIVE, SPLIT, UPLOAD, Batch, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, outcomes_key
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.send.bisect import parent_of
@@ -66,13 +66,14 @@ def salvage(
                 {"upload": batch.upload, "batch": number, "was": was, "state": str(batch.state), "items": batch.items}
             )
         if write:
-            _write_batches(ledger, batches)
+            for batch in batches:
+                ledger.salvage_batch(batch)
         if stored.upload not in known:
             if write:
                 _write_upload(ledger, stored, batches, base)
             base = stored.upload
     if write and base != (head := ledger.head()).upload:
-        ledger.put({"pk": "HEAD", "sk": "HEAD", "upload": base, "sequence": head.sequence + 1})
+        ledger.salvage_head(base, head.sequence + 1)
     return changes
 
 
@@ -114,29 +115,12 @@ def _salvaged(bucket: Bucket, stored: Stored, number: int, have: Batch | None) -
     return Batch(**{**values, "state": BatchState.IN_DOUBT, "doubts": 1, "doubted_at": sent_at})
 
 
-def _write_batches(ledger: Ledger, batches: list[Batch]) -> None:
-    for batch in batches:
-        in_doubt = batch.state is BatchState.IN_DOUBT
-        others = [ledger.note_doubt(batch), ledger.put_any({"pk": "OPEN", "sk": batch.upload})] if in_doubt else []
-        ledger.transact("batch salvaged", ledger.put_any(batch_item(batch)), *others)
-
-
 def _write_upload(ledger: Ledger, stored: Stored, batches: list[Batch], base: str) -> None:
     """The records of an upload whose batches are written; what only its plan knew, guards ask again."""
     over = all(batch.over for batch in batches)
     applied_at = min(stored.items.values())
-    shared = {"pk": f"UPLOAD#{stored.upload}", "plan": stored.plan, "base_upload": base}
-    plan = {"base_sequence": 0, "planned_at": applied_at, "counts": {}, "quarantined": 0, "requests": len(batches)}
-    unknown: dict[str, Any] = {"archive_stores": [], "missing_stores": [], "absent": 0, "waiting": 0, "waits_for": []}
-    ledger.put({**shared, "sk": "PLAN", **plan, **unknown, "stopped_by": [], "allowed": []})
-    ledger.put(
-        {
-            **shared,
-            "sk": "UPLOAD",
-            "batches": len(batches),
-            "items": sum(batch.items for batch in batches if not batch.part_of),
-            "applied_at": applied_at,
-            "state": "settled" if over else "open",
-            **({"settled_at": ledger.now()} if over else {}),
-        }
-    )
+    plan = PlanRecord(stored.plan, base, planned_at=applied_at, requests=len(batches))
+    ledger.salvage_plan(stored.upload, plan)
+    items = sum(batch.items for batch in batches if not batch.part_of)
+    record = UploadRecord(stored.plan, base, len(batches), items, applied_at, "settled" if over else "open")
+    ledger.salvage_upload(stored.upload, replace(record, settled_at=ledger.now()) if over else record)

@@ -10,7 +10,7 @@ class BatchState(StrEnum):
 
     PLANNED = "planned"  # recorded, not sent
     SENDING = "sending"  # a worker holds it and may be sending it right now
-    ACCEPTED = "accepted"  # Amazon gave an ingestion id
+    SUBMITTED = "submitted"  # Amazon gave an ingestion id
     REPORTED = "reported"  # Amazon says that the ingestion has ended
     SETTLED = "settled"  # the report is stored, every item's outcome known as far as it tells
     REFUSED = "refused"  # a definite no to the whole batch
@@ -44,7 +44,7 @@ def after_attempt(outcome: Outcome, *, about_batch: bool, doubts: int) -> BatchS
     that those carried, and remember the doubt.
     """
     if outcome is Outcome.YES:
-        return BatchState.ACCEPTED
+        return BatchState.SUBMITTED
     if outcome is Outcome.NO and about_batch:
         return BatchState.REFUSED
     return BatchState.IN_DOUBT if doubts or outcome is Outcome.IN_DOUBT else BatchState.PLANNED
@@ -60,4 +60,4 @@ class PublishedState(StrEnum):
 
 
 # While a batch is in one of these, Amazon may be changing its items.
-IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.ACCEPTED, BatchState.REPORTED})
+IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.SUBMITTED, BatchState.REPORTED})

@@ -38,16 +38,16 @@ def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
     """
     head = ledger.head().upload
     plan = ledger.plan(head) if head else None
-    if plan is None or not plan["waiting"]:
+    if plan is None or not plan.waiting:
         return Waiting(head, 0, [])
     since = ledger.now() - round(in_flight_hours * 3600)
     blocking = [
         batch
-        for upload in plan["waits_for"]
+        for upload in plan.waits_for
         for batch in ledger.batches(upload)
         if (is_open(batch) and batch.sent_at >= since) or (batch.doubts and batch.doubted_at >= since)
     ]
-    return Waiting(head, plan["waiting"], blocking)
+    return Waiting(head, plan.waiting, blocking)
 
 
 def is_open(batch: Batch) -> bool:

@@ -1,7 +1,8 @@
 """Proves the invariants of the upload protocol from outside, as sets of items.
 
 Reads only what anyone can see: the sandbox's request log, ingestions and catalog, the ledger's table, and the bucket.
-It shares no code with what it checks; it knows the ledger's layout and the objects' names as an auditor would.
+It shares no code with what it checks but the table of the ledger's keys; it knows the objects' names as an auditor
+would.
 """
 
 import hashlib
@@ -13,8 +14,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from jwo_catalog_pipeline.upload.ledger import keys
+
 Key = tuple[str, str]  # store id and SKU
-NOT_OVER = ("planned", "sending", "accepted", "reported")
+NOT_OVER = ("planned", "sending", "submitted", "reported")
 NOT_SENT = ("planned", "superseded")
 
 
@@ -57,33 +60,34 @@ def look(sandbox: Any) -> World:
     """
     env = sandbox.environment
     table = _scan(sandbox.client("dynamodb"), env["JWO_LEDGER_TABLE"])
-    by_pk: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in table:
-        by_pk[item["pk"]].append(item)
+        found[keys.kind(item)].append(item)
+    records = {keys.owner(item): item for item in found[keys.UPLOAD]}
     uploads: list[str] = []
-    upload = next((item["upload"] for item in by_pk["HEAD"]), "")
+    upload = next((item["upload"] for item in found[keys.HEAD]), "")
     while upload:
         uploads.insert(0, upload)
-        upload = next(item["base_upload"] for item in by_pk[f"UPLOAD#{upload}"] if item["sk"] == "UPLOAD")
+        upload = records[upload]["base_upload"]
     batches, attempts = {}, defaultdict(list)
     for name in uploads:
-        own = by_pk[f"UPLOAD#{name}"]
-        plan = next(item["plan"] for item in own if item["sk"] == "UPLOAD")
-        batches[name] = [item for item in own if item["sk"].startswith(f"BATCH#{plan}#")]
-        for item in own:
-            if item["sk"].startswith("ATTEMPT#"):
-                _, plan, number, _ = item["sk"].split("#")
-                attempts[f"{name} {plan} {int(number)}"].append(item)
+        plan = records[name]["plan"]
+        own = [item for item in found[keys.BATCH] if keys.owner(item) == name and not keys.is_ingestion(item)]
+        batches[name] = sorted((item for item in own if item["plan"] == plan), key=keys.name)
+        for item in found[keys.ATTEMPT]:
+            if keys.owner(item) == name:
+                plan, number, _ = keys.attempted(item)
+                attempts[f"{name} {plan} {number}"].append(item)
     bodies = {}
-    for batch in (each for found in batches.values() for each in found):
+    for batch in (each for some in batches.values() for each in some):
         if not batch["sha256"]:  # never begun, so no bytes of it need exist
             continue
         body = _object(sandbox, env["JWO_BUCKET"], _key(batch, "batches", "json"))
         bodies[hashlib.sha256(body).hexdigest()] = body
     catalog = {(item["store_id"], item["item_sku"]): item for item in sandbox.get("catalog")}
     calls = [call for call in sandbox.get("requests") if call["operation"] != "status"]
-    found = sandbox.get("ingestions")
-    return World(catalog, calls, found, uploads, batches, attempts, bodies, sandbox, env["JWO_BUCKET"])
+    ingestions = sandbox.get("ingestions")
+    return World(catalog, calls, ingestions, uploads, batches, attempts, bodies, sandbox, env["JWO_BUCKET"])
 
 
 def inspect(world: World, source: dict[Key, dict[str, Any]], kept: set[Key] | None = None) -> Findings:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 import boto3
 import urllib3
 
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
@@ -156,8 +157,8 @@ def _places(sandbox: RunningSandbox, folder: Path) -> Iterator[tuple[str, bytes]
             found = s3.get_object(Bucket=bucket, Key=each["Key"])
             yield f"s3: {each['Key']}", json.dumps(found["Metadata"]).encode() + found["Body"].read()
     for item in _ledger(sandbox):
-        if item["sk"] != "LINK":
-            yield f"ledger: {item['pk']} {item['sk']}", json.dumps(item, default=str).encode()
+        if keys.kind(item) != keys.LINK:
+            yield f"ledger: {' '.join(keys.key_of(item).values())}", json.dumps(item, default=str).encode()
     yield "the sandbox's log", json.dumps(sandbox.get("requests")).encode()
 
 
@@ -228,7 +229,7 @@ class _Steps:
     def note_links(self) -> None:
         """Remember the signatures in the ledger now, for a newer link replaces an older one."""
         items = boto3.resource("dynamodb").Table(os.environ["JWO_LEDGER_TABLE"]).scan()["Items"]
-        self.signatures |= {_signature(each["url"]) for each in items if each["sk"] == "LINK"}
+        self.signatures |= {_signature(each["url"]) for each in items if keys.kind(each) == keys.LINK}
 
     def send(self, body: str) -> None:
         boto3.client("sqs").send_message(QueueUrl=os.environ["JWO_QUEUE_URL"], MessageBody=body)
@@ -267,7 +268,7 @@ class _Steps:
 
     def ingestion_ids(self) -> set[str]:
         items = boto3.resource("dynamodb").Table(os.environ["JWO_LEDGER_TABLE"]).scan()["Items"]
-        return {each["pk"].partition("#")[2] for each in items if each["pk"].startswith("INGESTION#")}
+        return {keys.owner(each) for each in items if keys.is_ingestion(each)}
 
 
 def _work(folder: Path, control: str) -> None:

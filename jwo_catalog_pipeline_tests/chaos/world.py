@@ -14,6 +14,7 @@ import boto3
 
 from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, uploads_to_fetch
@@ -27,7 +28,7 @@ BATCH_BYTES = 900_000  # of one send_message_batch: SQS takes 1 MiB altogether
 SHALLOW = 50  # messages sent before they are received: moto's queue slows down with its depth
 # No results: times, and what is kept besides them.
 _TIMES = ("_at", "_until")
-_BESIDES = ("INBOX", "NEWS", "UNREADABLE")
+_BESIDES = (keys.INBOX, keys.NEWS, keys.UNREADABLE, keys.LINK)
 
 Row = dict[str, Any]
 
@@ -42,7 +43,7 @@ class World:
     told: list[Row]  # the message about each ingestion, with a link that works
     expired: list[Row]  # the same with a link whose time is over
     delivered: int = 0
-    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    rows: dict[tuple[str, ...], Row] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
     @property
@@ -59,8 +60,8 @@ class World:
         """Put the ledger, the bucket and the clock back to what they were; the queue is empty (`results`)."""
         now = self._rows()
         with self._table.batch_writer() as writer:
-            for pk, sk in now.keys() - self.rows.keys():
-                writer.delete_item(Key={"pk": pk, "sk": sk})
+            for key in now.keys() - self.rows.keys():
+                writer.delete_item(Key=keys.key_of(now[key]))
             for key, row in self.rows.items():
                 if now.get(key) != row:
                     writer.put_item(Item=row)
@@ -96,11 +97,13 @@ class World:
         found: dict[str, Any] = {
             key: self.parts.bucket.get(key) for key in set(self._keys()) - self.keys if not key.startswith("inbox/")
         }
-        for (pk, sk), row in self._rows().items():
-            if pk not in _BESIDES and sk != "LINK":
-                found[f"{pk} {sk}"] = {name: value for name, value in row.items() if not name.endswith(_TIMES)}
+        for key, row in self._rows().items():
+            if keys.kind(row) not in _BESIDES:
+                found[" ".join(key)] = {name: value for name, value in row.items() if not name.endswith(_TIMES)}
         known = {each["ingestionId"] for each in self.told}
-        found["news not taken over"] = [each["sk"] for each in self.parts.ledger.news() if each["sk"] in known]
+        found["news not taken over"] = [
+            each.ingestion_id for each in self.parts.ledger.news() if each.ingestion_id in known
+        ]
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         left = self.inbox.sqs.get_queue_attributes(QueueUrl=self.inbox.queue_url, AttributeNames=names)
         found["messages left"] = left["Attributes"]
@@ -114,9 +117,9 @@ class World:
     def _table(self) -> Any:
         return boto3.resource("dynamodb").Table(self.parts.sandbox.environment["JWO_LEDGER_TABLE"])
 
-    def _rows(self) -> dict[tuple[str, str], Row]:
+    def _rows(self) -> dict[tuple[str, ...], Row]:
         pages = self._table.meta.client.get_paginator("scan").paginate(TableName=self._table.name)
-        return {(row["pk"], row["sk"]): row for page in pages for row in page["Items"]}
+        return {tuple(keys.key_of(row).values()): row for page in pages for row in page["Items"]}
 
     def _keys(self) -> Iterator[str]:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.parts.bucket.name):

@@ -170,7 +170,7 @@ def test_two_replicas_and_several_runs_at_once_are_one_uploader_with_one_budget(
 def test_nobody_is_told_of_a_run_that_is_started_again(world: Deployment, shop: Shop) -> None:
     """Two have failed by now, minutes ago; the sensor that tells people looks each minute."""
     assert [run["status"] for run in world.run_records()].count("FAILURE") >= 2
-    assert {each["sk"] for each in shop.ledger.query("ALERT") if each["sk"].startswith("run/")} == set()
+    assert {each.key for each in shop.ledger.alerts() if each.key.startswith("run/")} == set()
 
 
 def test_what_runs_printed_is_in_the_bucket_and_in_the_ui(world: Deployment) -> None:

@@ -1,6 +1,6 @@
 """The ledger's table as DynamoDB has it: reads, writes and transactions, each with its failpoint, and errors explained.
 
-What the items mean is in `ledger`.
+What the items mean is in `keys`. Private to `upload/ledger/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
 
 # Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
 # alone, for nobody here knows what it means.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Conflict(Exception):
@@ -42,17 +43,15 @@ class Table:
         self.table_name = str(table.name)
         self._client = table.meta.client  # takes and gives Python's values, as the resource does
 
-    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+    def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         """One item, read consistently; numbers come as int."""
         with self._explained():
-            found = self._client.get_item(TableName=self.table_name, Key={"pk": pk, "sk": sk}, ConsistentRead=True).get(
-                "Item"
-            )
+            found = self._client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True).get("Item")
         return self._readable(found) if found else None
 
-    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+    def _query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
-        condition = Key("pk").eq(pk) & Key("sk").begins_with(prefix) if prefix else Key("pk").eq(pk)
+        condition = Key(PK).eq(pk) & Key(SK).begins_with(prefix) if prefix else Key(PK).eq(pk)
         start: dict[str, Any] = {}
         while True:
             with self._explained():
@@ -64,22 +63,22 @@ class Table:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
-    def put(self, item: Mapping[str, Any]) -> None:
+    def _put(self, item: Mapping[str, Any]) -> None:
         """Write an item whole, over whatever was there."""
-        with effect(f"ledger: {_kind(**item)}"), self._explained():
+        with effect(f"ledger: {kind(item)}"), self._explained():
             self._client.put_item(TableName=self.table_name, Item=versioned(item))
 
-    def delete(self, pk: str, sk: str) -> None:
+    def _delete(self, key: Mapping[str, str]) -> None:
         """Remove an item; that it is gone already is fine."""
-        with effect(f"ledger: {_kind(pk, sk)} deleted"), self._explained():
-            self._client.delete_item(TableName=self.table_name, Key={"pk": pk, "sk": sk})
+        with effect(f"ledger: {kind(key)} deleted"), self._explained():
+            self._client.delete_item(TableName=self.table_name, Key=key)
 
-    def transact(self, name: str, *actions: Mapping[str, Any]) -> None:
+    def _transact(self, name: str, *actions: Mapping[str, Any]) -> None:
         """Do all of the writes or none.
 
         Args:
             name: of the failpoint.
-            actions: parts, made by the methods below.
+            actions: parts, made by `writes`.
 
         Raises:
             Conflict: a condition did not hold.
@@ -137,11 +136,6 @@ _REMEDIES = {
 def versioned(item: Mapping[str, Any]) -> dict[str, Any]:
     """The item as it is written."""
     return {**item, "schema": SCHEMA}
-
-
-def _kind(pk: str, sk: str, **_: Any) -> str:
-    """What an item is, for the name of its failpoint: in a partition of its own its sort key says so."""
-    return sk.partition("#")[0] if "#" in pk else pk
 
 
 def _plain(value: Any) -> Any:

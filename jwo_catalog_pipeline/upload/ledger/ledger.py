@@ -1,280 +1,267 @@
-"""The ledger: one DynamoDB table of uploads, batches, attempts and notifications.
+"""The ledger: one DynamoDB table of uploads, batches, attempts and notifications. What its keys mean is in `keys`.
 
-| pk                | sk                      | what                                                              |
-|-------------------|-------------------------|-------------------------------------------------------------------|
-| HEAD              | HEAD                    | the newest applied upload, and how often anything was sent under it |
-| OPEN              | <upload>                | an upload with batches that are not final: the worklist            |
-| UPLOAD#<upload>   | PLAN                    | the newest plan, and the head it was made against                  |
-| UPLOAD#<upload>   | UPLOAD                  | the applied upload; its existence means: all batches recorded      |
-| UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                              |
-| UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                    |
-| INGESTION#<id>    | BATCH                   | the batch that became this ingestion                               |
-| INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                |
-| NEWS              | <id>                    | an ingestion has ended, and its batch has not been told yet        |
-| DOUBT             | <batch>                 | a batch that was sent once more than was answered                  |
-| UNMATCHED         | <id>                    | an ingestion of a batch that has, or had, another: which batch     |
-| UNKNOWN           | <id>                    | an ingestion has ended that no batch could be found for            |
-| UNREADABLE        | <message id>            | a message nobody could read; its text is in the bucket             |
-| INBOX             | NEWEST                  | when a result last came through the queue                          |
-| SETTLED           | <upload>                | an upload has settled, and nobody has looked yet whether to tell of it |
-| ALERT             | <what it is about>      | what people were told, or are being told right now; expires         |
-| RATE              | RATE                    | when the newest call may be made, over all processes (`call_budget`) |
-
-Every item has its `schema` (`table`). Every change of a batch is conditional on the state, attempt and owner it was
-read with. This module holds the table's layout and the single writes; what they are for is in `sending`, `inbox`,
-`matching` and `settling`. Every write is a failpoint, named by what it writes.
+Its verbs, read side by side, are the state machine of an upload. A verb is one transaction and one failpoint. Every
+change of a batch is conditional on the state, attempt, owner and doubts it was read with; a verb that returns a bool
+says whether that held, the others raise `Conflict` where it did not.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
-from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
-from jwo_catalog_pipeline.upload.model import Batch, Head, read_batch
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.ledger.news import NewsLedger
+from jwo_catalog_pipeline.upload.ledger.writes import Part, attributes, batch_item, pointer, read, read_batch
+from jwo_catalog_pipeline.upload.model import (
+    ONE_ITEM,
+    AttemptFailure,
+    AttemptRecord,
+    Batch,
+    Head,
+    News,
+    PlanRecord,
+    UploadRecord,
+)
+from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
 
-# A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
-LINK_SECONDS = 2 * 3600
+SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the notes
 
 
-class Ledger(Table):
-    """Reads and single conditional writes. `now` gives epoch seconds."""
+class Ledger(NewsLedger):
+    """Uploads, batches and attempts. Thread-safe."""
 
-    def __init__(self, table: Any, now: Callable[[], float] = time.time) -> None:
-        super().__init__(table)
-        self._now = now
+    # -- an upload ---------------------------------------------------------------------------------------------
 
-    def now(self) -> int:
-        """The ledger's clock, in whole epoch seconds."""
-        return int(self._now())
+    def record_plan(self, upload: str, plan: PlanRecord) -> None:
+        """Record the newest plan of an upload that is not applied."""
+        recorded = self._put_any({**keys.plan(upload), **attributes(plan)})
+        self._transact(keys.PLAN, recorded, self._must_not_exist(keys.upload(upload)))
 
-    def try_change(self, batch: Batch, **changes: Any) -> bool:
-        """Change a batch, provided that it is still as it was read; whether it was."""
-        try:
-            self.transact(f"batch {changes.get('state', 'noted')}", self.change_batch(batch, **changes))
-        except Conflict:
-            return False
-        return True
+    def add_batches(self, batches: Sequence[Batch]) -> None:
+        """Record batches that are not recorded yet."""
+        self._transact("batches recorded", *(self._put_new(batch_item(batch)) for batch in batches))
 
-    # -- transaction parts -------------------------------------------------------------------------------------
-
-    def must_not_exist(self, pk: str, sk: str) -> dict[str, Any]:
-        """Transaction part: write nothing, but only if there is no such item."""
-        key = {"pk": pk, "sk": sk}
-        return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": "attribute_not_exists(pk)"}}
-
-    def put_new(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Transaction part: write an item that must not exist yet."""
-        return {"Put": {**self._named, "Item": versioned(item), "ConditionExpression": "attribute_not_exists(pk)"}}
-
-    def change_batch(self, batch: Batch, **changes: Any) -> dict[str, Any]:
-        """Transaction part: change a batch, provided that it is still as it was read."""
-        return self._update(
-            batch.key,
-            {name: str(value) if isinstance(value, BatchState) else value for name, value in changes.items()},
-            "#s = :was AND attempts = :attempts AND #o = :owner AND doubts = :doubts",
-            {":was": str(batch.state), ":attempts": batch.attempts, ":owner": batch.owner, ":doubts": batch.doubts},
-            {"#s": "state", "#o": "owner"},
+    def commit_upload(self, upload: str, record: UploadRecord, base: Head) -> None:
+        """Record an upload and take the head for it, provided that nothing was sent since `base` was read."""
+        self._transact(
+            "upload and head",
+            self._put_new({**keys.upload(upload), **attributes(record, "settled_at")}),
+            self._take_head(base, upload),
+            self._put_any(keys.open_upload(upload)),
         )
 
-    def take_head(self, base: Head, upload: str) -> dict[str, Any]:
-        """Transaction part: make `upload` the newest, provided that nobody sent anything since `base` was read."""
-        condition = "#u = :base AND #q = :sequence" if base.upload else "attribute_not_exists(pk)"
-        values = {":base": base.upload, ":sequence": base.sequence} if base.upload else {}
-        names = {"#u": "upload", "#q": "sequence"} if base.upload else {}
-        changes = {"upload": upload, "sequence": base.sequence + 1}
-        return self._update({"pk": "HEAD", "sk": "HEAD"}, changes, condition, values, names)
+    def close(self, upload: str, record: UploadRecord) -> None:
+        """Take an upload off the worklist, and leave a note for the alerts."""
+        now = self.now()
+        note = {**keys.settled(upload), "settled_at": now, "expires_at": now + SETTLED_SECONDS}
+        closed = {**keys.upload(upload), **attributes(record), "state": "settled", "settled_at": now}
+        off_the_list = self._delete_any(keys.open_upload(upload))
+        self._transact("upload settled", self._put_any(closed), off_the_list, self._put_any(note))
 
-    def count_send(self, upload: str) -> dict[str, Any]:
-        """Transaction part: note that something is sent, provided that `upload` is still the newest."""
-        return {
-            "Update": {
-                **self._named,
-                "Key": {"pk": "HEAD", "sk": "HEAD"},
-                "UpdateExpression": "SET #q = #q + :one",
-                "ConditionExpression": "#u = :upload",
-                "ExpressionAttributeNames": {"#q": "sequence", "#u": "upload"},
-                "ExpressionAttributeValues": {":one": 1, ":upload": upload},
-            }
+    # -- an attempt --------------------------------------------------------------------------------------------
+
+    def begin_attempt(self, batch: Batch, owner: str, lease_seconds: int) -> Batch:
+        """Record an attempt and hold the batch for it, provided that the head is still its upload's."""
+        now = self.now()
+        # A batch found in `sending` was left by a worker that died: it may have been ingested.
+        abandoned = batch.state is BatchState.SENDING
+        changes: dict[str, Any] = {
+            "state": BatchState.SENDING,
+            "attempts": batch.attempts + 1,
+            "sha256": batch.sha256,
+            **({"doubts": batch.doubts + 1, "doubted_at": batch.sent_at} if abandoned else {}),
+            "owner": owner,
+            "lease_until": now + lease_seconds,
+            "sent_at": now,
         }
+        self._transact(
+            "attempt",
+            self._change_batch(batch, **changes),
+            self._count_send(batch.upload),
+            self._put_new({**keys.attempt(batch, batch.attempts + 1), "started_at": now, "owner": owner}),
+            *([self._note_doubt(batch)] if abandoned else []),
+        )
+        return replace(batch, **changes)
 
-    def put_any(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Transaction part: write an item over whatever was there."""
-        return {"Put": {**self._named, "Item": versioned(item)}}
+    def accept(self, batch: Batch, ingestion_id: str, http_status: int, request_id: str) -> Batch:
+        """Amazon has taken the batch's bytes as an ingestion."""
+        answer: dict[str, Any] = {"http_status": http_status, "request_id": request_id}
+        changes: dict[str, Any] = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": "", **answer}
+        self._transact(
+            f"batch {changes['state']}",
+            self._change_batch(batch, **changes),
+            self._put_any({**keys.ingestion(ingestion_id), **pointer(batch)}),
+            self._end_attempt(batch, outcome=str(Outcome.YES), ingestion_id=ingestion_id, **answer),
+        )
+        return replace(batch, **changes)
 
-    def delete_any(self, pk: str, sk: str) -> dict[str, Any]:
-        """Transaction part: remove an item, if it is there."""
-        return {"Delete": {**self._named, "Key": {"pk": pk, "sk": sk}}}
+    def refuse(self, batch: Batch, failure: AttemptFailure, refusal: str, parts: Sequence[Batch]) -> Batch:
+        """Amazon definitely refuses the batch's bytes; the parts that it was cut into take its place."""
+        state = after_attempt(failure.outcome, about_batch=True, doubts=batch.doubts)
+        others = [self._put_new(batch_item(part)) for part in parts]
+        others += [self._note_doubt(part) for part in parts if part.doubts]
+        # A refused item is held from then on; whatever else was not taken counts as not sent.
+        sent_at = batch.sent_at if refusal == ONE_ITEM else batch.doubted_at
+        return self._fail(batch, failure, {"state": state, "sent_at": sent_at, "refusal": refusal}, others)
 
-    def note_doubt(self, batch: Batch) -> dict[str, Any]:
-        """Transaction part: remember that the batch has been sent once more than was answered."""
-        place = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
-        return self.put_any({**_doubt_key(batch), **place})
+    def fail_attempt(self, batch: Batch, failure: AttemptFailure) -> Batch:
+        """An attempt failed: the batch is planned again, or in doubt where it may have been ingested."""
+        in_doubt = failure.outcome is Outcome.IN_DOUBT
+        doubts = batch.doubts + in_doubt
+        doubted_at = batch.sent_at if in_doubt else batch.doubted_at
+        state = after_attempt(failure.outcome, about_batch=False, doubts=doubts)
+        changes = {"state": state, "doubts": doubts, "doubted_at": doubted_at, "sent_at": doubted_at, "refusal": ""}
+        return self._fail(batch, failure, changes, [self._note_doubt(batch)] if in_doubt else [])
 
-    def forget_doubt(self, batch: Batch) -> dict[str, Any]:
-        """Transaction part: nothing about the batch is in doubt any more."""
-        return self.delete_any(**_doubt_key(batch))
+    def _fail(self, batch: Batch, failure: AttemptFailure, changes: dict[str, Any], others: list[Part]) -> Batch:
+        answer = attributes(failure, "outcome")
+        changes = {**changes, **answer}
+        ended = self._end_attempt(batch, outcome=str(failure.outcome), **answer)
+        self._transact(f"batch {changes['state']}", self._change_batch(batch, **changes), *others, ended)
+        return replace(batch, **changes)
 
-    def reopen(self, upload: str) -> list[dict[str, Any]]:
-        """Transaction parts: an applied upload has a batch that is not final, again or still."""
-        key = {"pk": f"UPLOAD#{upload}", "sk": "UPLOAD"}
-        return [
-            self.put_any({"pk": "OPEN", "sk": upload}),
-            self._update(key, {"state": "open"}, "attribute_exists(pk)", {}, {}),
-        ]
+    def _end_attempt(self, batch: Batch, **facts: object) -> Part:
+        started = {"started_at": batch.sent_at, "owner": batch.owner, "ended_at": self.now()}
+        return self._put_any({**keys.attempt(batch, batch.attempts), **started, **facts})
 
-    # -- reading what is recorded ------------------------------------------------------------------------------
+    # -- a doubt -----------------------------------------------------------------------------------------------
+
+    def leave_in_doubt(self, batch: Batch, message: str) -> bool:
+        """A worker died while sending the batch: it may have been ingested."""
+        doubt = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
+        change = self._change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
+        return self._try(f"batch {BatchState.IN_DOUBT}", change, self._note_doubt(batch))
+
+    def end_doubt(self, ingestion_id: str, batch: Batch) -> bool:
+        """Take an ingestion for one of a batch's; whether that was done now.
+
+        A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No
+        ingestion does so twice, whoever tries.
+        """
+        if batch.holds_lease(self.now()):
+            return False
+        left = max(0, batch.doubts - 1)
+        if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING):
+            left = left if batch.state is BatchState.IN_DOUBT else batch.doubts  # a dead worker's try is this one
+            accepted = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": ""}
+            name, own, other = (
+                f"batch {BatchState.SUBMITTED}",
+                keys.ingestion(ingestion_id),
+                keys.duplicate(ingestion_id),
+            )
+            parts = [self._change_batch(batch, **accepted, doubts=left), *self._reopen(batch.upload)]
+        else:
+            name, own, other = "doubt ended", keys.duplicate(ingestion_id), keys.ingestion(ingestion_id)
+            parts = [self._change_batch(batch, doubts=left), self._delete_any(keys.news(ingestion_id))]
+        return self._try(
+            name,
+            *parts,
+            self._put_new({**own, **pointer(batch)}),
+            self._must_not_exist(other),
+            self._delete_any(keys.orphan(ingestion_id)),
+            *([] if left else [self._forget_doubt(batch)]),
+        )
+
+    def expire_doubt(self, batch: Batch, message: str) -> bool:
+        """Time has ended the doubts about a batch: what became of it is not known."""
+        change = self._change_batch(batch, doubts=0, message=message)
+        return self._try("doubt given up", change, self._forget_doubt(batch))
+
+    # -- the other ends of a batch -----------------------------------------------------------------------------
+
+    def supersede(self, batch: Batch, newer: str) -> bool:
+        """A newer upload took over before the batch was sent."""
+        return self._try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {newer} took over")
+
+    def note_asked(self, batch: Batch, asked_at: int) -> bool:
+        """Note when the status API was asked about the batch's ingestion."""
+        return self._try_change(batch, asked_at=asked_at)
+
+    def mark_reported(self, batch: Batch, news: News) -> bool:
+        """The batch's ingestion has ended; the news of it has done its work."""
+        change = self._change_batch(batch, state=BatchState.REPORTED, processing_status=news.processing_status)
+        done = [self._delete_any(key(news.ingestion_id)) for key in (keys.news, keys.orphan)]
+        return self._try(f"batch {BatchState.REPORTED}", change, *done)
+
+    def settle(self, batch: Batch, report_shape: str, outcomes: Mapping[str, int]) -> None:
+        """The report is stored, and every item's outcome known as far as it tells."""
+        settled = {"state": BatchState.SETTLED, "report_shape": report_shape, "outcomes": outcomes}
+        self._transact(f"batch {BatchState.SETTLED}", self._change_batch(batch, **settled))
+
+    def fail(self, batch: Batch, message: str) -> None:
+        """Amazon ended the ingestion without a report."""
+        failed = self._change_batch(batch, state=BatchState.FAILED, message=message)
+        self._transact(f"batch {BatchState.FAILED}", failed)
+
+    # -- salvage: what was lost is written again ---------------------------------------------------------------
+
+    def salvage_batch(self, batch: Batch) -> None:
+        """Write a batch that the ledger had lost."""
+        others: list[Part] = []
+        if batch.state is BatchState.IN_DOUBT:
+            others = [self._note_doubt(batch), self._put_any(keys.open_upload(batch.upload))]
+        self._transact("batch salvaged", self._put_any(batch_item(batch)), *others)
+
+    def salvage_plan(self, upload: str, plan: PlanRecord) -> None:
+        """Write the plan of an upload that the ledger had lost."""
+        self._put({**keys.plan(upload), **attributes(plan)})
+
+    def salvage_upload(self, upload: str, record: UploadRecord) -> None:
+        """Write an upload that the ledger had lost."""
+        self._put({**keys.upload(upload), **attributes(record, *([] if record.settled_at else ["settled_at"]))})
+
+    def salvage_head(self, upload: str, sequence: int) -> None:
+        """Write the head that the ledger had lost."""
+        self._put({**keys.head(), "upload": upload, "sequence": sequence})
+
+    # -- reading -----------------------------------------------------------------------------------------------
 
     def head(self) -> Head:
         """The newest applied upload."""
-        found = self.get("HEAD", "HEAD")
+        found = self._get(keys.head())
         return Head(found["upload"], found["sequence"]) if found else Head()
 
-    def plan(self, upload: str) -> dict[str, Any] | None:
-        """The newest plan of an upload: `plan`, `base_upload`, `base_sequence`, `planned_at`, `counts`."""
-        return self.get(f"UPLOAD#{upload}", "PLAN")
+    def plan(self, upload: str) -> PlanRecord | None:
+        """The newest plan of an upload."""
+        found = self._get(keys.plan(upload))
+        return read(PlanRecord, found) if found else None
 
-    def upload(self, upload: str) -> dict[str, Any] | None:
-        """The applied upload: `plan`, `base_upload`, `batches`, `items`, `applied_at`, `state`."""
-        return self.get(f"UPLOAD#{upload}", "UPLOAD")
+    def upload(self, upload: str) -> UploadRecord | None:
+        """The applied upload."""
+        found = self._get(keys.upload(upload))
+        return read(UploadRecord, found) if found else None
 
     def batches(self, upload: str) -> list[Batch]:
         """The batches of an applied upload in their order; none where it was not applied."""
         record = self.upload(upload)
         if record is None:
             return []
-        found = [read_batch(item) for item in self.query(f"UPLOAD#{upload}", f"BATCH#{record['plan']}#")]
+        found = [read_batch(item) for item in self._query(*keys.batches(upload, record.plan))]
         return sorted(found, key=lambda batch: batch.number)
 
     def batch(self, upload: str, plan: str, number: int) -> Batch:
         """One batch as it is now."""
-        key = Batch(upload, plan, number, 0, 0, "").key
-        item = self.get(**key)
+        item = self._get(keys.batch(upload, plan, number))
         if item is None:
             raise RecordNotFound(f"the ledger has lost batch {number} of upload {upload}", "restore the table")
         return read_batch(item)
 
+    def attempts(self, batch: Batch) -> list[AttemptRecord]:
+        """The tries at sending a batch, in their order."""
+        found = self._query(*keys.attempts(batch))
+        return [read(AttemptRecord, item, number=keys.attempted(item)[2]) for item in found]
+
     def open_uploads(self) -> list[str]:
         """Uploads with batches that are not final, oldest first."""
-        return [item["sk"] for item in self.query("OPEN")]
+        return [keys.name(item) for item in self._query(keys.OPEN)]
 
     def doubtful(self) -> list[Batch]:
-        """Batches that were sent once more than was answered."""
-        return [self.batch(item["upload"], item["plan"], item["number"]) for item in self.query("DOUBT")]
+        """Batches that have more attempts than responses."""
+        return [self.batch(item["upload"], item["plan"], item["number"]) for item in self._query(keys.DOUBT)]
 
     def ingestion(self, ingestion_id: str) -> Batch | None:
         """The batch that became an ingestion; None while the ledger does not know it."""
-        found = self.get(f"INGESTION#{ingestion_id}", "BATCH")
+        found = self._get(keys.ingestion(ingestion_id))
         return self.batch(found["upload"], found["plan"], found["number"]) if found else None
-
-    def link(self, ingestion_id: str) -> str | None:
-        """The presigned URL of a report, a secret; None where there is none or it has expired."""
-        found = self.get(f"INGESTION#{ingestion_id}", "LINK")
-        return found["url"] if found and found["expires_at"] > self.now() else None
-
-    # -- news about ingestions ---------------------------------------------------------------------------------
-
-    def put_news(self, ingestion_id: str, source: str, status: str | None, url: str | None) -> None:
-        """Keep the news that an ingestion has ended; the link first, for without news nobody looks for it."""
-        if url:
-            self.put_link(ingestion_id, url)
-        self.put(
-            {
-                "pk": "NEWS",
-                "sk": ingestion_id,
-                "source": source,
-                "processing_status": status or "",
-                "received_at": self.now(),
-            }
-        )
-
-    def put_link(self, ingestion_id: str, url: str) -> None:
-        """Keep the newest presigned URL of a report until it expires."""
-        expires = self.now() + LINK_SECONDS
-        self.put({"pk": f"INGESTION#{ingestion_id}", "sk": "LINK", "url": url, "expires_at": expires})
-
-    def news(self) -> list[dict[str, Any]]:
-        """News that no batch has been told yet: `sk` is the ingestion id, `processing_status` may be empty."""
-        return list(self.query("NEWS"))
-
-    # -- telling people ----------------------------------------------------------------------------------------
-
-    def claim_alert(self, key: str, seconds: int) -> bool:
-        """Hold an alert that nobody has told and nobody else is telling right now; whether it could be had."""
-        claim = self._update(
-            {"pk": "ALERT", "sk": key},
-            {"telling_until": self.now() + seconds},
-            "attribute_not_exists(told_at) AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
-            {":now": self.now()},
-            {},
-        )
-        try:
-            self.transact("alert claimed", claim)
-        except Conflict:
-            return False
-        return True
-
-    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
-        """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
-
-        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
-        noted.
-        """
-        condition, values = "attribute_not_exists(pk)", {":slot": slot, ":noted": noted_at}
-        if seen is not None:
-            condition, values[":seen"] = "slot = :seen", seen
-        with effect("ledger: RATE"), self._explained():
-            try:
-                self._client.update_item(
-                    TableName=self.table_name,
-                    Key={"pk": "RATE", "sk": "RATE"},
-                    UpdateExpression="SET slot = :slot, noted_at = :noted",
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                found: Any = error.response.get("Item")
-                if not found:
-                    raise
-                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
-        return None
-
-    # -- inside ------------------------------------------------------------------------------------------------
-
-    @property
-    def _named(self) -> dict[str, str]:
-        return {"TableName": self.table_name}
-
-    def _update(
-        self,
-        key: Mapping[str, str],
-        changes: Mapping[str, Any],
-        condition: str,
-        values: Mapping[str, Any],
-        names: Mapping[str, str],
-    ) -> dict[str, Any]:
-        """An Update part that sets attributes; `#n<i>` and `:v<i>` stand for them, as some are reserved words."""
-        changes = {**changes, "schema": SCHEMA}
-        sets = ", ".join(f"#n{i} = :v{i}" for i in range(len(changes)))
-        return {
-            "Update": {
-                **self._named,
-                "Key": dict(key),
-                "UpdateExpression": f"SET {sets}",
-                "ConditionExpression": condition,
-                "ExpressionAttributeNames": {**names, **{f"#n{i}": name for i, name in enumerate(changes)}},
-                "ExpressionAttributeValues": {
-                    **values,
-                    **{f":v{i}": value for i, value in enumerate(changes.values())},
-                },
-            }
-        }
-
-
-def _doubt_key(batch: Batch) -> dict[str, str]:
-    return {"pk": "DOUBT", "sk": f"{batch.upload}#{batch.plan}#{batch.number:04}"}

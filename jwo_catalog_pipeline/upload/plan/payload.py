@@ -7,7 +7,6 @@ same ones.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from jwo_catalog_pipeline.catalog_api.requests import (
 from jwo_catalog_pipeline.storage import as_arrow, hash_table
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, Head
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import to_archive, to_send
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
@@ -105,7 +104,7 @@ def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Se
 
 def planned_contents(
     ledger: Ledger, upload: str, changes: pd.DataFrame, fields: Sequence[str]
-) -> tuple[Contents, dict[str, Any]]:
+) -> tuple[Contents, PlanRecord]:
     """What the recorded plan of an upload sends, and the plan's record.
 
     Raises:
@@ -114,8 +113,8 @@ def planned_contents(
     recorded = ledger.plan(upload)
     if recorded is None:
         raise NoPlan(f"upload {upload} has no plan", "materialize catalog_changes for it first")
-    contents = contents_of(changes, fields, recorded["archive_stores"])
-    if contents.digest(Head(recorded["base_upload"], recorded["base_sequence"])) != recorded["plan"]:
+    contents = contents_of(changes, fields, recorded.archive_stores)
+    if contents.digest(recorded.base) != recorded.plan:
         remedy = "start a new upload, which takes its place" if ledger.upload(upload) else "materialize it again"
         raise NoPlan(
             f"catalog_changes of upload {upload} is not the recorded plan, or was made by another version of this "

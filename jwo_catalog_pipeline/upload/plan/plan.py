@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Head
+from jwo_catalog_pipeline.upload.model import Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import (
     SENT_KINDS,
     PlanRules,
@@ -109,28 +109,24 @@ def make_plan(
     digest = contents.digest(base)
     requests = len(contents.batches(upload, digest))
     bucket.put_table(state_key(upload, digest), published)
-    recorded = ledger.put_any(
-        {
-            "pk": f"UPLOAD#{upload}",
-            "sk": "PLAN",
-            "plan": digest,
-            "base_upload": base.upload,
-            "base_sequence": base.sequence,
-            "planned_at": ledger.now(),
-            "counts": counts_by_kind(changes),
-            "quarantined": len(quarantined),
-            "requests": requests,
-            "archive_stores": list(settings.archive_stores),
-            "missing_stores": sorted(missing_stores(changes, quarantined)),
-            "absent": absent_items(changes),
-            "waiting": len(waiting),
-            "waits_for": sorted(waiting["waits_for"].dropna().unique()),
-            "stopped_by": [verdict.message for verdict in verdicts if not verdict.passed],
-            "allowed": [verdict.message for verdict in verdicts if verdict.allowed],
-        }
+    recorded = PlanRecord(
+        plan=digest,
+        base_upload=base.upload,
+        base_sequence=base.sequence,
+        planned_at=ledger.now(),
+        counts=counts_by_kind(changes),
+        quarantined=len(quarantined),
+        requests=requests,
+        archive_stores=list(settings.archive_stores),
+        missing_stores=sorted(missing_stores(changes, quarantined)),
+        absent=absent_items(changes),
+        waiting=len(waiting),
+        waits_for=sorted(waiting["waits_for"].dropna().unique()),
+        stopped_by=[verdict.message for verdict in verdicts if not verdict.passed],
+        allowed=[verdict.message for verdict in verdicts if verdict.allowed],
     )
     try:
-        ledger.transact("PLAN", recorded, ledger.must_not_exist(f"UPLOAD#{upload}", "UPLOAD"))
+        ledger.record_plan(upload, recorded)
     except Conflict:
         raise _already_applied(upload) from None
     return Plan(upload, digest, base, changes, verdicts, requests)
@@ -159,7 +155,7 @@ def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
 def _seen(ledger: Ledger, base: Head) -> Seen:
     """What the applied plan before this one had left missing."""
     before = ledger.plan(base.upload) if base.upload else None
-    return Seen(frozenset(before["missing_stores"]), before["absent"]) if before else Seen()
+    return Seen(frozenset(before.missing_stores), before.absent) if before else Seen()
 
 
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ and carries just these. What cannot be matched stays a doubt until `JWO_IN_FLIGH
 
 import logging
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -15,11 +14,9 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.report import Report, read_report
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, carriers
 from jwo_catalog_pipeline.upload.published_state import batch_items
-from jwo_catalog_pipeline.upload.results.doubts import end_doubt, leave_in_doubt
 from jwo_catalog_pipeline.upload.results.settle import close_if_final
 from jwo_catalog_pipeline.upload.send.commit import supersede_older
 from jwo_catalog_pipeline.upload.states import BatchState
@@ -44,15 +41,15 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
     if any(batch.holds_lease(ledger.now()) for batch in sending):
         return {}  # what is being sent right now may be what the news is about
     for batch in sending:
-        leave_in_doubt(ledger, batch, f"run {batch.owner} has not been heard of since")
+        ledger.leave_in_doubt(batch, f"run {batch.owner} has not been heard of since")
     if not carriers(ledger.doubtful()):
         return {}
     found: dict[str, str] = {}
     for news in ledger.news():
-        ingestion_id = news["sk"]
+        ingestion_id = news.ingestion_id
         if len(found) == REPORTS_A_TICK:
             break
-        if news.get("examined") or ledger.ingestion(ingestion_id) or ledger.get("UNMATCHED", ingestion_id):
+        if news.examined or ledger.ingestion(ingestion_id) or ledger.orphan(ingestion_id):
             continue
         try:
             content = fetch(ingestion_id)
@@ -63,13 +60,13 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
         matching = _matching(bucket, content, carriers(ledger.doubtful())) if content else []
         if len(matching) == 1:
             found[ingestion_id] = f"is batch {matching[0].number} of upload {matching[0].upload}"
-            end_doubt(ledger, ingestion_id, matching[0])
+            ledger.end_doubt(ingestion_id, matching[0])
             continue
         found[ingestion_id] = f"fits {len(matching)} batches in doubt"
         if content:
             bucket.put(f"inbox/unknown/{quote(ingestion_id, safe='')}.json", content, "application/json")
         # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.
-        ledger.put({**news, "examined": ledger.now()})
+        ledger.note_examined(news)
     return found
 
 
@@ -105,18 +102,12 @@ def give_up(ledger: Ledger, in_flight_hours: float) -> None:
         if batch.state is BatchState.IN_DOUBT and batch.upload == head:
             continue  # whoever resumes the upload may still send it
         message = GIVEN_UP.format(hours=in_flight_hours) if batch.state is BatchState.IN_DOUBT else batch.message
-        try:
-            ledger.transact(
-                "doubt given up", ledger.change_batch(batch, doubts=0, message=message), ledger.forget_doubt(batch)
-            )
-        except Conflict:
-            continue
-        close_if_final(ledger, batch.upload)
+        if ledger.expire_doubt(batch, message):
+            close_if_final(ledger, batch.upload)
     for news in ledger.news():
-        if news["received_at"] < since and ledger.ingestion(news["sk"]) is None:
-            unknown: dict[str, Any] = {**news, "pk": "UNKNOWN"}
-            ledger.transact("UNKNOWN", ledger.put_any(unknown), ledger.delete_any("NEWS", news["sk"]))
-            _log.warning("ingestion %s is not one of ours, as far as is known", news["sk"])
+        if news.received_at < since and ledger.ingestion(news.ingestion_id) is None:
+            ledger.keep_unknown(news)
+            _log.warning("ingestion %s is not one of ours, as far as is known", news.ingestion_id)
 
 
 def _sending(ledger: Ledger) -> list[Batch]:

@@ -66,7 +66,7 @@ class Inbox:
                 break
             counts += self._take(messages)
         if counts["result"]:  # for people who ask whether notifications arrive at all
-            self.ledger.put({"pk": "INBOX", "sk": "NEWEST", "received_at": self.ledger.now()})
+            self.ledger.note_inbox()
         return counts
 
     def _take(self, messages: list[dict[str, Any]]) -> Counter[str]:
@@ -141,7 +141,7 @@ class Inbox:
     def _keep_notice(self, message: Mapping[str, Any], notice: ResultNotice) -> bool:
         """Put a result into the ledger; False where the ledger refuses it for good, and it is quarantined instead."""
         try:
-            self.ledger.put_news(notice.ingestion_id, "queue", notice.processing_status, notice.report_url)
+            self.ledger.keep_news(notice.ingestion_id, "queue", notice.processing_status, notice.report_url)
         except ValueError as error:  # text that cannot even be sent
             reason = type(error).__name__
         except LedgerUnavailable:
@@ -175,15 +175,7 @@ class Inbox:
         message_id, text = message["MessageId"], redacted(message["Body"])
         key = f"inbox/unreadable/{message_id}.txt"
         self.bucket.put(key, text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
-        self.ledger.put(
-            {
-                "pk": "UNREADABLE",
-                "sk": message_id,
-                "reason": reason,
-                "kept_at": self.bucket.uri(key),
-                "received_at": self.ledger.now(),
-            }
-        )
+        self.ledger.keep_unreadable(message_id, reason, self.bucket.uri(key))
         _log.warning("message %s cannot be read (%s); kept at %s", message_id, reason, self.bucket.uri(key))
 
     def _call(self, operation: Callable[..., Any], **arguments: Any) -> Any:

@@ -32,7 +32,6 @@ from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, carriers
 from jwo_catalog_pipeline.upload.published_state import batch_items, batch_outcomes, outcomes_key, report_key
-from jwo_catalog_pipeline.upload.results.doubts import end_doubt
 from jwo_catalog_pipeline.upload.states import BatchState
 
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nobody takes the news
@@ -45,29 +44,24 @@ _log = logging.getLogger(__name__)
 def mark_reported(ledger: Ledger) -> None:
     """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
     for news in ledger.news():
-        if ledger.get(f"INGESTION#{news['sk']}", "DUPLICATE"):
-            ledger.delete("NEWS", news["sk"])  # told once more
+        if ledger.is_duplicate(news.ingestion_id):
+            ledger.forget_news(news.ingestion_id)
             continue
-        batch = ledger.ingestion(news["sk"]) or _now_matched(ledger, news["sk"])
+        batch = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
         if batch is None:
             continue
-        if batch.state is BatchState.ACCEPTED:
-            changes = {"state": BatchState.REPORTED, "processing_status": news["processing_status"]}
-            try:
-                told = [ledger.delete_any(pk, news["sk"]) for pk in ("NEWS", "UNMATCHED")]
-                ledger.transact("batch reported", ledger.change_batch(batch, **changes), *told)
-            except Conflict:
-                continue  # somebody else was faster, or the next tick will be
+        if batch.state is BatchState.SUBMITTED:
+            ledger.mark_reported(batch, news)  # or somebody else was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
-            ledger.delete("NEWS", news["sk"])
+            ledger.forget_news(news.ingestion_id)
 
 
 def _now_matched(ledger: Ledger, ingestion_id: str) -> Batch | None:
     """The batch that takes for its own an ingestion which a worker saw accepted after it had lost the batch."""
-    seen = ledger.get("UNMATCHED", ingestion_id)
-    if seen is None:
+    orphan = ledger.orphan(ingestion_id)
+    if orphan is None:
         return None
-    end_doubt(ledger, ingestion_id, ledger.batch(seen["upload"], seen["plan"], seen["number"]))
+    ledger.end_doubt(ingestion_id, ledger.batch(orphan.upload, orphan.plan, orphan.number))
     return ledger.ingestion(ingestion_id)
 
 
@@ -84,21 +78,21 @@ def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
 
 
 def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
-    """Ask the status API about accepted batches without news for so long, those not asked for the longest first.
+    """Ask the status API about submitted batches without news for so long, those not asked for the longest first.
 
     Returns:
         The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
     """
     now = ledger.now()
     waiting: list[tuple[int, str, Callable[[], object]]] = [
-        (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.try_change, batch, asked_at=now))
+        (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.note_asked, batch, now))
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if batch.state is BatchState.ACCEPTED
+        if batch.state is BatchState.SUBMITTED
     ]
     waiting += [
-        (seen["seen_at"], seen["sk"], partial(ledger.put, {**seen, "seen_at": now}))
-        for seen in ledger.query("UNMATCHED")
+        (orphan.seen_at, orphan.ingestion_id, partial(ledger.note_orphan_asked, orphan, now))
+        for orphan in ledger.orphans()
     ]
     answers = {}
     due = sorted((each for each in waiting if each[0] <= now - overdue_seconds), key=itemgetter(0))
@@ -114,7 +108,7 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
             continue
         answers[ingestion_id] = status.processing_status
         if status.final:
-            ledger.put_news(ingestion_id, "status", status.processing_status, status.report_url)
+            ledger.keep_news(ingestion_id, "status", status.processing_status, status.report_url)
         else:
             note_asked()
     return answers
@@ -157,9 +151,7 @@ class Settler:
         content = None if ended_badly else self.fetch(batch.ingestion_id)
         if content is None:
             status = batch.processing_status if ended_badly else self.api.status(batch.ingestion_id).processing_status
-            message = f"Amazon ended the ingestion as {status}"
-            failed = self.ledger.change_batch(batch, state=BatchState.FAILED, message=message)
-            self.ledger.transact("batch failed", failed)
+            self.ledger.fail(batch, f"Amazon ended the ingestion as {status}")
             return
         self.bucket.put(report_key(batch), content, "application/json")
         self._store_outcomes(batch, content)
@@ -183,7 +175,7 @@ class Settler:
             return None
         if not status.report_url:
             raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
-        self.ledger.put_link(ingestion_id, status.report_url)
+        self.ledger.keep_link(ingestion_id, status.report_url)
         return self._own_report(ingestion_id, status.report_url, known_shape=False)
 
     def _own_report(self, ingestion_id: str, link: str, *, known_shape: bool) -> bytes:
@@ -206,8 +198,7 @@ class Settler:
         outcomes = match_outcomes(batch_items(self.bucket, batch), report)
         self.bucket.put_table(outcomes_key(batch), outcomes)
         counts = {str(outcome): int(count) for outcome, count in outcomes["outcome"].value_counts().items()}
-        settled = self.ledger.change_batch(batch, state=BatchState.SETTLED, report_shape=report.shape, outcomes=counts)
-        self.ledger.transact("batch settled", settled)
+        self.ledger.settle(batch, report.shape, counts)
 
 
 def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
@@ -277,9 +268,5 @@ def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = No
     """Take an applied upload off the worklist once nothing more will happen to its batches, if they were just read."""
     record = ledger.upload(upload)
     batches = ledger.batches(upload) if batches is None else batches
-    if record and record["state"] == "open" and all(batch.over for batch in batches):
-        now = ledger.now()
-        settled = {**record, "state": "settled", "settled_at": now}
-        news = {"pk": "SETTLED", "sk": upload, "settled_at": now, "expires_at": now + SETTLED_SECONDS}
-        off_the_list = ledger.delete_any("OPEN", upload)
-        ledger.transact("upload settled", ledger.put_any(settled), off_the_list, ledger.put_any(news))
+    if record and record.is_open and all(batch.over for batch in batches):
+        ledger.close(upload, record)

@@ -4,18 +4,16 @@ Everything before that transaction is named by the plan's digest, so a worker th
 leave nothing behind that another plan could be mixed up with. Nothing is sent here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, PlanStopped
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, Head, batch_item
+from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.plan.payload import Contents
 from jwo_catalog_pipeline.upload.published_state import items_key
-from jwo_catalog_pipeline.upload.results.doubts import leave_in_doubt
 from jwo_catalog_pipeline.upload.results.settle import close_if_final
 from jwo_catalog_pipeline.upload.states import BatchState
 
@@ -23,7 +21,7 @@ TOGETHER = 10  # batches in one transaction; DynamoDB takes 100 writes
 AT_ONCE = 10  # transactions, and lists of items: S3 and DynamoDB answer many at once
 
 
-def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Contents, recorded: Mapping[str, Any]) -> None:
+def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Contents, recorded: PlanRecord) -> None:
     """Record an upload and take the head; it makes no difference whether another worker does the same at once.
 
     Args:
@@ -37,33 +35,20 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Content
         PlanStopped: a guard found something that nobody has allowed for this upload.
         AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
     """
-    base = Head(recorded["base_upload"], recorded["base_sequence"])
-    if recorded["stopped_by"]:
-        raise PlanStopped(f"the plan of upload {upload} is stopped: {'; '.join(recorded['stopped_by'])}")
+    base = recorded.base
+    if recorded.stopped_by:
+        raise PlanStopped(f"the plan of upload {upload} is stopped: {'; '.join(recorded.stopped_by)}")
     if (head := ledger.head()) != base:
         raise _another_since(upload, base, head)
-    batches = contents.batches(upload, recorded["plan"])
+    batches = contents.batches(upload, recorded.plan)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         list(threads.map(lambda batch: bucket.put_table(items_key(batch), contents.items(batch)), batches))
         together = [batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER)]
         list(threads.map(lambda some: _record_batches(ledger, some), together))
-    record = {
-        "pk": f"UPLOAD#{upload}",
-        "sk": "UPLOAD",
-        "plan": recorded["plan"],
-        "base_upload": base.upload,
-        "batches": len(batches),
-        "items": sum(batch.items for batch in batches),
-        "applied_at": ledger.now(),
-        "state": "open",
-    }
+    items = sum(batch.items for batch in batches)
+    record = UploadRecord(recorded.plan, base.upload, len(batches), items, ledger.now())
     try:
-        ledger.transact(
-            "upload and head",
-            ledger.put_new(record),
-            ledger.take_head(base, upload),
-            ledger.put_any({"pk": "OPEN", "sk": upload}),
-        )
+        ledger.commit_upload(upload, record, base)
     except Conflict:
         if ledger.upload(upload) is None:
             raise _another_since(upload, base, ledger.head()) from None
@@ -71,7 +56,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Content
 
 def _record_batches(ledger: Ledger, batches: Sequence[Batch]) -> None:
     try:
-        ledger.transact("batches recorded", *(ledger.put_new(batch_item(batch)) for batch in batches))
+        ledger.add_batches(batches)
     except Conflict:
         # Another worker recorded some or all of them, of the same plan, and may have sent them by now.
         if len(batches) > 1:
@@ -88,10 +73,10 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
             continue
         for batch in ledger.batches(older):
             if batch.state is BatchState.PLANNED:
-                ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {upload} took over")
+                ledger.supersede(batch, upload)
             elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
                 # Its worker died while sending, and nobody may send it again: it may have been ingested.
-                leave_in_doubt(ledger, batch, f"upload {upload} took over")
+                ledger.leave_in_doubt(batch, f"upload {upload} took over")
         close_if_final(ledger, older)
 
 

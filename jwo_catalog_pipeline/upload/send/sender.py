@@ -17,25 +17,24 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pandas as pd
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, Outcome, RequestRefused
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ONE_ITEM, Batch, batch_item, utc
+from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, utc
 from jwo_catalog_pipeline.upload.plan.payload import Contents, planned_contents
 from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline.upload.results.settle import close_if_final
-from jwo_catalog_pipeline.upload.send.bisect import Cut, cut_refused
+from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload, supersede_older
-from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
+from jwo_catalog_pipeline.upload.states import BatchState
 
 ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
@@ -186,111 +185,57 @@ class Sender:
             )
         if not batch.state.sendable:
             raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now: nothing was sent")
-        # A batch found in `sending` was left by a worker that died: it may have been ingested.
-        abandoned = {"doubts": batch.doubts + 1, "doubted_at": batch.sent_at}
-        changes: dict[str, Any] = {
-            "state": BatchState.SENDING,
-            "attempts": batch.attempts + 1,
-            "sha256": batch.sha256,
-            **(abandoned if batch.state is BatchState.SENDING else {}),
-            "owner": self.owner,
-            "lease_until": now + self.lease_seconds,
-            "sent_at": now,
-        }
-        attempt = {**_attempt_key(batch, batch.attempts + 1), "started_at": now, "owner": self.owner}
         try:
-            self.ledger.transact(
-                "attempt",
-                self.ledger.change_batch(batch, **changes),
-                self.ledger.count_send(batch.upload),
-                self.ledger.put_new(attempt),
-                *([self.ledger.note_doubt(batch)] if batch.state is BatchState.SENDING else []),
-            )
+            return self.ledger.begin_attempt(batch, self.owner, self.lease_seconds)
         except Conflict:
-            self._overtaken(batch)
-        return replace(batch, **changes)
+            raise self._overtaken(batch) from None
 
-    def _overtaken(self, batch: Batch) -> None:
-        """Say who was faster; what was not sent of an upload that lost the head is taken out of play."""
+    def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince:
+        """Says who was faster; what was not sent of an upload that lost the head is taken out of play."""
         head = self.ledger.head()
         if head.upload == batch.upload:
-            raise LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}") from None
+            return LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}")
         if batch.state is BatchState.PLANNED:
-            self.ledger.try_change(batch, state=BatchState.SUPERSEDED, message=f"upload {head.upload} took over")
+            self.ledger.supersede(batch, head.upload)
             close_if_final(self.ledger, batch.upload)
-        raise AnotherUploadSince(
+        return AnotherUploadSince(
             f"upload {head.upload} took over from {batch.upload}: nothing more of {batch.upload} is sent"
-        ) from None
+        )
 
     def _record_acceptance(self, batch: Batch, accepted: Accepted) -> Batch:
-        pointer: dict[str, object] = {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
-        answer: dict[str, object] = {"http_status": accepted.http_status, "request_id": accepted.request_id or ""}
-        changes = {"state": BatchState.ACCEPTED, "ingestion_id": accepted.ingestion_id, "message": "", **answer}
         try:
-            return self._write(
-                batch,
-                changes,
-                self.ledger.put_any({"pk": f"INGESTION#{accepted.ingestion_id}", "sk": "BATCH", **pointer}),
-                self._ended(batch, outcome=str(Outcome.YES), ingestion_id=accepted.ingestion_id, **answer),
-            )
-        except LeaseLost as error:
+            return self.ledger.accept(batch, accepted.ingestion_id, accepted.http_status, accepted.request_id or "")
+        except Conflict:
             # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
-            seen = {"pk": "UNMATCHED", "sk": accepted.ingestion_id, "seen_at": self.ledger.now()}
-            self.ledger.put({**seen, **pointer})
+            self.ledger.keep_orphan(accepted.ingestion_id, batch)
             raise LeaseLost(
-                f"{error}, and Amazon accepted this run's bytes as ingestion {accepted.ingestion_id}"
+                f"{_taken_over(batch)}, and Amazon accepted this run's bytes as ingestion {accepted.ingestion_id}"
             ) from None
 
     def _record_refusal(self, batch: Batch, body: bytes, error: RequestRefused) -> tuple[Batch, list[Batch]]:
         """Record a definite no, and in the same transaction the parts that are to be sent instead."""
         with self._cutting:  # one after another, so that the parts of an upload can be counted
             cut = cut_refused(self.ledger, self.bucket, batch, body, error)
-            return self._record_failure(batch, error, cut), cut.parts
+            try:
+                return self.ledger.refuse(batch, _failure(error), cut.refusal, cut.parts), cut.parts
+            except Conflict:
+                raise LeaseLost(_taken_over(batch)) from None
 
-    def _record_failure(self, batch: Batch, error: CatalogApiError, cut: Cut | None = None) -> Batch:
-        """Record what an error means: refused, back to planned, or in doubt."""
-        in_doubt = error.outcome is Outcome.IN_DOUBT
-        doubts = batch.doubts + in_doubt
-        doubted_at = batch.sent_at if in_doubt else batch.doubted_at
-        answer = {
-            "http_status": error.http_status or 0,
-            "request_id": error.request_id or "",
-            "message": str(error)[:SHOWN_ERROR_CHARACTERS],
-        }
-        changes = {
-            "state": after_attempt(error.outcome, about_batch=cut is not None, doubts=doubts),
-            "doubts": doubts,
-            "doubted_at": doubted_at,
-            # A refused item is held from then on; whatever else was not taken counts as not sent.
-            "sent_at": batch.sent_at if cut and cut.refusal == ONE_ITEM else doubted_at,
-            "refusal": cut.refusal if cut else "",
-        }
-        parts = cut.parts if cut else []
-        others = [self.ledger.put_new(batch_item(part)) for part in parts]
-        others += [self.ledger.note_doubt(part) for part in parts if part.doubts]
-        others += [self.ledger.note_doubt(batch)] if in_doubt else []
-        ended = self._ended(batch, outcome=str(error.outcome), **answer)
-        return self._write(batch, {**changes, **answer}, *others, ended)
-
-    def _ended(self, batch: Batch, **facts: object) -> dict[str, object]:
-        """Transaction part: complete the attempt's record."""
-        item = {
-            **_attempt_key(batch, batch.attempts),
-            "started_at": batch.sent_at,
-            "owner": self.owner,
-            "ended_at": self.ledger.now(),
-            **facts,
-        }
-        return self.ledger.put_any(item)
-
-    def _write(self, batch: Batch, changes: dict[str, Any], *others: dict[str, object]) -> Batch:
+    def _record_failure(self, batch: Batch, error: CatalogApiError) -> None:
+        """Record what an error means: back to planned, or in doubt."""
         try:
-            self.ledger.transact(f"batch {changes['state']}", self.ledger.change_batch(batch, **changes), *others)
+            self.ledger.fail_attempt(batch, _failure(error))
         except Conflict:
-            raise LeaseLost(
-                f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
-            ) from None
-        return replace(batch, **changes)
+            raise LeaseLost(_taken_over(batch)) from None
+
+
+def _failure(error: CatalogApiError) -> AttemptFailure:
+    message = str(error)[:SHOWN_ERROR_CHARACTERS]
+    return AttemptFailure(error.outcome, error.http_status or 0, error.request_id or "", message)
+
+
+def _taken_over(batch: Batch) -> str:
+    return f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
 
 
 def _wait(state: RetryCallState) -> float:
@@ -298,7 +243,3 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, CatalogApiError) else None
     return max(BACKOFF(state), asked or 0.0)
-
-
-def _attempt_key(batch: Batch, attempt: int) -> dict[str, str]:
-    return {"pk": f"UPLOAD#{batch.upload}", "sk": f"ATTEMPT#{batch.plan}#{batch.number:04}#{attempt:04}"}

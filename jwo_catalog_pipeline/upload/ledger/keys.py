@@ -1,0 +1,184 @@
+"""The keys of the ledger's items, and what each item means. No other module writes a key.
+
+| pk                | sk                      | what                                                                |
+|-------------------|-------------------------|---------------------------------------------------------------------|
+| HEAD              | HEAD                    | the newest applied upload, and how often anything was sent under it |
+| OPEN              | <upload>                | an upload with batches that are not final: the worklist             |
+| UPLOAD#<upload>   | PLAN                    | the newest plan, and the head it was made against                   |
+| UPLOAD#<upload>   | UPLOAD                  | the applied upload; its existence means: all batches recorded       |
+| UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                               |
+| UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                     |
+| INGESTION#<id>    | BATCH                   | the batch that became this ingestion                                |
+| INGESTION#<id>    | DUPLICATE               | the batch that also became this ingestion, besides its own          |
+| INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                 |
+| NEWS              | <id>                    | an ingestion has ended, and its batch is not marked as reported yet |
+| DOUBT             | <batch>                 | a batch that has more attempts than responses                       |
+| UNMATCHED         | <id>                    | an orphan: an ingestion of a batch that another worker took over    |
+| UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
+| UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
+| INBOX             | NEWEST                  | when a result last came through the queue                           |
+| SETTLED           | <upload>                | an upload has settled, and the alerts have not looked at it yet     |
+| ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
+| RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
+| DOCTOR            | CHECK                   | written by `jwo-catalog doctor`; expires                            |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jwo_catalog_pipeline.upload.model import Batch
+
+Key = dict[str, str]
+
+PK, SK = "pk", "sk"  # the attributes of the primary key
+KEY_TYPES = {PK: ("HASH", "S"), SK: ("RANGE", "S")}
+IS_NEW, IS_THERE = f"attribute_not_exists({PK})", f"attribute_exists({PK})"  # conditions
+
+HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BATCH", "ATTEMPT"
+INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
+NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
+UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
+
+
+def head() -> Key:
+    """Key of the head."""
+    return _key(HEAD, HEAD)
+
+
+def open_upload(upload: str) -> Key:
+    """Key of an upload on the worklist."""
+    return _key(OPEN, upload)
+
+
+def plan(upload: str) -> Key:
+    """Key of an upload's newest plan."""
+    return _key(f"{UPLOAD}#{upload}", PLAN)
+
+
+def upload(upload: str) -> Key:
+    """Key of an applied upload."""
+    return _key(f"{UPLOAD}#{upload}", UPLOAD)
+
+
+def batch(upload: str, plan: str, number: int) -> Key:
+    """Key of a batch."""
+    return _key(f"{UPLOAD}#{upload}", f"{BATCH}#{plan}#{number:04}")
+
+
+def batches(upload: str, plan: str) -> tuple[str, str]:
+    """Partition and prefix of an upload's batches."""
+    return f"{UPLOAD}#{upload}", f"{BATCH}#{plan}#"
+
+
+def attempt(batch: Batch, attempt: int) -> Key:
+    """Key of one try at sending a batch."""
+    partition, prefix = attempts(batch)
+    return _key(partition, f"{prefix}{attempt:04}")
+
+
+def attempts(batch: Batch) -> tuple[str, str]:
+    """Partition and prefix of a batch's attempts."""
+    return f"{UPLOAD}#{batch.upload}", f"{ATTEMPT}#{batch.plan}#{batch.number:04}#"
+
+
+def ingestion(ingestion_id: str) -> Key:
+    """Key of an ingestion's own batch."""
+    return _key(f"{INGESTION}#{ingestion_id}", BATCH)
+
+
+def duplicate(ingestion_id: str) -> Key:
+    """Key of the batch of which an ingestion is one more."""
+    return _key(f"{INGESTION}#{ingestion_id}", DUPLICATE)
+
+
+def link(ingestion_id: str) -> Key:
+    """Key of the link to a report."""
+    return _key(f"{INGESTION}#{ingestion_id}", LINK)
+
+
+def news(ingestion_id: str) -> Key:
+    """Key of the news that an ingestion has ended."""
+    return _key(NEWS, ingestion_id)
+
+
+def doubt(batch: Batch) -> Key:
+    """Key of the doubt about a batch."""
+    return _key(DOUBT, f"{batch.upload}#{batch.plan}#{batch.number:04}")
+
+
+def orphan(ingestion_id: str) -> Key:
+    """Key of an ingestion of a batch that another worker took over."""
+    return _key(UNMATCHED, ingestion_id)
+
+
+def unknown(ingestion_id: str) -> Key:
+    """Key of an ingestion that matches no batch."""
+    return _key(UNKNOWN, ingestion_id)
+
+
+def unreadable(message_id: str) -> Key:
+    """Key of a message that cannot be read."""
+    return _key(UNREADABLE, message_id)
+
+
+def inbox() -> Key:
+    """Key of the note of the newest result."""
+    return _key(INBOX, "NEWEST")
+
+
+def settled(upload: str) -> Key:
+    """Key of the note that an upload has settled."""
+    return _key(SETTLED, upload)
+
+
+def alert(about: str) -> Key:
+    """Key of an alert."""
+    return _key(ALERT, about)
+
+
+def rate() -> Key:
+    """Key of the call budget."""
+    return _key(RATE, RATE)
+
+
+def doctor() -> Key:
+    """Key of the item that `jwo-catalog doctor` writes."""
+    return _key(DOCTOR, "CHECK")
+
+
+# -- reading keys ------------------------------------------------------------------------------------------------------
+
+
+def key_of(item: Mapping[str, Any]) -> Key:
+    """The primary key of an item."""
+    return _key(item[PK], item[SK])
+
+
+def kind(item: Mapping[str, Any]) -> str:
+    """What an item is: in the partition of one upload or ingestion its sort key says so."""
+    return str(item[SK]).partition("#")[0] if "#" in item[PK] else str(item[PK])
+
+
+def owner(item: Mapping[str, Any]) -> str:
+    """The upload, or the id of the ingestion, in whose partition an item is."""
+    return str(item[PK]).partition("#")[2]
+
+
+def is_ingestion(item: Mapping[str, Any]) -> bool:
+    """Whether an item is about one ingestion that the ledger knows."""
+    return str(item[PK]).startswith(f"{INGESTION}#")
+
+
+def name(item: Mapping[str, Any]) -> str:
+    """What the item names within its kind, such as an upload or an ingestion id."""
+    return str(item[SK])
+
+
+def attempted(item: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Plan, number of the batch, and number of the attempt, of an attempt."""
+    _, plan, number, attempt = name(item).split("#")
+    return plan, int(number), int(attempt)
+
+
+def _key(pk: str, sk: str) -> Key:
+    return {PK: pk, SK: sk}

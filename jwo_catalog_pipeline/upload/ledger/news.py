@@ -1,0 +1,165 @@
+"""The ledger's verbs for what is not a batch: news about ingestions, messages, alerts, the call budget."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointer, read
+from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, UnreadableMessage
+
+# A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
+LINK_SECONDS = 2 * 3600
+
+
+class NewsLedger(Writes):
+    """What came in, and what goes out to people. A verb is one write and one failpoint."""
+
+    # -- news about ingestions ---------------------------------------------------------------------------------
+
+    def keep_news(self, ingestion_id: str, source: str, status: str | None, url: str | None) -> None:
+        """Keep the news that an ingestion has ended; its link in a write before, for only news makes anyone look."""
+        if url:
+            self.keep_link(ingestion_id, url)
+        news = News(ingestion_id, source, status or "", self.now())
+        self._put({**keys.news(ingestion_id), **attributes(news, "ingestion_id", "examined")})
+
+    def keep_link(self, ingestion_id: str, url: str) -> None:
+        """Keep the newest presigned URL of a report until it expires."""
+        self._put({**keys.link(ingestion_id), "url": url, "expires_at": self.now() + LINK_SECONDS})
+
+    def note_examined(self, news: News) -> None:
+        """Note that the report of an ingestion was compared with every doubt there was."""
+        self._put({**keys.news(news.ingestion_id), **attributes(news, "ingestion_id"), "examined": self.now()})
+
+    def forget_news(self, ingestion_id: str) -> None:
+        """The batch of an ingestion knows already that it has ended."""
+        self._delete(keys.news(ingestion_id))
+
+    def keep_unknown(self, news: News) -> None:
+        """Keep the news of an ingestion that matches no batch apart from the news that is waited for."""
+        unknown = {**keys.unknown(news.ingestion_id), **attributes(news, "ingestion_id")}
+        self._transact(keys.UNKNOWN, self._put_any(unknown), self._delete_any(keys.news(news.ingestion_id)))
+
+    def news(self) -> list[News]:
+        """News whose batches are not marked as reported yet."""
+        return [read(News, item, ingestion_id=keys.name(item)) for item in self._query(keys.NEWS)]
+
+    def unknown_ingestions(self) -> list[News]:
+        """Ingestions that have ended and match no batch."""
+        return [read(News, item, ingestion_id=keys.name(item)) for item in self._query(keys.UNKNOWN)]
+
+    def link(self, ingestion_id: str) -> str | None:
+        """The presigned URL of a report, a secret; None where there is none or it has expired."""
+        found = self._get(keys.link(ingestion_id))
+        return found["url"] if found and found["expires_at"] > self.now() else None
+
+    # -- orphans: ingestions of batches that another worker took over ------------------------------------------
+
+    def keep_orphan(self, ingestion_id: str, batch: Batch) -> None:
+        """Keep an ingestion of a batch that another worker has taken over: else nothing could match it."""
+        self._put({**keys.orphan(ingestion_id), "seen_at": self.now(), **pointer(batch)})
+
+    def note_orphan_asked(self, orphan: Orphan, asked_at: int) -> None:
+        """Note when the status API was asked about an orphan."""
+        self._put({**keys.orphan(orphan.ingestion_id), **attributes(orphan, "ingestion_id"), "seen_at": asked_at})
+
+    def orphan(self, ingestion_id: str) -> Orphan | None:
+        """The orphan of an ingestion id."""
+        found = self._get(keys.orphan(ingestion_id))
+        return read(Orphan, found, ingestion_id=ingestion_id) if found else None
+
+    def orphans(self) -> list[Orphan]:
+        """All orphans."""
+        return [read(Orphan, item, ingestion_id=keys.name(item)) for item in self._query(keys.UNMATCHED)]
+
+    def is_duplicate(self, ingestion_id: str) -> bool:
+        """Whether an ingestion is one more of a batch that has one of its own."""
+        return self._get(keys.duplicate(ingestion_id)) is not None
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def note_inbox(self) -> None:
+        """Note that a result came through the queue, for people who ask whether notifications arrive at all."""
+        self._put({**keys.inbox(), "received_at": self.now()})
+
+    def newest_result_at(self) -> int:
+        """When a result last came through the queue; 0 for never."""
+        found = self._get(keys.inbox())
+        return int(found["received_at"]) if found else 0
+
+    def keep_unreadable(self, message_id: str, reason: str, kept_at: str) -> None:
+        """Keep the note of a message that cannot be read; its text is in the bucket."""
+        message = UnreadableMessage(message_id, reason, kept_at, self.now())
+        self._put({**keys.unreadable(message_id), **attributes(message, "message_id")})
+
+    def unreadable_messages(self) -> list[UnreadableMessage]:
+        """Messages that cannot be read."""
+        return [read(UnreadableMessage, item, message_id=keys.name(item)) for item in self._query(keys.UNREADABLE)]
+
+    # -- alerts ------------------------------------------------------------------------------------------------
+
+    def claim_alert(self, key: str, seconds: int) -> bool:
+        """Hold an alert that is not published, and that nobody else is publishing; whether it could be had."""
+        claim = self._update(
+            keys.alert(key),
+            {"telling_until": self.now() + seconds},
+            "attribute_not_exists(told_at) AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
+            {":now": self.now()},
+            {},
+        )
+        return self._try("alert claimed", claim)
+
+    def note_published(self, key: str, *, lasting: bool, seconds: int) -> None:
+        """Remember for so long that an alert was published."""
+        now = self.now()
+        self._put({**keys.alert(key), "told_at": now, "lasting": lasting, "expires_at": now + seconds})
+
+    def forget_alert(self, key: str) -> None:
+        """What an alert was about is over: the same is new when it comes again."""
+        self._delete(keys.alert(key))
+
+    def alerts(self) -> list[AlertRecord]:
+        """Alerts that were published, or are being published."""
+        return [read(AlertRecord, item, key=keys.name(item)) for item in self._query(keys.ALERT)]
+
+    def acknowledge_settled(self, upload: str) -> None:
+        """The alerts have looked at an upload that has settled."""
+        self._delete(keys.settled(upload))
+
+    def settled_notes(self) -> list[SettledNote]:
+        """Uploads that have settled since the alerts last looked."""
+        return [read(SettledNote, item, upload=keys.name(item)) for item in self._query(keys.SETTLED)]
+
+    # -- the call budget, and doctor ---------------------------------------------------------------------------
+
+    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
+        """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
+
+        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
+        noted.
+        """
+        condition, values = keys.IS_NEW, {":slot": slot, ":noted": noted_at}
+        if seen is not None:
+            condition, values[":seen"] = "slot = :seen", seen
+        with effect(f"ledger: {keys.RATE}"), self._explained():
+            try:
+                self._client.update_item(
+                    TableName=self.table_name,
+                    Key=keys.rate(),
+                    UpdateExpression="SET slot = :slot, noted_at = :noted",
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except ClientError as error:
+                found: Any = error.response.get("Item")
+                if not found:
+                    raise
+                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
+        return None
+
+    def write_check(self, expires_at: int) -> None:
+        """Write the item by which `jwo-catalog doctor` sees whether the table can be written."""
+        self._put({**keys.doctor(), "expires_at": expires_at})

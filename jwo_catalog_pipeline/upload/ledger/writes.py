@@ -1,0 +1,172 @@
+"""The parts that the ledger's verbs compose their transactions of. Private to `upload/ledger/`."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
+from jwo_catalog_pipeline.upload.ledger.keys import Key
+from jwo_catalog_pipeline.upload.model import Batch, Head
+from jwo_catalog_pipeline.upload.states import BatchState
+
+# What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
+FORMER_STATES = {"accepted": BatchState.SUBMITTED}
+_FORMER_NAMES = {state: name for name, state in FORMER_STATES.items()}
+
+T = TypeVar("T")
+Part = dict[str, Any]
+
+
+class Writes(Table):
+    """Conditional writes. `now` gives epoch seconds."""
+
+    def __init__(self, table: Any, now: Callable[[], float] = time.time) -> None:
+        super().__init__(table)
+        self._now = now
+
+    def now(self) -> int:
+        """The ledger's clock, in whole epoch seconds."""
+        return int(self._now())
+
+    def _try(self, name: str, *parts: Part) -> bool:
+        """Do all of the writes or none; whether their conditions held."""
+        try:
+            self._transact(name, *parts)
+        except Conflict:
+            return False
+        return True
+
+    def _try_change(self, batch: Batch, **changes: Any) -> bool:
+        """Change a batch, provided that it is still as it was read; whether it was."""
+        return self._try(f"batch {changes.get('state', 'noted')}", self._change_batch(batch, **changes))
+
+    def _must_not_exist(self, key: Key) -> Part:
+        """Write nothing, but only if there is no such item."""
+        return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": keys.IS_NEW}}
+
+    def _put_new(self, item: Mapping[str, Any]) -> Part:
+        """Write an item that must not exist yet."""
+        return {"Put": {**self._named, "Item": versioned(item), "ConditionExpression": keys.IS_NEW}}
+
+    def _put_any(self, item: Mapping[str, Any]) -> Part:
+        """Write an item over whatever was there."""
+        return {"Put": {**self._named, "Item": versioned(item)}}
+
+    def _delete_any(self, key: Key) -> Part:
+        """Remove an item, if it is there."""
+        return {"Delete": {**self._named, "Key": key}}
+
+    def _change_batch(self, batch: Batch, **changes: Any) -> Part:
+        """Change a batch, provided that it is still as it was read."""
+        return self._update(
+            batch_key(batch),
+            {name: str(value) if isinstance(value, BatchState) else value for name, value in changes.items()},
+            "#s IN (:was, :formerly) AND attempts = :attempts AND #o = :owner AND doubts = :doubts",
+            {
+                ":was": str(batch.state),
+                ":formerly": _FORMER_NAMES.get(batch.state, str(batch.state)),
+                ":attempts": batch.attempts,
+                ":owner": batch.owner,
+                ":doubts": batch.doubts,
+            },
+            {"#s": "state", "#o": "owner"},
+        )
+
+    def _take_head(self, base: Head, upload: str) -> Part:
+        """Make `upload` the newest, provided that nothing was sent since `base` was read."""
+        condition = "#u = :base AND #q = :sequence" if base.upload else keys.IS_NEW
+        values = {":base": base.upload, ":sequence": base.sequence} if base.upload else {}
+        names = {"#u": "upload", "#q": "sequence"} if base.upload else {}
+        changes = {"upload": upload, "sequence": base.sequence + 1}
+        return self._update(keys.head(), changes, condition, values, names)
+
+    def _count_send(self, upload: str) -> Part:
+        """Note that something is sent, provided that `upload` is still the newest."""
+        return {
+            "Update": {
+                **self._named,
+                "Key": keys.head(),
+                "UpdateExpression": "SET #q = #q + :one",
+                "ConditionExpression": "#u = :upload",
+                "ExpressionAttributeNames": {"#q": "sequence", "#u": "upload"},
+                "ExpressionAttributeValues": {":one": 1, ":upload": upload},
+            }
+        }
+
+    def _note_doubt(self, batch: Batch) -> Part:
+        """Remember that the batch has more attempts than responses."""
+        return self._put_any({**keys.doubt(batch), **pointer(batch)})
+
+    def _forget_doubt(self, batch: Batch) -> Part:
+        """Nothing about the batch is in doubt any more."""
+        return self._delete_any(keys.doubt(batch))
+
+    def _reopen(self, upload: str) -> list[Part]:
+        """An applied upload has a batch that is not final, again or still."""
+        return [
+            self._put_any(keys.open_upload(upload)),
+            self._update(keys.upload(upload), {"state": "open"}, keys.IS_THERE, {}, {}),
+        ]
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {"TableName": self.table_name}
+
+    def _update(
+        self,
+        key: Key,
+        changes: Mapping[str, Any],
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str],
+    ) -> Part:
+        """Set attributes; `#n<i>` and `:v<i>` stand for them, as some are reserved words."""
+        changes = {**changes, "schema": SCHEMA}
+        sets = ", ".join(f"#n{i} = :v{i}" for i in range(len(changes)))
+        return {
+            "Update": {
+                **self._named,
+                "Key": dict(key),
+                "UpdateExpression": f"SET {sets}",
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {**names, **{f"#n{i}": name for i, name in enumerate(changes)}},
+                "ExpressionAttributeValues": {
+                    **values,
+                    **{f":v{i}": value for i, value in enumerate(changes.values())},
+                },
+            }
+        }
+
+
+def batch_key(batch: Batch) -> Key:
+    """The batch's primary key."""
+    return keys.batch(batch.upload, batch.plan, batch.number)
+
+
+def batch_item(batch: Batch) -> dict[str, Any]:
+    """The table item of a batch."""
+    return {**batch_key(batch), **vars(batch), "state": str(batch.state)}
+
+
+def read_batch(item: Mapping[str, Any]) -> Batch:
+    """The batch of a table item."""
+    state = item["state"]
+    return read(Batch, {**item, "state": FORMER_STATES.get(state) or BatchState(state)})
+
+
+def pointer(batch: Batch) -> dict[str, Any]:
+    """What an item holds that names a batch."""
+    return {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+
+
+def read(record: type[T], item: Mapping[str, Any], **named: str | int) -> T:
+    """A frozen value of the attributes that an item has, and of what its key names."""
+    known = {each.name: item[each.name] for each in fields(record) if each.name in item}  # type: ignore[arg-type]
+    return record(**{**known, **named})
+
+
+def attributes(record: Any, *named: str) -> dict[str, Any]:
+    """What an item holds of a frozen value: all but what its key names."""
+    return {name: value for name, value in asdict(record).items() if name not in named}
