@@ -6,18 +6,30 @@ ARGS ?=
 # What needs a PostgreSQL server, an environment of its own, or minutes of outage.
 PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/test_doctor.py
 
-.PHONY: demo test test-production chaos bench lint screenshots lock clean
+.PHONY: demo test test-thorough test-production seeded-bugs chaos bench lint screenshots lock clean
 
 demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 # Files in their order, for the longest (test_any_history) is among the first; xdist would leave it to the end.
+HERE := $(PYTEST) --no-loadscope-reorder $(PRODUCTION:%=--ignore=%)
+
+# The whole flow, the UI and a little of each part of chaos, within five minutes on two cores.
 test: .venv/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PRODUCTION:%=--ignore=%) $(ARGS)
+	$(HERE) -m "not thorough" $(ARGS)
+
+# The long searches, and what takes seconds for each test.
+test-thorough: .venv/installed
+	$(HERE) -m thorough $(ARGS)
 
 # The deployment of deploy/ on this machine: PostgreSQL, runs as tasks of ECS, doctor. Needs Debian's postgresql.
 test-production: .venv/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(PRODUCTION) $(ARGS)
+	$(PYTEST) $(PRODUCTION) $(ARGS)
+
+# Puts bugs into copies of the project, one for each guarantee, and runs the test that must notice it.
+seeded-bugs: .venv/installed
+	$(BIN)/python -m jwo_catalog_pipeline_tests.seeded_bugs $(ARGS)
 
 # Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
 chaos: .venv/installed

@@ -1,7 +1,7 @@
 """Any history of edits, uploads, delays, rejections and lost messages ends with Amazon holding the newest valid source.
 
     .venv/bin/pytest jwo_catalog_pipeline_tests/test_any_history.py            100 histories
-    PROGRAMS=2000 .venv/bin/pytest jwo_catalog_pipeline_tests/test_any_history.py
+    PROGRAMS=2000 .venv/bin/pytest -m thorough jwo_catalog_pipeline_tests/test_any_history.py
 
 The model knows only the source; what Amazon holds is asked of the sandbox.
 """
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import boto3
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -26,7 +27,7 @@ from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reporte
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 
-PROGRAMS = int(os.environ.get("PROGRAMS", "100"))
+FEW, PROGRAMS = 10, int(os.environ.get("PROGRAMS", "100"))
 Key = tuple[str, str]
 OPERATIONS = ("upload", "archive")
 SKUS, STORES = ("A", "B", "C"), ("JWO-STORE-01", "JWO-STORE-02")
@@ -227,16 +228,24 @@ class History(RuleBasedStateMachine):
         assert {sku for _, sku in held} <= skus
 
 
-def test_after_any_history_amazon_holds_the_newest_valid_source(sandbox: RunningSandbox) -> None:
+def search(sandbox: RunningSandbox, programs: int) -> None:
+    """Look at so many histories, the same ones each time, so that a change is judged alone; PROGRAMS finds others."""
     History.sandbox = sandbox
-    # The same histories each time, so that a change is judged by itself; a long run looks for new ones.
-    known = "PROGRAMS" not in os.environ
     limits: dict[str, Any] = {
-        "max_examples": PROGRAMS,
+        "max_examples": programs,
         "stateful_step_count": 20,
         "deadline": None,
-        "derandomize": known,
+        "derandomize": "PROGRAMS" not in os.environ,
     }
     run_state_machine_as_test(
         History, settings=settings(**limits, suppress_health_check=list(HealthCheck), print_blob=True)
     )
+
+
+def test_after_a_few_histories_amazon_holds_the_newest_valid_source(sandbox: RunningSandbox) -> None:
+    search(sandbox, FEW)
+
+
+@pytest.mark.thorough
+def test_after_any_history_amazon_holds_the_newest_valid_source(sandbox: RunningSandbox) -> None:
+    search(sandbox, PROGRAMS)

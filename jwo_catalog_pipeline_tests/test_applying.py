@@ -158,6 +158,7 @@ cells = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(st.tuples(cells, cells, cells, cells, cells), max_size=12))
 def test_every_row_of_any_export_is_valid_or_quarantined_once(

@@ -168,6 +168,7 @@ def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox, wor
     assert {call["http_status"] for call in fresh.get("requests")} == {201}
 
 
+@pytest.mark.thorough
 def test_two_processes_together_keep_to_ten_a_second(fresh: RunningSandbox) -> None:
     figures = rate_figures(fresh, processes=2, seconds=2)
     assert [figure for figure in figures if not figure.holds] == []

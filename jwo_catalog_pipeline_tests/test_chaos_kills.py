@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,17 +24,39 @@ def chaos(part: str, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_hundred_kills_lose_nothing_and_leave_nothing_stale() -> None:
-    tally = json.loads(chaos("kills", "--kills=100", "--exceptions=10", "--days=quiet,all answers lost,a refused item"))
+def kill(kills: int, exceptions: int, days: str) -> dict[str, Any]:
+    """The tally of so many kills, after which nothing may be wrong."""
+    tally: dict[str, Any] = json.loads(
+        chaos("kills", f"--kills={kills}", f"--exceptions={exceptions}", f"--days={days}")
+    )
     assert {name: tally[name] for name in WRONG} == {name: [] for name in WRONG}
-    assert tally["kills"] >= 100
+    assert tally["kills"] >= kills
     assert tally["duplicates"] <= tally["kills"] + tally["exceptions"]
-    assert tally["again"] >= 40
+    return tally
 
 
-def test_races_have_one_winner_and_a_paused_worker_changes_nothing() -> None:
-    figures = json.loads(chaos("races", "--json", "--times=3", "--points=8"))
+def race(times: int, points: int) -> None:
+    """Two workers at once, and one that is paused at so many points."""
+    figures = json.loads(chaos("races", "--json", f"--times={times}", f"--points={points}"))
     assert [figure["what"] for figure in figures if not figure["holds"]] == []
+
+
+def test_a_few_kills_lose_nothing_and_leave_nothing_stale() -> None:
+    kill(10, 2, "all answers lost")
+
+
+@pytest.mark.thorough
+def test_a_hundred_kills_lose_nothing_and_leave_nothing_stale() -> None:
+    assert kill(100, 10, "quiet,all answers lost,a refused item")["again"] >= 40
+
+
+def test_a_race_has_one_winner_and_a_paused_worker_changes_nothing() -> None:
+    race(1, 1)
+
+
+@pytest.mark.thorough
+def test_races_have_one_winner_and_a_paused_worker_changes_nothing() -> None:
+    race(3, 8)
 
 
 @pytest.fixture

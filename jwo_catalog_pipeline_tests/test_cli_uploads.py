@@ -55,6 +55,7 @@ def test_a_script_gets_json_and_an_unchanged_catalog_sends_nothing(project: Proj
     assert len(project.requests()) == 1
 
 
+@pytest.mark.thorough
 def test_a_guard_stops_the_upload_and_names_its_override(project: Project, run) -> None:
     project.export(HEADER, *MANY, *OTHER_STORE)
     run("upload", "--yes")
@@ -98,6 +99,7 @@ def test_the_status_says_what_is_open_and_what_waits(project: Project, run) -> N
     assert "1 items wait for batch 1" in run("status").output
 
 
+@pytest.mark.thorough
 def test_an_items_history_has_every_version_and_what_amazon_said(project: Project, run) -> None:
     run("upload", "--yes")
     project.sandbox.misbehave(reject_skus=["A"])
@@ -127,6 +129,7 @@ def test_a_quarantined_item_is_found(project: Project, run) -> None:
     assert "Q,96385075" in Path("fix_list.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_the_state_is_rebuilt_and_restored(project: Project, run) -> None:
     run("upload", "--yes")
     project.export(HEADER, ROWS[0].replace("1.99", "2.49"), *ROWS[1:])
@@ -158,6 +161,7 @@ def test_settings_come_from_the_env_file_too(project: Project, run, monkeypatch:
     assert "Nothing has been sent yet" in run("status").output
 
 
+@pytest.mark.thorough
 def test_a_lost_ledger_is_salvaged_only_when_asked_to_write(project: Project, run) -> None:
     run("upload", "--yes")
     assert "The ledger lacks nothing" in run("state", "salvage").output

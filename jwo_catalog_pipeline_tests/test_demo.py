@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMAND = [sys.executable, "-c", "from jwo_catalog_pipeline.cli.main import main; main()", "demo"]
 
 
@@ -41,6 +43,7 @@ def test_a_catalog_that_cannot_be_used_ends_the_demo_with_a_sentence(tmp_path: P
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.thorough
 def test_a_catalog_with_many_invalid_rows_leaves_the_worklist_behind(tmp_path: Path) -> None:
     (tmp_path / "export.csv").write_text("sku,code,name\nA,4006381333931,Pen\nB,4006381333932,Gum\n")
     fields = "item_sku: sku, external_product_id: code, item_name: name"

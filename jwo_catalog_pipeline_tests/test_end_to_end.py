@@ -55,6 +55,7 @@ def test_the_sample_arrives_as_expected_and_every_row_is_accounted_for(project: 
     assert kinds == {"batches", "items", "outcomes", "published_before", "reports"}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not SUPERMARKET.exists(), reason="the real catalogs lie beside the project, where they are at hand")
 def test_a_real_catalog_arrives_as_expected_and_every_row_is_accounted_for(project: Project) -> None:
     rows, sent = expectation.expected(SUPERMARKET, expectation.supermarket)

@@ -210,6 +210,7 @@ CODES = st.from_regex(r"[0-9]{7,15}|[0-9]{9}X|[ 0-9-]{1,16}|[01][0-9]{7}", fullm
 PRICES = st.from_regex(r"[$€]?0?[0-9]{1,4}([.,][0-9]{1,4}){0,2}", fullmatch=True) | st.text(max_size=12)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=300)
 @given(CODES, st.none() | st.sampled_from(["UPC", "EAN", "EAN8", "ISBN", "GTIN", "PLU"]))
 def test_the_quick_way_to_facts_about_a_barcode_finds_what_the_slow_one_does(
@@ -225,6 +226,7 @@ def test_the_quick_way_to_facts_about_a_barcode_finds_what_the_slow_one_does(
     assert kind or found["fits"] in (None, True)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=300)
 @given(CODES, PRICES)
 def test_the_quick_way_out_of_a_function_leads_where_the_slow_one_does(db: Database, code: str, price: str) -> None:

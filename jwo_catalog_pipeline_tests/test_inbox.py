@@ -121,6 +121,7 @@ def test_no_poisoned_message_keeps_another_from_being_read(parts: Parts, verifie
     assert queue_is_empty(parts)
 
 
+@pytest.mark.thorough
 def test_messages_as_large_as_the_queue_takes_are_read_or_kept(parts: Parts) -> None:
     topic = parts.sandbox.environment["JWO_TOPIC_ARN"]
     for body in oversized_bodies(topic, [{"ingestionId": "i-large"}]):

@@ -176,6 +176,7 @@ def granted(**parameters: str) -> Seen:
     return found
 
 
+@pytest.mark.thorough
 def test_the_role_may_do_what_was_seen_and_nothing_else(project: Project, recorder: Recorder) -> None:
     live(project)
     topic = f"arn:aws:sns:us-east-1:123456789012:{AMAZONS_TOPIC}"

@@ -16,6 +16,7 @@ DAYS = ROOT.parent / "shared/data/supermarket"
 Key = tuple[str, str]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not DAYS.exists(), reason="the real catalogs lie beside the project, where they are at hand")
 def test_on_real_days_what_is_sent_is_what_another_program_says(project: Project) -> None:
     days = [

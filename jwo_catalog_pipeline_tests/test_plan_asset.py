@@ -1,5 +1,7 @@
 """`catalog_changes` in Dagster: guards that stop, overrides for one upload, and what a plan refuses to rest on."""
 
+import pytest
+
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project, failure, metadata
 
 # More than the few items below which no share is judged.
@@ -40,6 +42,7 @@ def test_a_guard_that_does_not_exist_cannot_be_allowed(project: Project) -> None
     assert project.requests() == []
 
 
+@pytest.mark.thorough
 def test_thresholds_come_from_the_configuration(project: Project) -> None:
     project.export(HEADER, *MANY)
     project.must_upload("u1")
@@ -58,6 +61,7 @@ def test_archiving_without_the_stores_is_refused(project: Project) -> None:
     assert "JWO_STORE_IDS is not set" in failure(project.upload("u1"))
 
 
+@pytest.mark.thorough
 def test_a_rejected_item_is_held_until_it_is_asked_for(project: Project) -> None:
     project.sandbox.misbehave(reject_skus=["A"])
     project.must_upload("u1")

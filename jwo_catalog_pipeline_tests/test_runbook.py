@@ -41,6 +41,7 @@ def test_every_command_that_it_names_exists_with_its_options(command: tuple[str,
         assert option in found.output
 
 
+@pytest.mark.thorough
 def test_a_store_that_amazon_does_not_know_harms_no_other_and_is_left_out(project: Project) -> None:
     project.env.pop("JWO_STORE_IDS", None)
     project.export(HEADER, *ROWS, "D,4006381333931,Pens,JWO-STORE-77,1.00")
@@ -58,6 +59,7 @@ def accepted_after(project: Project, upload: str) -> dict[str, str]:
     return accepted(project)
 
 
+@pytest.mark.thorough
 def test_an_upload_that_the_old_role_may_not_make_is_resumed_under_the_new_one(project: Project) -> None:
     project.sandbox.misbehave(forbid=99)
     assert "403" in failure(project.upload("u1"))
@@ -68,6 +70,7 @@ def test_an_upload_that_the_old_role_may_not_make_is_resumed_under_the_new_one(p
     assert set(accepted_after(project, "u1")) == {"A", "B", "C"}
 
 
+@pytest.mark.thorough
 def test_a_mapping_is_rolled_back_by_an_ordinary_upload(project: Project) -> None:
     project.must_upload("u1")
     before = accepted_after(project, "u1")

@@ -135,6 +135,7 @@ def test_a_worker_that_dies_between_refusal_and_record_leaves_nothing_behind(par
     assert {each["item_sku"] for each in parts.sandbox.get("catalog")} == {"A", "C"}
 
 
+@pytest.mark.thorough
 def test_the_status_counts_each_item_once(parts: Parts) -> None:
     parts.sandbox.misbehave(refuse_skus=["B"])
     parts.apply("u1", items("A", "B", "C"))

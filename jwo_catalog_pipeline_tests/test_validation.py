@@ -95,6 +95,7 @@ def test_two_hundred_thousand_rows_take_about_a_second() -> None:
     assert time.monotonic() - started < 3  # 0.4 s where nothing else runs
 
 
+@pytest.mark.thorough
 def test_a_table_of_nothing_but_errors_makes_short_messages() -> None:
     """str(pandera.errors.SchemaErrors) of this would be megabytes."""
     frame = big(20_000)

@@ -1,5 +1,7 @@
 """Items that had to wait: the next upload starts by itself when the results are in, and not before."""
 
+import pytest
+
 from jwo_catalog_pipeline.defs.sensors import AFTER_TAG, waiting_items_sensor
 from jwo_catalog_pipeline.upload.results.settle import mark_reported
 from jwo_catalog_pipeline.upload.waiting import waiting_items
@@ -32,6 +34,7 @@ def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
     assert project.tick(waiting_items_sensor).skip_message == "no item waits"
 
 
+@pytest.mark.thorough
 def test_after_a_failed_run_the_next_one_is_asked_for_later(project: Project) -> None:
     wait(project)
     project.settle("u1")
