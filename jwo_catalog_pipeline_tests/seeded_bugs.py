@@ -4,11 +4,13 @@
 .venv/bin/python -m jwo_catalog_pipeline_tests.seeded_bugs lease    those with the word in the guarantee
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,10 @@ TESTS = "jwo_catalog_pipeline_tests"
 
 @dataclass(frozen=True)
 class Bug:
-    """What is broken: `old` becomes `new` in a file; `test` is a file of tests, or one test of it, that then fails."""
+    """What is broken: in a function, named as it is called in its module, `old` becomes `new`; `test` then fails."""
 
     guarantee: str
-    file: str
+    function: str
     old: str
     new: str
     test: str
@@ -33,7 +35,7 @@ class Bug:
 BUGS = [
     Bug(
         "Recorded before done: the attempt is in the ledger before the call",
-        "upload/send/sender.py",
+        "Sender._attempt",
         "        held = self._begin(batch)\n        try:\n"
         "            accepted = self.api.deliver(call, self.lease_seconds)\n",
         "        try:\n            accepted = self.api.deliver(call, self.lease_seconds)\n"
@@ -42,173 +44,204 @@ BUGS = [
     ),
     Bug(
         "Recorded before done: the bytes are in the bucket before the attempt is in the ledger",
-        "upload/send/sender.py",
+        "Sender._with_bytes",
         '        self.bucket.put(body_key(batch), body, "application/json")\n',
         "",
         "test_sending.py::test_bytes_and_attempt_are_recorded_before_the_call",
     ),
     Bug(
         "Recorded before done: what a plan sends cannot be changed after it was made",
-        "upload/plan/payload.py",
+        "Contents.digest",
         'self.sent.select([*self.fields, "content_hash"])',
         'self.sent.select(["content_hash"])',
         "test_sending.py::test_items_changed_after_planning_are_refused",
     ),
     Bug(
         "Recorded before done: a batch that was never begun is made of the recorded plan alone",
-        "upload/plan/payload.py",
-        'if contents.digest(Head(recorded["base_upload"], recorded["base_sequence"])) != recorded["plan"]:',
+        "planned_contents",
+        "if contents.digest(recorded.base) != recorded.plan:",
         "if False:",
         "test_sending_at_once.py::test_what_was_never_begun_is_made_of_the_recorded_plan_alone",
     ),
     Bug(
         "Nothing unaccounted: the items of a batch are in the bucket before it is in the ledger",
-        "upload/send/commit.py",
+        "record_upload",
         "        list(threads.map(lambda batch: bucket.put_table(items_key(batch), contents.items(batch)), batches))\n",
         "",
         "test_sending_at_once.py::test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_end",
     ),
     Bug(
         "Nothing unaccounted: what a killed worker was sending is a doubt",
-        "upload/send/sender.py",
-        "**(abandoned if batch.state is BatchState.SENDING else {}),",
+        "Ledger.begin_attempt",
+        '**({"doubts": batch.doubts + 1, "doubted_at": batch.sent_at} if abandoned else {}),',
         "",
         "test_sending.py::test_a_worker_that_holds_a_batch_keeps_others_out_until_its_lease_ends",
     ),
     Bug(
         "Nothing stale: a call is sent only while its upload is the newest",
-        "upload/send/sender.py",
-        "                self.ledger.count_send(batch.upload),\n",
+        "Ledger.begin_attempt",
+        "            self._count_send(batch.upload),\n",
         "",
         "test_matching.py::test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest",
     ),
     Bug(
         "Nothing stale: newer content waits for a call whose answer was lost",
-        "upload/published_state.py",
+        "outcomes_state",
         "of((each.doubted_at if each.doubts else 0 for each in batches),",
         "of((0 for each in batches),",
         "test_matching.py::test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled",
     ),
     Bug(
         "Nothing stale: an archived item in doubt does not come back too early",
-        "upload/published_state.py",
+        "fold",
         'over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)',
         'over = table["state"] == PublishedState.ARCHIVED',
         "test_matching.py::test_an_item_waits_for_a_lost_archive_before_it_comes_back",
     ),
     Bug(
         "Nothing stale: a worker paused beyond its lease holds a signature that nobody takes",
-        "catalog_api/client.py",
+        "CatalogApi._send",
         "answer = self._exchange(call)",
         "answer = self._exchange(self.sign(call.operation, call.body))",
         "test_chaos_kills.py::test_races_have_one_winner_and_a_paused_worker_changes_nothing",
     ),
     Bug(
         "A call held up for longer than its lease is not sent",
-        "catalog_api/client.py",
+        "CatalogApi._send",
         "if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:",
         "if False:",
         "test_credentials_and_clocks.py::test_a_call_that_was_held_up_for_longer_than_its_lease_is_not_sent",
     ),
     Bug(
         "Unknown is a state: a 5xx is never taken for a no",
-        "catalog_api/responses.py",
+        "classify",
         "return Outcome.IN_DOUBT if status >= 500 or status == 408 else Outcome.NO",
         "return Outcome.NO",
         "test_client.py::test_each_answer_has_its_cause",
     ),
     Bug(
         "Unknown is a state: an ingestion that nobody knew is matched by its items alone",
-        "upload/results/in_doubt.py",
+        "_fits",
         "said <= sent if report.others_succeeded else said == sent",
         "bool(said & sent)",
         "test_matching.py::test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for_again",
     ),
     Bug(
         "One doubt ends for each ingestion",
-        "upload/ledger/ledger.py",
+        "Writes._change_batch",
         " AND doubts = :doubts",
         " AND :doubts = :doubts",
         "test_matching.py::test_a_doubt_that_two_would_end_at_once_is_ended_once",
     ),
     Bug(
         "A refused batch does not sink its items",
-        "upload/send/bisect.py",
+        "cut_refused",
         "    if len(rows) == 1:\n",
         "    if True:\n",
         "test_splitting.py::test_one_bad_item_in_ten_thousand_stands_alone_after_at_most_thirty_calls",
     ),
     Bug(
         "Only Amazon's own message is held against an item",
-        "upload/send/bisect.py",
+        "cut_refused",
         "ONE_ITEM if error.explained else NOT_CUT",
         "ONE_ITEM",
-        "test_chaos_network.py",
+        "test_chaos_network.py::test_after_a_network_fault_amazon_holds_the_newest_source",
     ),
     Bug(
         "Inbox before delete",
-        "upload/results/inbox.py",
+        "Inbox._take",
         "        failures.append(error)\n",
         "        failures.append(error)\n                kept.append(message)\n",
         "test_inbox.py::test_a_ledger_that_is_down_ends_the_receiving_and_quarantines_nothing",
     ),
     Bug(
         "Only Amazon's topic is believed",
-        "catalog_api/notification.py",
+        "read_message",
         'if outer["TopicArn"] != topic_arn:',
         "if False:",
-        "test_chaos_messages.py",
+        "test_chaos_messages.py::test_whatever_is_delivered_the_results_are_those_of_one_delivery_in_order",
     ),
     Bug(
         "A certificate comes from SNS in the topic's region only",
-        "catalog_api/sns_signature.py",
+        "SnsVerifier.__call__",
         "certificate_url(topic).fullmatch(url)",
         "certificate_url(topic).match(url)",
         "test_sns_signature.py::test_a_certificate_is_fetched_from_sns_in_the_topics_region_only",
     ),
     Bug(
         "A signature that does not fit is not believed",
-        "catalog_api/sns_signature.py",
+        "SnsVerifier.__call__",
         "            key.verify(signature, text, padding.PKCS1v15(), algorithm)\n",
         "            pass\n",
         "test_sns_signature.py",
     ),
     Bug(
         "A report is fetched from the address that was checked",
-        "catalog_api/checked_http.py",
+        "CheckedHttp._connect",
         "create_connection((address, origin.port)",
         "create_connection((origin.host, origin.port)",
         "test_hostile.py::test_no_hostile_url_is_fetched_and_every_genuine_one_may_be",
     ),
     Bug(
         "A bomb is survived",
-        "catalog_api/checked_http.py",
+        "_gunzipped",
         "decoder.decompress(content, max_bytes + 1)",
         "decoder.decompress(content)",
         "test_hostile.py::test_a_bomb_is_survived_within_the_bounds_of_memory",
     ),
     Bug(
         "A clock that is off is corrected once, and remembered",
-        "catalog_api/signing.py",
+        "SigningClock.learn",
         "            self.offset = found\n",
         "            pass\n",
         "test_credentials_and_clocks.py::test_a_clock_that_is_off_is_corrected_from_the_answer_and_remembered",
     ),
     Bug(
         "A session that ends during an upload is renewed",
-        "catalog_api/client.py",
+        "CatalogApi._learn_from",
         "            self.credentials.renew()\n",
         "",
         "test_credentials_and_clocks.py::test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on",
     ),
     Bug(
         "After an error no further batch is begun",
-        "upload/send/sender.py",
+        "Sender._send_all",
         "while waiting and not failed and len",
         "while waiting and len",
         "test_sending_at_once.py::test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_end",
     ),
 ]
+
+
+def functions(tree: ast.AST, above: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Every function below a node of a syntax tree, and its qualified name: `Sender._attempt`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            name = f"{above}{node.name}"
+            if isinstance(node, ast.FunctionDef):
+                yield name, node
+            yield from functions(node, f"{name}.")
+
+
+def broken(bug: Bug, package: Path) -> list[tuple[Path, str]]:
+    """The files in which the bug can be put, and their text with it: one, wherever its function is, or it is stale."""
+    found = []
+    for path in package.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for name, node in functions(ast.parse(text)):
+            if name == bug.function:
+                lines = text.splitlines(keepends=True)
+                first, last = node.lineno - 1, node.end_lineno or 0
+                body = "".join(lines[first:last])
+                if body.count(bug.old) == 1:
+                    found.append((path, "".join([*lines[:first], body.replace(bug.old, bug.new), *lines[last:]])))
+    return found
+
+
+def put_in(bug: Bug, package: Path) -> None:
+    """Break a copy of the package."""
+    ((path, text),) = broken(bug, package)
+    path.write_text(text, encoding="utf-8")
 
 
 def is_noticed(bug: Bug) -> bool:
@@ -221,8 +254,7 @@ def is_noticed(bug: Bug) -> bool:
                 shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / name)
-        path = copy / "jwo_catalog_pipeline" / bug.file
-        path.write_text(path.read_text(encoding="utf-8").replace(bug.old, bug.new), encoding="utf-8")
+        put_in(bug, copy / "jwo_catalog_pipeline")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"{TESTS}/{bug.test}"]
         env = {**os.environ, "PYTHONPATH": folder}
         done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=600, check=False)
@@ -241,7 +273,7 @@ def main(words: list[str]) -> int:
         noticed = is_noticed(bug)
         missed += not noticed
         sys.stderr.write(f"{'noticed' if noticed else 'MISSED '}  {bug.guarantee}\n")
-        table.add_row(bug.guarantee, bug.file, bug.test.partition("::")[2] or bug.test, "yes" if noticed else "NO")
+        table.add_row(bug.guarantee, bug.function, bug.test.partition("::")[2] or bug.test, "yes" if noticed else "NO")
     Console(width=180).print(table)
     return 1 if missed else 0
 
