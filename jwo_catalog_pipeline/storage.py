@@ -4,7 +4,6 @@ Writes replace whole objects under keys that their content or identity decides, 
 """
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -109,10 +108,6 @@ class Bucket:
                     yield found["Key"], int(found["LastModified"].timestamp())
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "list", prefix) from None
-
-    def put_json(self, key: str, value: Any) -> None:
-        """Write a value as JSON."""
-        self.put(key, json.dumps(value, ensure_ascii=False).encode(), "application/json")
 
     def put_table(self, key: str, table: pd.DataFrame | pa.Table) -> int:
         """Write a table as Parquet, without its index; gives the size in bytes."""

@@ -51,7 +51,7 @@ BUGS = [
     ),
     Bug(
         "Recorded before done: what a plan sends cannot be changed after it was made",
-        "Contents.digest",
+        "Payload.digest",
         'self.sent.select([*self.fields, "content_hash"])',
         'self.sent.select(["content_hash"])',
         "test_sending.py::test_items_changed_after_planning_are_refused",

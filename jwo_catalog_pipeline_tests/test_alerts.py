@@ -15,8 +15,8 @@ from jwo_catalog_pipeline.defs.sensors import alerts_sensor, ingestion_results_s
 from jwo_catalog_pipeline.upload.alerts import (
     CLAIM_SECONDS,
     Alert,
+    AlertPublisher,
     AlertsUnavailable,
-    Teller,
     overdue_alerts,
     stuck_batches,
 )
@@ -25,7 +25,7 @@ from jwo_catalog_pipeline_tests.project import HEADER, Project
 
 MANY = [f"S{n:02},4006381333931,Item {n},JWO-STORE-01,1.99" for n in range(15)]
 OTHER_STORE = [f"T{n:02},4006381333931,Item {n},JWO-STORE-02,1.99" for n in range(5)]
-NOTHING_TOLD = "told 0 news"
+NOTHING_TOLD = "published 0 alerts"
 
 
 class Mailbox:
@@ -69,8 +69,8 @@ def told(project: Project, mailbox: Mailbox) -> Iterator[Any]:
     return look
 
 
-def teller(parts: Parts, mailbox: Mailbox) -> Teller:
-    return Teller(parts.ledger, mailbox.sns, boto3.client("cloudwatch"), mailbox.topic)
+def publisher(parts: Parts, mailbox: Mailbox) -> AlertPublisher:
+    return AlertPublisher(parts.ledger, mailbox.sns, boto3.client("cloudwatch"), mailbox.topic)
 
 
 def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
@@ -172,8 +172,8 @@ def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mai
     parts.clock.seconds += 60
     assert stuck_batches(parts.ledger, overdue_minutes=91) == []
     stuck = stuck_batches(parts.ledger, overdue_minutes=0)
-    assert teller(parts, mailbox).tell(overdue_alerts(stuck)) == ["overdue/u1"]
-    assert teller(parts, mailbox).tell(overdue_alerts(stuck)) == []
+    assert publisher(parts, mailbox).publish(overdue_alerts(stuck)) == ["overdue/u1"]
+    assert publisher(parts, mailbox).publish(overdue_alerts(stuck)) == []
     ((subject, text),) = mailbox.take()
     assert subject == "JWO catalog: no results of upload u1"
     assert (
@@ -193,14 +193,14 @@ def test_the_metric_says_how_much_is_stuck(project: Project, mailbox: Mailbox) -
 
 def test_no_secret_is_told(parts: Parts, mailbox: Mailbox) -> None:
     secret = "https://s3.amazonaws.com/reports/1.json?X-Amz-Signature=abcdef0123456789"
-    teller(parts, mailbox).tell([Alert("k", f"at {secret}", f"not to be had: {secret}")])
+    publisher(parts, mailbox).publish([Alert("k", f"at {secret}", f"not to be had: {secret}")])
     ((subject, text),) = mailbox.take()
     assert "abcdef0123456789" not in subject + text
     assert "reports/1.json" in text
 
 
 def test_a_subject_is_as_sns_wants_it(parts: Parts, mailbox: Mailbox) -> None:
-    teller(parts, mailbox).tell([Alert("k", "Grüße " * 40, "x")])
+    publisher(parts, mailbox).publish([Alert("k", "Grüße " * 40, "x")])
     ((subject, _),) = mailbox.take()
     assert subject == ("Gr??e " * 40)[:99]
 
@@ -219,19 +219,19 @@ def test_who_dies_after_telling_has_it_told_once_more_and_not_before_its_claim_i
     failpoints.arm(die)
     try:
         with pytest.raises(Died):
-            teller(parts, mailbox).tell(news)
+            publisher(parts, mailbox).publish(news)
     finally:
         failpoints.disarm()
-    assert teller(parts, mailbox).tell(news) == []
+    assert publisher(parts, mailbox).publish(news) == []
     parts.clock.seconds += CLAIM_SECONDS
-    assert teller(parts, mailbox).tell(news) == ["k"]
+    assert publisher(parts, mailbox).publish(news) == ["k"]
     parts.clock.seconds += CLAIM_SECONDS
-    assert teller(parts, mailbox).tell(news) == []
+    assert publisher(parts, mailbox).publish(news) == []
     assert len(mailbox.take()) == 2
 
 
 def test_what_was_told_meanwhile_cannot_be_claimed(parts: Parts, mailbox: Mailbox) -> None:
-    teller(parts, mailbox).tell([Alert("k", "news", "news")])
+    publisher(parts, mailbox).publish([Alert("k", "news", "news")])
     parts.clock.seconds += CLAIM_SECONDS
     assert not parts.ledger.claim_alert("k", CLAIM_SECONDS)
 
@@ -242,7 +242,7 @@ def test_several_at_once_tell_it_once(parts: Parts, mailbox: Mailbox) -> None:
 
     def tell() -> None:
         ready.wait()
-        teller(parts, mailbox).tell(news)
+        publisher(parts, mailbox).publish(news)
 
     threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:
@@ -264,11 +264,11 @@ def test_where_the_topic_takes_nothing_the_sensor_says_so_and_the_next_tick_tell
 
 
 def test_a_message_that_the_topic_refuses_is_told_by_the_next_tick(parts: Parts, mailbox: Mailbox) -> None:
-    gone = Teller(parts.ledger, mailbox.sns, None, mailbox.topic + "-gone")
+    gone = AlertPublisher(parts.ledger, mailbox.sns, None, mailbox.topic + "-gone")
     with pytest.raises(AlertsUnavailable, match="does not take it"):
-        gone.tell([Alert("k", "news", "news")])
+        gone.publish([Alert("k", "news", "news")])
     parts.clock.seconds += CLAIM_SECONDS
-    assert teller(parts, mailbox).tell([Alert("k", "news", "news")]) == ["k"]
+    assert publisher(parts, mailbox).publish([Alert("k", "news", "news")]) == ["k"]
 
 
 def test_runs_are_looked_at_from_the_last_look_on(project: Project) -> None:

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.published_state import body_key
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import Parts, items
 
 S1, S2 = "JWO-STORE-01", "JWO-STORE-02"

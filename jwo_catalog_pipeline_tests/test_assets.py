@@ -11,7 +11,7 @@ import pytest
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.defs import resources
 from jwo_catalog_pipeline.source_file import fetch_source, find_source
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
 
 

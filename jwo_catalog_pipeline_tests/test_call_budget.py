@@ -17,7 +17,7 @@ from jwo_catalog_pipeline.storage import as_arrow
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.ledger.rate_limiter import RESERVATIONS, SharedBudget
+from jwo_catalog_pipeline.upload.ledger.rate_limiter import RESERVATIONS, DistributedRateLimiter
 from jwo_catalog_pipeline_tests.chaos.rate import most_in_a_second, rate_figures
 from jwo_catalog_pipeline_tests.conftest import FIELDS, api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
@@ -35,14 +35,14 @@ class World:
     slept: list[float] = field(default_factory=list)
     oversleep: list[float] = field(default_factory=list)
 
-    def process(self, calls: int = 10, ahead: float = 0.0) -> SharedBudget:
-        return SharedBudget(Ledger(self.table), calls, clock=lambda: self.time + ahead, sleep=self.sleep)
+    def process(self, calls: int = 10, ahead: float = 0.0) -> DistributedRateLimiter:
+        return DistributedRateLimiter(Ledger(self.table), calls, clock=lambda: self.time + ahead, sleep=self.sleep)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.time += seconds + (self.oversleep.pop(0) if self.oversleep and seconds else 0.0)
 
-    def call(self, budget: SharedBudget) -> None:
+    def call(self, budget: DistributedRateLimiter) -> None:
         budget.take()
         self.calls.append(self.time)
 
@@ -134,7 +134,7 @@ def test_no_budget_is_no_limit_and_touches_no_table(world: World) -> None:
 
 def test_a_missing_table_is_an_error_with_its_remedy() -> None:
     with pytest.raises(LedgerUnavailable, match=r"deploy deploy/cloudformation\.yaml and set JWO_LEDGER_TABLE"):
-        SharedBudget(Ledger(boto3.resource("dynamodb").Table("no-such-table")), 10).take()
+        DistributedRateLimiter(Ledger(boto3.resource("dynamodb").Table("no-such-table")), 10).take()
 
 
 def test_threads_of_a_process_hold_one_slot_at_a_time(world: World) -> None:
@@ -147,7 +147,7 @@ def test_threads_of_a_process_hold_one_slot_at_a_time(world: World) -> None:
         most.append(len(asleep))
         asleep.pop()
 
-    budget = SharedBudget(Ledger(world.table), 20, sleep=sleep)
+    budget = DistributedRateLimiter(Ledger(world.table), 20, sleep=sleep)
     threads = [threading.Thread(target=lambda: [budget.take() for _ in range(3)]) for _ in range(4)]
     begin = time.monotonic()
     for thread in threads:
@@ -161,7 +161,7 @@ def test_threads_of_a_process_hold_one_slot_at_a_time(world: World) -> None:
 def test_the_services_own_limit_is_kept_by_the_budget(fresh: RunningSandbox, world: World) -> None:
     """12 calls through a budget of 10 a second: the service, which counts for itself, refuses none of them."""
     fresh.misbehave(requests_per_second=10)
-    api = api_client(fresh, budget=SharedBudget(Ledger(world.table), 10))
+    api = api_client(fresh, budget=DistributedRateLimiter(Ledger(world.table), 10))
     body = upload_body(as_arrow(items("A")), FIELDS)
     for _ in range(12):
         deliver(api, body)

@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import AccessDenied, NoCredentials, SignatureAged, SignatureStale
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials, SigningClock
 from jwo_catalog_pipeline.upload.errors import UploadStopped
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, api_client, deliver, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 from jwo_catalog_pipeline_tests.test_client import body_of

@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.upload.plan.changes import PLAN_COLUMNS
-from jwo_catalog_pipeline.upload.plan.guards import GUARDS, GuardLimits, Seen, Verdict, check_plan, parse_limits
+from jwo_catalog_pipeline.upload.plan.guards import (
+    GUARDS,
+    AcknowledgedGaps,
+    GuardLimits,
+    Verdict,
+    check_plan,
+    parse_limits,
+)
 
 
 def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = ("1.00", "1.10")) -> pd.DataFrame:
@@ -33,7 +40,7 @@ def nothing() -> pd.DataFrame:
 
 
 def verdicts(plan: pd.DataFrame, **options: Any) -> dict[str, Verdict]:
-    values = {"quarantined": nothing(), "limits": GuardLimits(), "seen": Seen(), **options}
+    values = {"quarantined": nothing(), "limits": GuardLimits(), "seen": AcknowledgedGaps(), **options}
     found = check_plan(plan, **values)
     assert [each.guard for each in found] == list(GUARDS)
     return {each.guard: each for each in found}
@@ -98,7 +105,7 @@ def test_a_store_whose_rows_are_all_quarantined_is_not_missing() -> None:
 def test_what_an_upload_was_allowed_to_leave_missing_is_not_complained_of_again() -> None:
     bad = pd.concat([plan(("unchanged", 30)), plan(("absent", 70), store="S2")])
     assert list(stopped(bad)) == ["store_missing", "source_truncated"]
-    assert stopped(bad, seen=Seen(frozenset({"S2"}), 70)) == {}
+    assert stopped(bad, seen=AcknowledgedGaps(frozenset({"S2"}), 70)) == {}
 
 
 def test_limits_are_read_from_one_setting() -> None:

@@ -15,7 +15,7 @@ from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, UploadStopped
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Contended
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
 

@@ -6,10 +6,10 @@ import pytest
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.model import BatchState, after_attempt
 from jwo_catalog_pipeline.upload.queries import overview
-from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
-from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -18,7 +18,7 @@ STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
 def hear(parts: Parts) -> dict[str, str]:
     parts.inbox().receive(20)
     mark_reported(parts.ledger)
-    matched = match_unknown(parts.ledger, parts.bucket, parts.settler().fetch)
+    matched = reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch)
     mark_reported(parts.ledger)
     for upload in parts.ledger.open_uploads():
         parts.settler().settle(upload)
@@ -117,10 +117,10 @@ def test_time_ends_a_doubt_that_no_news_ends(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     parts.apply("u2", items("A", "B"))
     parts.sandbox.drain()
-    give_up(parts.ledger, 24)
+    expire_doubts(parts.ledger, 24)
     assert [each["state"] for each in overview(parts.ledger, 24, 10)["in_doubt"]] == ["in_doubt"]
     parts.clock.seconds += 24 * 3600 + 1
-    give_up(parts.ledger, 24)
+    expire_doubts(parts.ledger, 24)
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.IN_DOUBT, 0)
     assert "no news for 24 h" in batch.message
@@ -136,11 +136,11 @@ def test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for
     )
     parts.ledger.keep_news(stranger, "queue", "DONE", None)
     parts.sandbox.drain()
-    assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch) == {stranger: "fits 0 batches in doubt"}
+    assert reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch) == {stranger: "fits 0 batches in doubt"}
     assert b"itemResults" in parts.bucket.get(f"inbox/unknown/{stranger}.json")
-    assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch) == {}
+    assert reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch) == {}
     parts.clock.seconds += 24 * 3600 + 1
-    give_up(parts.ledger, 24)
+    expire_doubts(parts.ledger, 24)
     assert parts.ledger.news() == []
     assert overview(parts.ledger, 24, 10)["unknown_ingestions"] == 1
 
@@ -160,9 +160,9 @@ def test_nothing_is_matched_while_a_worker_waits_for_its_answer(parts: Parts) ->
     assert parts.ledger._try_change(batch, state=BatchState.SENDING, lease_until=parts.ledger.now() + 300)
     parts.sandbox.drain()
     parts.inbox().receive(20)
-    assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch) == {}
+    assert reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch) == {}
     parts.clock.seconds += 301
-    assert match_unknown(parts.ledger, parts.bucket, parts.settler().fetch)
+    assert reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch)
 
 
 def test_an_ingestion_that_a_slow_worker_was_told_of_ends_the_doubt_when_it_ends(parts: Parts) -> None:
@@ -247,7 +247,7 @@ def test_the_parts_of_a_refused_batch_in_doubt_are_given_up_with_time(parts: Par
     parts.settle("u1")
     assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "in_flight", "B": "in_flight"}
     parts.clock.seconds += 24 * 3600 + 1
-    give_up(parts.ledger, 24)
+    expire_doubts(parts.ledger, 24)
     assert overview(parts.ledger, 24, 10)["in_doubt"] == []
     assert [batch.doubts for batch in parts.ledger.batches("u1")] == [0, 0, 0]
     assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "update", "B": "update"}

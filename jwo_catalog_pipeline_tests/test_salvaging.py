@@ -11,7 +11,7 @@ from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
-from jwo_catalog_pipeline.upload.results.in_doubt import match_unknown
+from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
 from jwo_catalog_pipeline.upload.salvaging import salvage
 from jwo_catalog_pipeline.upload.send.bisect import parent_of
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
@@ -75,7 +75,7 @@ def test_what_was_in_flight_is_in_doubt_until_its_news_comes(shop: Parts) -> Non
     assert set(shop.plan("u2", items("A", "B", standard_price="3.00"))["change"]) == {"in_flight"}
     shop.sandbox.drain()
     shop.inbox().receive(20)
-    match_unknown(shop.ledger, shop.bucket, shop.settler().fetch)
+    reconcile_orphans(shop.ledger, shop.bucket, shop.settler().fetch)
     outcomes = shop.settle("u1")
     assert outcomes["outcome"].tolist() == ["accepted", "accepted"]
     assert set(shop.plan("u2", items("A", "B"))["change"]) == {"unchanged"}

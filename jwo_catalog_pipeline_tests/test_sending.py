@@ -12,8 +12,8 @@ from jwo_catalog_pipeline.upload.errors import (
     NoPlan,
     UploadStopped,
 )
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.published_state import body_key, items_key
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
 

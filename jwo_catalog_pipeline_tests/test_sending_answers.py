@@ -8,8 +8,8 @@ from jwo_catalog_pipeline.upload.errors import (
     LeaseLost,
     UploadStopped,
 )
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, api_client, impatient_pool, items
 
 

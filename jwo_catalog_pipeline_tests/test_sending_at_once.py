@@ -8,9 +8,9 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.upload.errors import NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.queries import item_history
 from jwo_catalog_pipeline.upload.results.settle import upload_outcomes
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
 PATIENCE_SECONDS = 30

@@ -8,10 +8,10 @@ import pytest
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
+from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import Parts, items
 
 

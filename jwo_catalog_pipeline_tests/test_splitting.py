@@ -5,13 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog_api.requests import put_together, taken_apart
-from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.results.settle import upload_outcomes
 from jwo_catalog_pipeline.upload.send import bisect as splitting
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -22,7 +21,7 @@ def skus(count: int) -> list[str]:
 
 
 def refused(parts: Parts, upload: str) -> list[Batch]:
-    return [each for each in carriers(parts.ledger.batches(upload)) if each.state is BatchState.REFUSED]
+    return [each for each in leaf_batches(parts.ledger.batches(upload)) if each.state is BatchState.REFUSED]
 
 
 def test_one_bad_item_in_ten_thousand_stands_alone_after_at_most_thirty_calls(parts: Parts) -> None:
@@ -100,8 +99,8 @@ def test_the_parts_carry_the_very_documents_of_the_whole(parts: Parts) -> None:
     parts.sandbox.misbehave(refuse_skus=["B"])
     parts.apply("u1", items("A", "B", "C", item_name='Brackets ] } " and \\ חלב'))
     whole, *others = parts.ledger.batches("u1")
-    _, documents, _ = taken_apart(parts.bucket.get(body_key(whole)))
-    leaves = [taken_apart(parts.bucket.get(body_key(each)))[1] for each in others if not each.split]
+    _, documents, _ = split_body(parts.bucket.get(body_key(whole)))
+    leaves = [split_body(parts.bucket.get(body_key(each)))[1] for each in others if not each.split]
     assert sorted(document for leaf in leaves for document in leaf) == sorted(documents)
 
 
@@ -110,7 +109,7 @@ def test_a_request_taken_apart_and_put_together_is_the_same() -> None:
         b'{"catalogItems":[{"a":"]},{"},{"b":"\\"["}]}',
         b'{"itemSkus":["a]","b"],"allApplicableStores":["s"]}',
     ):
-        assert put_together(*taken_apart(body)) == body
+        assert join_body(*split_body(body)) == body
 
 
 def test_a_worker_that_dies_between_refusal_and_record_leaves_nothing_behind(parts: Parts) -> None:

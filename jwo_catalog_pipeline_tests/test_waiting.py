@@ -56,14 +56,14 @@ def test_without_news_or_without_a_word_in_the_report_waiting_ends_after_the_set
     parts.apply("u1", items("A", "B"))
     parts.apply("u2", items("A", "B", standard_price="5.00"))
     waiting = waiting_items(parts.ledger, 24)
-    assert (waiting.upload, waiting.items, len(waiting.blocked_by), waiting.over) == ("u2", 2, 1, False)
+    assert (waiting.upload, waiting.items, len(waiting.blocked_by)) == ("u2", 2, 1)
     parts.sandbox.drain()
     parts.inbox().receive(20)
     mark_reported(parts.ledger)
     parts.settler().settle("u1")
-    assert not waiting_items(parts.ledger, 24).over
+    assert waiting_items(parts.ledger, 24).blocked_by
     parts.clock.seconds += 24 * 3600
-    assert not waiting_items(parts.ledger, 24).over
+    assert waiting_items(parts.ledger, 24).blocked_by
     parts.clock.seconds += 1
-    assert waiting_items(parts.ledger, 24).over
+    assert not waiting_items(parts.ledger, 24).blocked_by
     assert len(parts.apply("u3", items("A", "B", standard_price="5.00"))) == 1

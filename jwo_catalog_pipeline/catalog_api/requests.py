@@ -164,7 +164,7 @@ def status_body(ingestion_id: str) -> bytes:
     return json.dumps({"ingestionId": ingestion_id}).encode()
 
 
-def taken_apart(body: bytes) -> tuple[str, list[str], str]:
+def split_body(body: bytes) -> tuple[str, list[str], str]:
     """A request that this module made: what stands before its documents, each document's text, and what follows."""
     text = body.decode()
     decode = json.JSONDecoder().raw_decode
@@ -177,6 +177,6 @@ def taken_apart(body: bytes) -> tuple[str, list[str], str]:
     return text[:first], documents, text[position - 1 :]
 
 
-def put_together(before: str, documents: Sequence[str], after: str) -> bytes:
+def join_body(before: str, documents: Sequence[str], after: str) -> bytes:
     """The request of these parts."""
     return (before + ",".join(documents) + after).encode()

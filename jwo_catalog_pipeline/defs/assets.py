@@ -52,7 +52,7 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.upload.errors import LeaseHeld
-from jwo_catalog_pipeline.upload.model import batch_table, carriers
+from jwo_catalog_pipeline.upload.model import batch_table, leaf_batches
 from jwo_catalog_pipeline.upload.plan.changes import to_send
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
 from jwo_catalog_pipeline.upload.plan.plan import make_plan
@@ -76,9 +76,9 @@ upload_asset = partial(
     freshness_policy=FRESH,
 )
 # The pool of which deploy/dagster.yaml lets one run be under way. Without that, the ledger still lets one upload send.
-UPLOADER = "jwo_uploader"
+UPLOAD_POOL = "jwo_uploader"
 # Of what nobody foresaw, such as Dagster's database away while a batch is reported: a resume sends nothing twice.
-HICCUP = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
+STEP_RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
 WAITS_FOR_LEASES = 3  # each for at most JWO_LEASE_SECONDS
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 SAMPLE_ROWS = 10  # in tables that the UI shows
@@ -244,7 +244,7 @@ def catalog_changes(
         raise dg.Failure("; ".join(stopped), allow_retries=False)
 
 
-@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOADER, retry_policy=HICCUP)
+@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOAD_POOL, retry_policy=STEP_RETRY_POLICY)
 def ingestion_record(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
@@ -278,7 +278,7 @@ def ingestion_record(
         data_version=table_version(record),
         metadata={
             **_rows_and_columns(record),
-            "items": sum(batch.items for batch in carriers(batches)),
+            "items": sum(batch.items for batch in leaf_batches(batches)),
             "attempts": int(record["attempts"].sum()),
             "batches_by_state": dg.MetadataValue.json(_counts(record["state"])),
             "batches": dg.MetadataValue.md(as_markdown(record[SHOWN_OF_A_BATCH].head(100))),

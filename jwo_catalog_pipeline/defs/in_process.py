@@ -14,7 +14,7 @@ from jwo_catalog_pipeline.defs.assets import catalog_uploads
 from jwo_catalog_pipeline.defs.failures import NotSettled, RunFailed
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import carriers
+from jwo_catalog_pipeline.upload.model import leaf_batches
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ def follow(
 
         def show() -> None:
             if record := ledger.upload(upload):
-                batches = carriers(ledger.batches(upload))
+                batches = leaf_batches(ledger.batches(upload))
                 accepted = sum(bool(batch.ingestion_id) for batch in batches)
                 settled = sum(batch.items for batch in batches if batch.state.final)
                 progress.update(first, total=1, completed=1)

@@ -31,9 +31,9 @@ from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.alerts import Alert, Teller, dead_letter_alerts
+from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.ledger.rate_limiter import SharedBudget
+from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
@@ -96,9 +96,9 @@ def _hide_ambient(**_: Any) -> None:
 
 
 @functools.cache
-def _budget(ledger_table: str, calls: int) -> SharedBudget:
+def _budget(ledger_table: str, calls: int) -> DistributedRateLimiter:
     """One a process, so that its threads need not compete in the ledger."""
-    return SharedBudget(Ledger(_ledger_table(ledger_table)), calls)
+    return DistributedRateLimiter(Ledger(_ledger_table(ledger_table)), calls)
 
 
 @functools.cache
@@ -235,10 +235,10 @@ class AlertsResource(dg.ConfigurableResource[None]):
 
     topic_arn: str = Field("", description="SNS topic for people; empty: nobody is told")
 
-    def teller(self, ledger: Ledger) -> Teller:
+    def publisher(self, ledger: Ledger) -> AlertPublisher:
         """Tells people, and CloudWatch."""
         topic_arn = _topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")
-        return Teller(ledger, _sns(topic_arn), aws_client("cloudwatch"), topic_arn)
+        return AlertPublisher(ledger, _sns(topic_arn), aws_client("cloudwatch"), topic_arn)
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):

@@ -28,7 +28,7 @@ from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
-from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 
@@ -104,8 +104,8 @@ def overdue_ingestions_sensor(
     try:
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
         answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
-        matched = match_unknown(ledger, bucket, settler(storage, catalog_api).fetch)
-        give_up(ledger, policy.in_flight_hours)
+        matched = reconcile_orphans(ledger, bucket, settler(storage, catalog_api).fetch)
+        expire_doubts(ledger, policy.in_flight_hours)
     except PipelineError as error:
         return dg.SkipReason(str(error))
     for ingestion_id, answer in {**answers, **matched}.items():
@@ -134,7 +134,7 @@ def waiting_items_sensor(
     runs = context.instance.get_run_records(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
-    if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+    if reason := backoff_reason([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
         return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
@@ -158,20 +158,23 @@ def alerts_sensor(
         return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (README)")
     try:
         ledger = storage.open_ledger()
-        teller = alerts.teller(ledger)
+        publisher = alerts.publisher(ledger)
         stuck = stuck_batches(ledger, policy.overdue_minutes)
         settled = settled_alerts(ledger)
         failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
         news = [alert for alert in settled.values() if alert]
-        told = teller.tell([*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()])
+        published = publisher.publish(
+            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()]
+        )
         for upload in settled:
             ledger.acknowledge_settled(upload)
-        teller.measure(len(stuck))
+        publisher.measure(len(stuck))
     except PipelineError as error:
         return dg.SkipReason(str(error))
-    for key in told:
-        context.log.info(f"told: {key}")
-    return dg.SensorResult(skip_reason=f"told {len(told)} news", cursor=str(looked_at) if looked_at else context.cursor)
+    for key in published:
+        context.log.info(f"published: {key}")
+    count = f"published {len(published)} alert{'' if len(published) == 1 else 's'}"
+    return dg.SensorResult(skip_reason=count, cursor=str(looked_at) if looked_at else context.cursor)
 
 
 def _seconds(cursor: str | None) -> float | None:
@@ -190,7 +193,9 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
         runs = context.instance.get_run_records(
             dg.RunsFilter(job_name=RESULTS_JOB, tags={"dagster/partition": upload}), limit=RECENT_RUNS
         )
-        if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+        if reason := backoff_reason(
+            [(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)
+        ):
             reasons.append(f"{upload}: {reason}")
         else:
             context.log.info(f"upload {upload}: {batches} reports to fetch")
@@ -203,7 +208,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
     return dg.SkipReason("; ".join(reasons) or "no report to fetch")
 
 
-def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
+def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
     """Why no run is requested yet, given the upload's recent runs, newest first; None where one is.
 
     A run key would be simpler, but a key whose run failed is never run again.
@@ -215,7 +220,7 @@ def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime
         failures += 1
     alive = now - LOST_RUN
     if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
-        return "a run is at it"
+        return "a run is already in progress"
     if failures:
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
         again = runs[0][1].replace(tzinfo=UTC) + pause

@@ -15,8 +15,7 @@ from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, carriers, utc
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches, utc
 
 METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these
 # Amazon takes up to an hour and is asked after 90 minutes by default: what is open half an hour later is stuck.
@@ -51,7 +50,7 @@ def stuck_batches(ledger: Ledger, overdue_minutes: float) -> list[Batch]:
         batch
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if not batch.over and batch.sent_at and batch.sent_at <= before
+        if not batch.is_closed and batch.sent_at and batch.sent_at <= before
     ]
 
 
@@ -104,7 +103,7 @@ def settled_alerts(ledger: Ledger) -> dict[str, Alert | None]:
 
 def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None:
     lost: Counter[str] = Counter()
-    batches = carriers(ledger.batches(upload))
+    batches = leaf_batches(ledger.batches(upload))
     for batch in batches:
         lost.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
     accepted, _ = lost.pop("accepted", 0), lost.pop(str(BatchState.SUPERSEDED), 0)
@@ -160,8 +159,8 @@ def _attributes(sqs: Any, queue_url: str, name: str) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
-class Teller:
-    """Tells people through an SNS topic, and CloudWatch how much is stuck.
+class AlertPublisher:
+    """Publishes alerts through an SNS topic, and how much is stuck to CloudWatch.
 
     Attributes:
         ledger: remembers what was told.
@@ -174,7 +173,7 @@ class Teller:
     cloudwatch: Any
     topic_arn: str
 
-    def tell(self, alerts: Sequence[Alert]) -> list[str]:
+    def publish(self, alerts: Sequence[Alert]) -> list[str]:
         """Tell what has not been told yet; gives its keys. A lasting alert that is not among these is over.
 
         Told first and then remembered: who dies in between has it told twice, and never not at all.
@@ -188,7 +187,7 @@ class Teller:
         for alert in alerts:
             if alert.key in published or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
                 continue
-            self._publish(alert)
+            self._send(alert)
             self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
             told.append(alert.key)
         for record in known:
@@ -196,7 +195,7 @@ class Teller:
                 self.ledger.forget_alert(record.key)
         return told
 
-    def _publish(self, alert: Alert) -> None:
+    def _send(self, alert: Alert) -> None:
         subject = redacted(alert.subject).encode("ascii", "replace").decode()[:MAX_SUBJECT]
         text = redacted(alert.text)[:MAX_TEXT]
         try:

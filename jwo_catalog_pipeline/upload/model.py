@@ -3,11 +3,70 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
-from jwo_catalog_pipeline.upload.states import BatchState
+
+
+class BatchState(StrEnum):
+    """Where a batch is (DESIGN.md, Vocabulary)."""
+
+    PLANNED = "planned"  # recorded, not sent
+    SENDING = "sending"  # a worker holds it and may be sending it right now
+    SUBMITTED = "submitted"  # Amazon gave an ingestion id
+    REPORTED = "reported"  # Amazon says that the ingestion has ended
+    SETTLED = "settled"  # the report is stored, every item's outcome known as far as it tells
+    REFUSED = "refused"  # a definite no to the whole batch
+    IN_DOUBT = "in_doubt"  # it may have been ingested
+    SUPERSEDED = "superseded"  # a newer upload took over before it was sent
+    FAILED = "failed"  # Amazon says CANCELLED or FATAL
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to the batch."""
+        return self in FINAL
+
+    @property
+    def sendable(self) -> bool:
+        """Whether its bytes may be sent, given the lease and the head."""
+        return self in {BatchState.PLANNED, BatchState.SENDING, BatchState.IN_DOUBT}
+
+
+FINAL = frozenset({BatchState.SETTLED, BatchState.REFUSED, BatchState.SUPERSEDED, BatchState.FAILED})
+
+
+def after_attempt(outcome: Outcome, *, about_batch: bool, doubts: int) -> BatchState:
+    """The state of a batch after an attempt.
+
+    Args:
+        outcome: what is known of the attempt.
+        about_batch: whether a definite no is one to these bytes, and not to the caller.
+        doubts: how many earlier attempts may have become ingestions.
+
+    A refusal is final whatever the earlier attempts became: the parts that the batch is cut into carry the very items
+    that those carried, and remember the doubt.
+    """
+    if outcome is Outcome.YES:
+        return BatchState.SUBMITTED
+    if outcome is Outcome.NO and about_batch:
+        return BatchState.REFUSED
+    return BatchState.IN_DOUBT if doubts or outcome is Outcome.IN_DOUBT else BatchState.PLANNED
+
+
+class PublishedState(StrEnum):
+    """What Amazon is known to hold of an item."""
+
+    ACCEPTED = "accepted"
+    IN_FLIGHT = "in_flight"
+    REJECTED = "rejected"
+    ARCHIVED = "archived"  # only while folding: what is archived is in no published state
+
+
+# While a batch is in one of these, Amazon may be changing its items.
+IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.SUBMITTED, BatchState.REPORTED})
+
 
 UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
 
@@ -61,7 +120,7 @@ class Batch:
         return self.refusal == SPLIT
 
     @property
-    def over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether nothing more is waited for, though what became of it may never be known."""
         return self.state.final or (self.state is BatchState.IN_DOUBT and not self.doubts)
 
@@ -202,7 +261,7 @@ def utc(epoch_seconds: float) -> str | None:
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if epoch_seconds else None
 
 
-def carriers(batches: Iterable[Batch]) -> list[Batch]:
+def leaf_batches(batches: Iterable[Batch]) -> list[Batch]:
     """The batches that carry an upload's items, each item once: all but those that were cut in two."""
     return [batch for batch in batches if not batch.split]
 

@@ -20,9 +20,16 @@ from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, ONE_ITEM, Batch, plan_prefix
+from jwo_catalog_pipeline.upload.model import (
+    ARCHIVE,
+    IN_FLIGHT,
+    ONE_ITEM,
+    Batch,
+    BatchState,
+    PublishedState,
+    plan_prefix,
+)
 from jwo_catalog_pipeline.upload.plan.changes import PUBLISHED_COLUMNS
-from jwo_catalog_pipeline.upload.states import IN_FLIGHT, BatchState, PublishedState
 
 READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
 _KEY = ["store_id", "item_sku"]

@@ -8,10 +8,9 @@ import pandas as pd
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, carriers, utc
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState, leaf_batches, utc
 from jwo_catalog_pipeline.upload.published_state import batch_outcomes, body_key, published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 
 
@@ -32,7 +31,10 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
     """
     waiting = waiting_items(ledger, in_flight_hours)
     open_batches = [
-        _open_batch(batch) for upload in ledger.open_uploads() for batch in ledger.batches(upload) if not batch.over
+        _open_batch(batch)
+        for upload in ledger.open_uploads()
+        for batch in ledger.batches(upload)
+        if not batch.is_closed
     ]
     return {
         "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
@@ -49,7 +51,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
     record = ledger.upload(upload)
-    batches = carriers(ledger.batches(upload))
+    batches = leaf_batches(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
         outcomes.update(batch.outcomes if batch.state is BatchState.SETTLED else {str(batch.state): batch.items})
@@ -105,7 +107,7 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
     """
     sent = []
     for upload in reversed(applied_uploads(ledger)):
-        for batch in carriers(ledger.batches(upload)):
+        for batch in leaf_batches(ledger.batches(upload)):
             found = _of(batch_outcomes(bucket, batch), sku, store)
             if len(found):
                 sent += _sendings(bucket, batch, found)

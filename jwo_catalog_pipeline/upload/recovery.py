@@ -13,7 +13,7 @@ from jwo_catalog_pipeline.catalog_api.report import read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState
 from jwo_catalog_pipeline.upload.published_state import (
     batch_items,
     batches_state,
@@ -23,7 +23,6 @@ from jwo_catalog_pipeline.upload.published_state import (
     state_key,
 )
 from jwo_catalog_pipeline.upload.results.settle import match_outcomes
-from jwo_catalog_pipeline.upload.states import BatchState
 
 PENDING_ROWS = 1_000_000  # folded together once there are so many, which bounds memory
 

@@ -7,9 +7,8 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import UPLOAD
+from jwo_catalog_pipeline.upload.model import UPLOAD, PublishedState
 from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.states import PublishedState
 
 _KEY = ["store_id", "item_sku"]
 

@@ -13,11 +13,10 @@ from typing import Any
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, SPLIT, UPLOAD, Batch, PlanRecord, UploadRecord
+from jwo_catalog_pipeline.upload.model import ARCHIVE, SPLIT, UPLOAD, Batch, BatchState, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, outcomes_key
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.send.bisect import parent_of
-from jwo_catalog_pipeline.upload.states import BatchState
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+)\.\w+")
 MESSAGE = "salvaged: the ledger had lost it"
@@ -117,7 +116,7 @@ def _salvaged(bucket: Bucket, stored: Stored, number: int, have: Batch | None) -
 
 def _write_upload(ledger: Ledger, stored: Stored, batches: list[Batch], base: str) -> None:
     """The records of an upload whose batches are written; what only its plan knew, guards ask again."""
-    over = all(batch.over for batch in batches)
+    over = all(batch.is_closed for batch in batches)
     applied_at = min(stored.items.values())
     plan = PlanRecord(stored.plan, base, planned_at=applied_at, requests=len(batches))
     ledger.salvage_plan(stored.upload, plan)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from jwo_catalog_pipeline.catalog_api.report import UNREPORTED
-from jwo_catalog_pipeline.upload import states
+from jwo_catalog_pipeline.upload import model
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import Batch, BatchState
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,6 @@ class Waiting:
     upload: str
     items: int
     blocked_by: list[Batch]
-
-    @property
-    def over(self) -> bool:
-        """Whether an upload would send them now."""
-        return bool(self.items) and not self.blocked_by
 
 
 def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
@@ -53,4 +47,4 @@ def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
 def is_open(batch: Batch) -> bool:
     """Whether the outcome of any item of the batch is still open."""
     unreported = batch.state is BatchState.SETTLED and batch.outcomes.get(UNREPORTED, 0)
-    return batch.state in states.IN_FLIGHT or bool(unreported)
+    return batch.state in model.IN_FLIGHT or bool(unreported)

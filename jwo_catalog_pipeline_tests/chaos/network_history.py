@@ -22,13 +22,12 @@ from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, upload_outcomes
 from jwo_catalog_pipeline.upload.send.sender import Sender
-from jwo_catalog_pipeline.upload.states import BatchState
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
@@ -144,7 +143,7 @@ class History:
                 self._plan()
                 self._struck("upload", self._apply)
                 self._resume()
-                if any(batch.state is BatchState.REFUSED for batch in carriers(self.parts.ledger.batches("u1"))):
+                if any(batch.state is BatchState.REFUSED for batch in leaf_batches(self.parts.ledger.batches("u1"))):
                     self._plan()  # the next upload sends those items again
                     self._apply()
             self.sandbox.misbehave(drop_notifications=99)
@@ -234,12 +233,12 @@ class History:
             self.sandbox.drain()
             self.parts.inbox().receive(20)
             self._ask()
-            match_unknown(self.parts.ledger, self.parts.bucket, self.parts.settler().fetch)
+            reconcile_orphans(self.parts.ledger, self.parts.bucket, self.parts.settler().fetch)
             self._ask()
             self._settle()
             if not self._pending():
                 self.parts.clock.seconds += 25 * HOUR  # after which no news of what was in doubt is waited for
-                give_up(self.parts.ledger, 24)
+                expire_doubts(self.parts.ledger, 24)
                 return
             self._plan()
             self._apply()
@@ -280,10 +279,10 @@ class History:
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
-            yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.over)
+            yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.is_closed)
             if upload not in self.told:  # refused as a whole, and so never settled
                 self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
-            if len(self.told[upload]) != sum(batch.items for batch in carriers(batches)):
+            if len(self.told[upload]) != sum(batch.items for batch in leaf_batches(batches)):
                 yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 
     def _recorded(self) -> dict[str, list[Batch]]:

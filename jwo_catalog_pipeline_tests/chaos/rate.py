@@ -16,7 +16,7 @@ import boto3
 
 from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.ledger.rate_limiter import SharedBudget
+from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
@@ -41,7 +41,7 @@ def _work(environment: dict[str, str], ready: Any, start: Any, seconds: float) -
     os.environ.update({name: value for name, value in environment.items() if name.startswith("AWS_")})
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     table = boto3.resource("dynamodb").Table(environment["JWO_LEDGER_TABLE"])
-    api = api_client(_Description(environment), budget=SharedBudget(Ledger(table), LIMIT))  # type: ignore[arg-type]
+    api = api_client(_Description(environment), budget=DistributedRateLimiter(Ledger(table), LIMIT))  # type: ignore[arg-type]
     api.check_ready()
     ready.release()
     start.wait()

@@ -22,7 +22,7 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import IN_FLIGHT, SENT_KINDS
-from jwo_catalog_pipeline.upload.results.in_doubt import give_up, match_unknown
+from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
@@ -141,8 +141,8 @@ class Retailer:
         parts.inbox().receive(20)
         mark_reported(parts.ledger)
         ask_overdue(parts.ledger, parts.api, 0)
-        match_unknown(parts.ledger, parts.bucket, parts.settler().fetch)
-        give_up(parts.ledger, 24)
+        reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch)
+        expire_doubts(parts.ledger, 24)
         mark_reported(parts.ledger)
         for upload in parts.ledger.open_uploads():
             parts.settler().settle(upload)

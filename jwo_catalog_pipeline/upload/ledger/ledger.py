@@ -19,12 +19,13 @@ from jwo_catalog_pipeline.upload.model import (
     AttemptFailure,
     AttemptRecord,
     Batch,
+    BatchState,
     Head,
     News,
     PlanRecord,
     UploadRecord,
+    after_attempt,
 )
-from jwo_catalog_pipeline.upload.states import BatchState, after_attempt
 
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the notes
 

@@ -134,7 +134,7 @@ class NewsLedger(Writes):
 
     # -- the call budget, and doctor ---------------------------------------------------------------------------
 
-    def next_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
+    def reserve_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
         """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
 
         Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was

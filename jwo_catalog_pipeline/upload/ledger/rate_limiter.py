@@ -32,7 +32,7 @@ _TRIES = 40
 _JITTER = wait_random_exponential(0.01, max=0.2)
 
 
-class SharedBudget:
+class DistributedRateLimiter:
     """Hands out permission to call. A budget of 0 calls is no limit, and touches no ledger. Thread-safe.
 
     Args:
@@ -93,7 +93,7 @@ class SharedBudget:
         slot = math.ceil(1000 * (now + lead))
         if self._newest is not None and self._newest <= 1000 * (now + HONOURED_SECONDS):
             slot = max(slot, self._newest + self._interval)
-        found = self._ledger.next_slot(slot, noted_at=int(1000 * now), seen=self._newest)
+        found = self._ledger.reserve_slot(slot, noted_at=int(1000 * now), seen=self._newest)
         if found is None:
             self._newest = slot
             return slot

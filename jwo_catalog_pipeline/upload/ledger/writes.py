@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
 from jwo_catalog_pipeline.upload.ledger.keys import Key
-from jwo_catalog_pipeline.upload.model import Batch, Head
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head
 
 # What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
 FORMER_STATES = {"accepted": BatchState.SUBMITTED}

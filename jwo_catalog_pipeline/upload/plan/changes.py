@@ -111,14 +111,14 @@ def plan_changes(
         plan = db.sql(_PLAN, params=parameters).to_arrow_table().to_pandas()
     # What only goes along is looked up by its place, for joining and sorting it would take twice the memory.
     places = plan.pop("published_row")
-    item = at_places(documents[["content_hash", "document_bytes"]], plan["item_row"])
-    before = at_places(published[list(_OF_PUBLISHED)], places).rename(columns=_OF_PUBLISHED)
+    item = take_rows(documents[["content_hash", "document_bytes"]], plan["item_row"])
+    before = take_rows(published[list(_OF_PUBLISHED)], places).rename(columns=_OF_PUBLISHED)
     plan = pd.concat([plan, item, before], axis="columns").fillna({"document_bytes": 0, "published_batch": 0})
     types = {name: "int64" if name in _NUMBERS else "str" for name in plan.columns}
     return plan.astype(types)[[*PLAN_COLUMNS, "item_row"]]
 
 
-def at_places(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+def take_rows(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
     """The rows at these places of a table, missing where a place is negative."""
     places = rows.to_numpy()
     if np.array_equal(places, np.arange(len(table))):  # a first upload: nothing to move
@@ -204,7 +204,7 @@ def to_send(plan: pd.DataFrame) -> pd.DataFrame:
     return plan if sent.all() else plan[sent].reset_index(drop=True)
 
 
-def to_wait(plan: pd.DataFrame) -> pd.DataFrame:
+def blocked_items(plan: pd.DataFrame) -> pd.DataFrame:
     """The rows of a plan that would be sent, were it not for what is in flight."""
     differs = plan["content_hash"].fillna("") != plan["published_hash"].fillna("")
     return plan[(plan["change"] == IN_FLIGHT) & differs]

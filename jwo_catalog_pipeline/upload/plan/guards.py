@@ -49,7 +49,7 @@ class GuardLimits:
 
 
 @dataclass(frozen=True)
-class Seen:
+class AcknowledgedGaps:
     """What the plan before had already left missing: stores, and how many items were absent or archived."""
 
     missing_stores: frozenset[str] = frozenset()
@@ -92,7 +92,7 @@ def check_plan(
     plan: pd.DataFrame,
     quarantined: pd.DataFrame,
     limits: GuardLimits,
-    seen: Seen,
+    seen: AcknowledgedGaps,
     allow: Collection[str] = (),
 ) -> list[Verdict]:
     """Ask every guard about a plan.
@@ -165,7 +165,7 @@ def _price_jumps(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
     return _share(PRICE_JUMPS, f"{what}{limits.price_factor:g}", jumps, len(present), limits.price_share)
 
 
-def _store_missing(stores: set[str], published: pd.DataFrame, seen: Seen) -> _Finding:
+def _store_missing(stores: set[str], published: pd.DataFrame, seen: AcknowledgedGaps) -> _Finding:
     new = sorted(stores - seen.missing_stores)
     items = int(published["store_id"].isin(new).sum())
     shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
@@ -175,7 +175,7 @@ def _store_missing(stores: set[str], published: pd.DataFrame, seen: Seen) -> _Fi
     return STORE_MISSING, not new, message, {"stores": len(new), "items": items}
 
 
-def _truncated(published: int, missing: int, limits: GuardLimits, seen: Seen) -> _Finding:
+def _truncated(published: int, missing: int, limits: GuardLimits, seen: AcknowledgedGaps) -> _Finding:
     newly, of = max(0, missing - seen.absent), max(0, published - seen.absent)
     what = f"{newly:,} of {of:,} published items are newly missing from the source"
     return _share(SOURCE_TRUNCATED, what, newly, of, limits.missing_share, few=0)

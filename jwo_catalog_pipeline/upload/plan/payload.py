@@ -29,7 +29,7 @@ DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload a
 
 
 @dataclass(frozen=True)
-class Contents:
+class Payload:
     """The rows of a plan that are sent.
 
     Attributes:
@@ -88,7 +88,7 @@ class Contents:
         return table.slice(batch.first_row, batch.items)
 
 
-def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Sequence[str]) -> Contents:
+def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Sequence[str]) -> Payload:
     """What a plan sends.
 
     Args:
@@ -99,12 +99,12 @@ def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Se
     # Columns are picked before rows, which are then fewer to move.
     sent = to_send(changes[["change", *fields, "content_hash", "document_bytes"]]).drop(columns="change")
     archived = to_archive(changes[["change", "store_id", "item_sku"]]).drop(columns="change")
-    return Contents(as_arrow(sent), as_arrow(archived), fields, archive_stores)
+    return Payload(as_arrow(sent), as_arrow(archived), fields, archive_stores)
 
 
 def planned_contents(
     ledger: Ledger, upload: str, changes: pd.DataFrame, fields: Sequence[str]
-) -> tuple[Contents, PlanRecord]:
+) -> tuple[Payload, PlanRecord]:
     """What the recorded plan of an upload sends, and the plan's record.
 
     Raises:

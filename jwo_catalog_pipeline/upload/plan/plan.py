@@ -14,14 +14,14 @@ from jwo_catalog_pipeline.upload.model import Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import (
     SENT_KINDS,
     PlanRules,
-    at_places,
+    blocked_items,
     counts_by_kind,
     plan_changes,
-    to_wait,
+    take_rows,
 )
 from jwo_catalog_pipeline.upload.plan.guards import (
+    AcknowledgedGaps,
     GuardLimits,
-    Seen,
     Verdict,
     absent_items,
     check_plan,
@@ -105,7 +105,7 @@ def make_plan(
     compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
     changes = _with_fields(compared, items, fields)
     verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
-    contents, waiting = contents_of(changes, fields, settings.archive_stores), to_wait(changes)
+    contents, waiting = contents_of(changes, fields, settings.archive_stores), blocked_items(changes)
     digest = contents.digest(base)
     requests = len(contents.batches(upload, digest))
     bucket.put_table(state_key(upload, digest), published)
@@ -152,15 +152,15 @@ def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
     )
 
 
-def _seen(ledger: Ledger, base: Head) -> Seen:
+def _seen(ledger: Ledger, base: Head) -> AcknowledgedGaps:
     """What the applied plan before this one had left missing."""
     before = ledger.plan(base.upload) if base.upload else None
-    return Seen(frozenset(before.missing_stores), before.absent) if before else Seen()
+    return AcknowledgedGaps(frozenset(before.missing_stores), before.absent) if before else AcknowledgedGaps()
 
 
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     """Add the items' fields to the rows that are sent; the others carry none, for they are only counted."""
     others = [field for field in fields if field not in plan.columns]
     sent = plan["change"].isin(SENT_KINDS)
-    taken = at_places(items[others], plan["item_row"].where(sent, -1)).astype("str")
+    taken = take_rows(items[others], plan["item_row"].where(sent, -1)).astype("str")
     return pd.concat([plan.drop(columns="item_row"), taken], axis="columns")

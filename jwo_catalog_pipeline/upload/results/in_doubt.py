@@ -15,18 +15,16 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.report import Report, read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, carriers
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items
-from jwo_catalog_pipeline.upload.results.settle import close_if_final
-from jwo_catalog_pipeline.upload.send.commit import supersede_older
-from jwo_catalog_pipeline.upload.states import BatchState
 
 REPORTS_A_TICK = 3  # each may take many seconds, and a sensor's tick must stay far below its 60 s
 GIVEN_UP = "no news for {hours:g} h: no longer waited for, and what became of it is not known"
 _log = logging.getLogger(__name__)
 
 
-def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes | None]) -> dict[str, str]:
+def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes | None]) -> dict[str, str]:
     """Match ended ingestions that the ledger does not know with the batches that are in doubt.
 
     Args:
@@ -42,7 +40,7 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
         return {}  # what is being sent right now may be what the news is about
     for batch in sending:
         ledger.leave_in_doubt(batch, f"run {batch.owner} has not been heard of since")
-    if not carriers(ledger.doubtful()):
+    if not leaf_batches(ledger.doubtful()):
         return {}
     found: dict[str, str] = {}
     for news in ledger.news():
@@ -57,7 +55,7 @@ def match_unknown(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], bytes |
             found[ingestion_id] = f"its report cannot be had: {error}"
             continue
         # Read again: what was found out just now has ended a doubt.
-        matching = _matching(bucket, content, carriers(ledger.doubtful())) if content else []
+        matching = _matching(bucket, content, leaf_batches(ledger.doubtful())) if content else []
         if len(matching) == 1:
             found[ingestion_id] = f"is batch {matching[0].number} of upload {matching[0].upload}"
             ledger.end_doubt(ingestion_id, matching[0])
@@ -88,7 +86,7 @@ def _fits(items: pd.DataFrame, report: Report) -> bool:
     return said <= sent if report.others_succeeded else said == sent
 
 
-def give_up(ledger: Ledger, in_flight_hours: float) -> None:
+def expire_doubts(ledger: Ledger, in_flight_hours: float) -> None:
     """Let time end what nothing else has ended: doubts, and news of ingestions that nobody could match.
 
     What a dead worker of an older upload was sending becomes a doubt first.

@@ -30,9 +30,9 @@ from jwo_catalog_pipeline.catalog_api.report import (
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, carriers
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final
+from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items, batch_outcomes, outcomes_key, report_key
-from jwo_catalog_pipeline.upload.states import BatchState
 
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nobody takes the news
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
@@ -238,7 +238,7 @@ def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame
     """Every item of an applied upload and where it is; see `Settler.settle`."""
     parts = [
         batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.number)
-        for batch in carriers(ledger.batches(upload))
+        for batch in leaf_batches(ledger.batches(upload))
     ]
     columns = [
         "upload",
@@ -262,11 +262,3 @@ def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
     groups = others.groupby(["outcome", "code"], as_index=False, sort=False)
     found = groups.agg(items=("message", "size"), example=("message", "first"))
     return found.sort_values("items", ascending=False, kind="stable", ignore_index=True)
-
-
-def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = None) -> None:
-    """Take an applied upload off the worklist once nothing more will happen to its batches, if they were just read."""
-    record = ledger.upload(upload)
-    batches = ledger.batches(upload) if batches is None else batches
-    if record and record.is_open and all(batch.over for batch in batches):
-        ledger.close(upload, record)

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
-from jwo_catalog_pipeline.catalog_api.requests import put_together, taken_apart
+from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch
+from jwo_catalog_pipeline.upload.model import ARCHIVE, NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState
 from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, items_key
-from jwo_catalog_pipeline.upload.states import BatchState
 
 # Parts of one upload, after which what is refused stays refused as a whole: 40 s of the call budget. A plan of which
 # every item is wrong would otherwise take two calls an item.
@@ -54,8 +53,8 @@ def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error
     if sum(bool(each.part_of) for each in ledger.batches(batch.upload)) >= MAX_PARTS:
         return Cut(NOT_CUT, [])
     middle = _between_stores(items["store_id"]) if error.about_stores else len(rows) // 2
-    before, documents, after = taken_apart(body)
-    bodies = [put_together(before, some, after) for some in (documents[:middle], documents[middle:])]
+    before, documents, after = split_body(body)
+    bodies = [join_body(before, some, after) for some in (documents[:middle], documents[middle:])]
     border = rows[middle]
     halves = [items.iloc[:border], items.iloc[border:].reset_index(drop=True)]
     return Cut(SPLIT, [_store(bucket, batch, side, bodies[side], halves[side]) for side in (0, 1)])

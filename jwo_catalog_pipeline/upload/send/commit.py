@@ -12,16 +12,14 @@ from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, PlanStopped
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, UploadRecord
-from jwo_catalog_pipeline.upload.plan.payload import Contents
+from jwo_catalog_pipeline.upload.plan.payload import Payload
 from jwo_catalog_pipeline.upload.published_state import items_key
-from jwo_catalog_pipeline.upload.results.settle import close_if_final
-from jwo_catalog_pipeline.upload.states import BatchState
 
 TOGETHER = 10  # batches in one transaction; DynamoDB takes 100 writes
 AT_ONCE = 10  # transactions, and lists of items: S3 and DynamoDB answer many at once
 
 
-def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Contents, recorded: PlanRecord) -> None:
+def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Payload, recorded: PlanRecord) -> None:
     """Record an upload and take the head; it makes no difference whether another worker does the same at once.
 
     Args:
@@ -62,22 +60,6 @@ def _record_batches(ledger: Ledger, batches: Sequence[Batch]) -> None:
         if len(batches) > 1:
             for batch in batches:
                 _record_batches(ledger, [batch])
-
-
-def supersede_older(ledger: Ledger, upload: str) -> None:
-    """Take out of play what older uploads have not sent; they cannot send it any more once `upload` has the head."""
-    if ledger.head().upload != upload:
-        return
-    for older in ledger.open_uploads():
-        if older == upload:
-            continue
-        for batch in ledger.batches(older):
-            if batch.state is BatchState.PLANNED:
-                ledger.supersede(batch, upload)
-            elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
-                # Its worker died while sending, and nobody may send it again: it may have been ingested.
-                ledger.leave_in_doubt(batch, f"upload {upload} took over")
-        close_if_final(ledger, older)
 
 
 def _another_since(upload: str, base: Head, head: Head) -> AnotherUploadSince:

@@ -28,13 +28,12 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, utc
-from jwo_catalog_pipeline.upload.plan.payload import Contents, planned_contents
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
+from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
+from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
 from jwo_catalog_pipeline.upload.published_state import body_key
-from jwo_catalog_pipeline.upload.results.settle import close_if_final
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
-from jwo_catalog_pipeline.upload.send.commit import record_upload, supersede_older
-from jwo_catalog_pipeline.upload.states import BatchState
+from jwo_catalog_pipeline.upload.send.commit import record_upload
 
 ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
@@ -92,7 +91,7 @@ class Sender:
         close_if_final(self.ledger, upload, batches)
         return batches
 
-    def _send_all(self, waiting: deque[Batch], of: int, contents: Contents | None) -> None:
+    def _send_all(self, waiting: deque[Batch], of: int, contents: Payload | None) -> None:
         """Send them in their order, several at once: an upload has every item once, so none overtakes another.
 
         After an error no further batch is begun; those that are under way are brought to their end.
@@ -114,7 +113,7 @@ class Sender:
         if failed:
             raise failed
 
-    def _send(self, batch: Batch, contents: Contents | None) -> tuple[Batch, list[Batch]]:
+    def _send(self, batch: Batch, contents: Payload | None) -> tuple[Batch, list[Batch]]:
         """Try one batch until it is accepted or refused.
 
         Returns:
@@ -148,7 +147,7 @@ class Sender:
             ) from error
         raise AssertionError("tenacity raises the last attempt's error")
 
-    def _with_bytes(self, batch: Batch, contents: Contents | None) -> tuple[Batch, bytes]:
+    def _with_bytes(self, batch: Batch, contents: Payload | None) -> tuple[Batch, bytes]:
         """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
         if batch.sha256 or contents is None:
             body = self.bucket.get(body_key(batch))
