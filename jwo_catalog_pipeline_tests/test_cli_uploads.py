@@ -8,7 +8,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-from jwo_catalog_pipeline.cli import uploading
+from jwo_catalog_pipeline.cli import upload as upload_command
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
@@ -18,7 +18,7 @@ from jwo_catalog_pipeline_tests.test_plan_asset import MANY, OTHER_STORE
 @pytest.fixture
 def run(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(uploading, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(upload_command, "POLL_SECONDS", 0.05)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
     def call(*arguments: str, answer: str | None = None) -> Result:
@@ -125,7 +125,7 @@ def test_a_quarantined_item_is_found(project: Project, run) -> None:
     found = json.loads(run("item", "Q", "--json").stdout)
     assert (found["sent"], len(found["quarantined"])) == ([], 1)
     written = run("fix-list")
-    assert "wrote fix_list.csv: 1 rows to mend" in written.output
+    assert "wrote fix_list.csv: 1 row to fix" in written.output
     assert "Q,96385075" in Path("fix_list.csv").read_text(encoding="utf-8")
 
 

@@ -6,20 +6,22 @@ from pathlib import Path
 
 import click
 
-from jwo_catalog_pipeline.cli.upload import json_option, print_json
+from jwo_catalog_pipeline.cli.common import json_option, print_json
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped": "dim"}
 
 
 @click.command()
-@click.option("--thorough", is_flag=True, help="Look also at what the pipeline's own role may not.")
+@click.option(
+    "--thorough", is_flag=True, help="Also run the checks that need more permissions than the pipeline's role has."
+)
 @json_option
 def doctor(*, thorough: bool, as_json: bool) -> None:
-    """Check this installation, and say what to do about what is wrong.
+    """Check this installation, and say how to fix each problem.
 
-    Ends with exit code 1 where there is a problem; warnings alone are none. It sends nothing to Amazon but one question
-    about an ingestion, and writes one small object, doctor/check, into the bucket, and one item into the ledger, which
-    expires.
+    The exit code is 1 if there is a problem, and 0 if there are only warnings. The doctor asks Amazon about one
+    ingestion and sends nothing else. It writes one small object (doctor/check) to the bucket, and one item that expires
+    to the ledger.
     """
     import logging
     import os
@@ -36,29 +38,29 @@ def doctor(*, thorough: bool, as_json: bool) -> None:
             from jwo_catalog_pipeline.doctor.configuration import CHECKS
 
             installation = Installation.of(os.environ, thorough=thorough)
-            findings = examine(installation, CHECKS, lambda name: status.update(f"looking at: {name}"))
-            found = [finding.as_dict() for finding in findings]
+            findings = examine(installation, CHECKS, lambda name: status.update(f"checking: {name}"))
+            results = [finding.as_dict() for finding in findings]
     finally:
         logging.disable(logging.NOTSET)
     if as_json:
-        print_json(found)
+        print_json(results)
     else:
-        _show(found)
-    sys.exit(any(each["status"] == "problem" for each in found))
+        _show(results)
+    sys.exit(any(result["status"] == "problem" for result in results))
 
 
-def _show(found: list[dict[str, str]]) -> None:
+def _show(results: list[dict[str, str]]) -> None:
     from jwo_catalog_pipeline.console import show_table
 
     rows = [
         {
-            "status": each["status"],
-            "check": each["check"],
-            "what was found": each["found"],
-            "what to do": each["remedy"],
+            "status": result["status"],
+            "check": result["check"],
+            "what was found": result["found"],
+            "what to do": result["remedy"],
         }
-        for each in found
+        for result in results
     ]
     show_table("", rows, colours=COLOURS)
-    counts = Counter(each["status"] for each in found)
+    counts = Counter(result["status"] for result in results)
     click.echo(", ".join(f"{counts[status]} {status}" for status in COLOURS if counts[status]))

@@ -1,15 +1,30 @@
-"""The commands about uploads: upload, status, item, state rebuild, fix-list. All of them have --json."""
+"""`jwo-catalog upload`: plan, show, ask, send and follow one upload, with the jobs that `dagster dev` runs.
 
-import json
-import sys
+Functions import what they need when they run, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jwo_catalog_pipeline.defs.in_process import Pipeline
+    from jwo_catalog_pipeline.storage import Bucket
+    from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+
+PLAN_ASSETS = ["source_catalog", "jwo_catalog", "quarantined_items", "catalog_changes"]
+POLL_SECONDS = 5.0  # Amazon takes minutes; a tick costs a call to SQS
 
 
 def _guards(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -21,55 +36,32 @@ def _guards(_context: click.Context, _option: click.Parameter, names: tuple[str,
     return names
 
 
-@contextmanager
-def explained(doing: str = "") -> Iterator[dict[str, Any]]:
-    """The resources as `.env` and the environment configure them; what the user can mend ends as a sentence."""
-    import logging
-    import os
-    from contextlib import nullcontext
-
-    from dotenv import load_dotenv
-    from rich.console import Console
-
-    from jwo_catalog_pipeline.defs.resources import resources_from
-    from jwo_catalog_pipeline.errors import PipelineError
-
-    load_dotenv(Path(".env"))  # as `dagster dev` does
-    logging.disable(logging.INFO)
-    try:
-        with Console(stderr=True).status(doing) if doing else nullcontext():
-            yield resources_from(os.environ)
-    except PipelineError as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Plan and show; send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking.")
 @click.option("--retry-rejected", is_flag=True, help="Send rejected items again though they have not changed.")
-@click.option("--allow", metavar="GUARD", multiple=True, callback=_guards, help="Override it for this upload.")
+@click.option("--allow", metavar="GUARD", multiple=True, callback=_guards, help="Override this guard for this upload.")
 @click.option("--max-invalid-share", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="See demo.")
-@click.option("--resume", metavar="UPLOAD", help="Go on with an upload that stopped or is not settled.")
-@click.option("--follow-minutes", type=click.FloatRange(0), default=120, show_default=True, help="Wait so long.")
+@click.option("--resume", metavar="UPLOAD", help="Resume an upload that stopped or has not settled.")
+@click.option(
+    "--follow-minutes", type=click.FloatRange(0), default=120, show_default=True, help="How long to wait for results."
+)
 @json_option
 def upload(
     *, dry_run: bool, yes: bool, resume: str | None, follow_minutes: float, as_json: bool, **settings: Any
 ) -> None:
-    """Plan an upload, show the plan, ask, send it, and follow it until Amazon has said what became of every item."""
+    """Plan an upload, show the plan, ask, send it, and follow it until every item has an outcome."""
     if as_json and not (dry_run or yes or resume):
-        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
     from datetime import UTC, datetime
 
     from rich.console import Console
 
-    from jwo_catalog_pipeline.cli.uploading import Upload, open_pipeline
     from jwo_catalog_pipeline.console import show_done, show_plan
     from jwo_catalog_pipeline.upload.model import upload_key
 
     console = Console(stderr=as_json, highlight=False)
-    with explained() as resources, open_pipeline() as pipeline:
+    with cli_errors() as resources, open_pipeline() as pipeline:
         storage = resources["storage"]
         key = resume or upload_key(datetime.now(UTC))
         work = Upload(pipeline, storage.open_ledger(), storage.open_bucket(), key)
@@ -100,180 +92,96 @@ def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
         click.echo("Nothing was sent. To send it: jwo-catalog upload")
 
 
-@click.command()
-@click.option("--uploads", "limit", default=10, show_default=True, help="How many, the newest first.")
-@json_option
-def status(limit: int, *, as_json: bool) -> None:
-    """Show the newest uploads, what is open and since when, and what waits."""
-    with explained("reading the ledger") as resources:
-        from jwo_catalog_pipeline.console import counted, show_table
-        from jwo_catalog_pipeline.upload.queries import overview
+@contextmanager
+def open_pipeline() -> Iterator[Pipeline]:
+    """The pipeline as the environment configures it; its runs are shown in Dagster's UI where DAGSTER_HOME is set."""
+    import dagster as dg
 
-        found = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
-    if as_json:
-        print_json(found)
+    from jwo_catalog_pipeline.definitions import build_defs  # reads the environment
+    from jwo_catalog_pipeline.defs.in_process import Pipeline
+
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield Pipeline(build_defs(), instance)
         return
-    if not found["uploads"]:
-        click.echo("Nothing has been sent yet.")
-        return
-    rows = [
-        {**each, "batches": counted(each["batches"]), "outcomes": counted(each["outcomes"])}
-        for each in found["uploads"]
-    ]
-    show_table("Uploads, the newest first", rows)
-    show_table("Open batches", found["open_batches"], "No batch is open.")
-    show_table("Sent more often than was answered: changes of these items wait", found["in_doubt"])
-    if found["waiting"]["items"]:
-        on = ", ".join(found["waiting"]["for"]) or "the next upload"
-        click.echo(f"{found['waiting']['items']:,} items wait for {on}.")
-    if found["unreadable_messages"]:
-        click.echo(f"{found['unreadable_messages']:,} messages could not be read; they are in inbox/unreadable/.")
-    if found["unknown_ingestions"]:
-        click.echo(f"{found['unknown_ingestions']:,} ingestions that Amazon told of are not known to be ours.")
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        yield Pipeline(build_defs(), instance)
 
 
-@click.command()
-@click.argument("sku")
-@click.option("--store", help="Only in this store.")
-@json_option
-def item(sku: str, store: str | None, *, as_json: bool) -> None:
-    """Show every version of an item that was sent, what Amazon said, and where the item is now."""
-    with explained("reading the item's history") as resources:
-        from jwo_catalog_pipeline.console import brief, show_table
-        from jwo_catalog_pipeline.upload.queries import item_history
+@dataclass(frozen=True)
+class Upload:
+    """One upload from the command line."""
 
-        storage = resources["storage"]
-        ledger, bucket = storage.open_ledger(), storage.open_bucket()
-        found = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
-    nothing = not any(found[name] for name in ("sent", "published", "planned", "quarantined"))
-    if as_json:
-        print_json(found)
-    elif not nothing:
-        show_table(
-            f"Everything that was sent of {sku}",
-            [{**each, "item": brief(each["item"])} for each in found["sent"]],
-            "Nothing of it was ever sent.",
-        )
-        show_table("What Amazon is known to hold", found["published"], "Amazon is not known to hold it.")
-        show_table("In the newest plan", found["planned"])
-        show_table("Quarantined in the newest catalog", found["quarantined"])
-    if nothing:
-        raise click.ClickException(f"{sku} was never sent, and is not in the newest plan or quarantine")
+    pipeline: Pipeline
+    ledger: Ledger
+    bucket: Bucket
+    key: str
 
+    def plan(self, *, retry_rejected: bool, allow: tuple[str, ...], max_invalid_share: float) -> dict[str, Any]:
+        """Read, map, check and plan; sends nothing.
 
-def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, Any]:
-    """What the newest applied plan and the newest quarantine say of the item."""
-    from jwo_catalog_pipeline.defs.io_manager import table_key
-    from jwo_catalog_pipeline.storage import NoSuchObject
-    from jwo_catalog_pipeline.upload.queries import records
+        Returns:
+            `upload`, `compared_with`, `counts` by kind, `quarantined`, `requests`, `stopped_by` and `allowed`
+            (sentences of guards), `why` (`change`, `reason`, `items`), `changed_fields` (`DIFFERENCE_COLUMNS`).
 
-    found: dict[str, Any] = {}
-    for name, key, columns in (
-        ("planned", table_key("catalog_changes", ledger.head().upload), ["store_id", "change", "reason"]),
-        ("quarantined", table_key("quarantined_items"), ["source_row", "store_id", "reasons"]),
-    ):
-        try:
-            table = bucket.get_table(key)
-        except NoSuchObject:
-            found[name] = []
-            continue
-        rows = table[(table["item_sku"] == sku) & ((table["store_id"] == store) if store else True)]
-        found[name] = records(rows[columns])
-    return found
-
-
-@click.group()
-def state() -> None:
-    """The published state: what Amazon is known to hold."""
-
-
-@state.command()
-@click.option("--restore", is_flag=True, help="Put it in the place of the snapshot that the running state starts from.")
-@json_option
-def rebuild(*, restore: bool, as_json: bool) -> None:
-    """Derive the published state again from every batch and report, and compare it with the running one."""
-    with explained() as resources:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
-        from jwo_catalog_pipeline.upload.published_state import published_state
-        from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot
-
-        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("uploads read", total=None)
-            rebuilt = rebuild_state(ledger, bucket, lambda done, of: progress.update(task, total=of, completed=done))
-        restored = bucket.uri(restore_snapshot(ledger, bucket, rebuilt)) if restore else None
-        try:
-            running = table_bytes(published_state(ledger, bucket))
-        except NoSuchObject:
-            running = b""
-    same = running == table_bytes(rebuilt.now)
-    if as_json:
-        print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
-    else:
-        said = "the same bytes as" if same else "NOT the same as"
-        click.echo(f"{len(rebuilt.now):,} items; {said} the running state")
-        if restored:
-            click.echo(f"wrote {restored}")
-        elif not same:
-            click.echo(
-                "jwo-catalog state rebuild --restore makes the running state start from the rebuilt one", err=True
-            )
-    sys.exit(0 if same else 1)
-
-
-@state.command()
-@click.option("--write", is_flag=True, help="Write it into the ledger; nothing else may be running.")
-@json_option
-def salvage(*, write: bool, as_json: bool) -> None:
-    """Bring a ledger that was lost, or restored to an earlier moment, up to what the bucket shows was sent."""
-    with explained() as resources:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        from jwo_catalog_pipeline.console import show_table
-        from jwo_catalog_pipeline.upload import salvaging
-
-        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("batches looked at", total=None)
-            found = salvaging.salvage(
-                ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
-            )
-    if as_json:
-        print_json({"written": write, "batches": found})
-        return
-    show_table("What the ledger lacked" if write else "What the ledger lacks", found, "The ledger lacks nothing.")
-    if found and not write:
-        click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
-
-
-@click.command("fix-list")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: fix_list.* here.")
-@json_option
-def fix_list(output: Path | None, *, as_json: bool) -> None:
-    """Write what was quarantined or rejected, with reasons, in the export's own columns and format."""
-    with explained("fetching the fix list") as resources:
-        from jwo_catalog_pipeline.catalog.source.fix_list import as_export
+        Raises:
+            RunFailed: there is no plan.
+        """
+        from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+        from jwo_catalog_pipeline.defs.failures import RunFailed
         from jwo_catalog_pipeline.defs.io_manager import table_key
-        from jwo_catalog_pipeline.defs.plan_metadata import SOURCE_FILE
+        from jwo_catalog_pipeline.defs.plan_metadata import reasons
+        from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
+        from jwo_catalog_pipeline.upload.errors import NoPlan
+        from jwo_catalog_pipeline.upload.plan.changes import UNCHANGED
+        from jwo_catalog_pipeline.upload.plan.differences import field_differences
 
-        fixes = resources["storage"].open_bucket().get_table(table_key("fix_list"))
-        source = resources["source"]
-        name, content = as_export(fixes, source.mapping().source, fixes.attrs.get(SOURCE_FILE, source.uri))
-    target = output or Path(name)
-    target.write_bytes(content)
-    if as_json:
-        print_json({"rows": len(fixes), "file": str(target)})
-    else:
-        click.echo(f"wrote {target}: {len(fixes):,} rows to mend, the reasons in the first column")
+        ops = {
+            "jwo_catalog": {"config": {"max_invalid_share": max_invalid_share}},
+            "catalog_changes": {"config": {"retry_rejected": retry_rejected, "allow": list(allow)}},
+        }
+        try:
+            self.pipeline.run(UPLOAD_JOB, self.key, ops, PLAN_ASSETS)
+        except RunFailed:
+            # A plan that a guard stopped is there, and is shown.
+            if self.ledger.plan(self.key) is None:
+                raise
+        record = self.ledger.plan(self.key)
+        if record is None:
+            raise NoPlan(f"upload {self.key} has no plan", "materialize catalog_changes for it first")
+        changes = self.bucket.get_table(table_key("catalog_changes", self.key))
+        fields, _ = field_differences(self.ledger, self.bucket, changes, list(ITEM_FIELDS))
+        return {
+            "upload": self.key,
+            "compared_with": record.base_upload or None,
+            **{name: getattr(record, name) for name in ("counts", "quarantined", "requests", "stopped_by", "allowed")},
+            "why": reasons(changes[changes["change"] != UNCHANGED]).to_dict("records"),
+            "changed_fields": fields.to_dict("records"),
+        }
 
+    def apply(self, console: Console, follow_minutes: float) -> dict[str, Any]:
+        """Send the plan, or the rest of it, and follow the upload until it settles.
 
-def print_json(value: Any) -> None:
-    """For machines."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        Returns:
+            `upload`, `state`, `items` by outcome, `reasons` why items were not accepted, `fix_list` (its address).
 
+        Raises:
+            RunFailed: it stopped; what was accepted stays accepted.
+            NotSettled: not within `follow_minutes`.
+        """
+        from jwo_catalog_pipeline.defs.in_process import follow
+        from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
+        from jwo_catalog_pipeline.upload.results.settle import not_accepted, upload_outcomes
 
-COMMANDS = [upload, status, item, state, fix_list]
+        def send() -> None:
+            self.pipeline.run(UPLOAD_JOB, self.key, only=["ingestion_record"])
+
+        follow(console, self.pipeline, self.ledger, self.key, send, "record", follow_minutes * 60, POLL_SECONDS)
+        outcomes = upload_outcomes(self.ledger, self.bucket, self.key)
+        record = self.ledger.upload(self.key)
+        return {
+            "upload": self.key,
+            "state": record.state if record else None,
+            "items": {str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
+            "reasons": not_accepted(outcomes).to_dict("records"),
+        }

@@ -1,0 +1,55 @@
+"""What the commands share: options, error output and JSON."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@contextmanager
+def cli_errors(doing: str = "") -> Iterator[dict[str, Any]]:
+    """The resources as `.env` and the environment configure them; an error that the user can fix ends as a sentence."""
+    import logging
+    import os
+    from contextlib import nullcontext
+
+    from dotenv import load_dotenv
+    from rich.console import Console
+
+    from jwo_catalog_pipeline.defs.resources import resources_from
+    from jwo_catalog_pipeline.errors import PipelineError
+
+    load_dotenv(Path(".env"))  # as `dagster dev` does
+    logging.disable(logging.INFO)
+    try:
+        with Console(stderr=True).status(doing) if doing else nullcontext():
+            yield resources_from(os.environ)
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def with_status(what: str) -> Iterator[None]:
+    """Show what takes a moment; show an error that the user can fix as a sentence."""
+    from rich.console import Console
+
+    from jwo_catalog_pipeline.errors import PipelineError
+
+    try:
+        with Console(stderr=True).status(what):
+            yield
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def print_json(value: Any) -> None:
+    """For machines."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,112 @@
+"""Commands that show what was sent and what became of it: status, item, fix-list."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+
+
+@click.command()
+@click.option("--uploads", "limit", default=10, show_default=True, help="How many, the newest first.")
+@json_option
+def status(limit: int, *, as_json: bool) -> None:
+    """Show the newest uploads, what is open and since when, and what waits."""
+    with cli_errors("reading the ledger") as resources:
+        from jwo_catalog_pipeline.console import counted, show_table
+        from jwo_catalog_pipeline.upload.queries import overview
+
+        found = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
+    if as_json:
+        print_json(found)
+        return
+    if not found["uploads"]:
+        click.echo("Nothing has been sent yet.")
+        return
+    rows = [
+        {**each, "batches": counted(each["batches"]), "outcomes": counted(each["outcomes"])}
+        for each in found["uploads"]
+    ]
+    show_table("Uploads, the newest first", rows)
+    show_table("Open batches", found["open_batches"], "No batch is open.")
+    show_table("More attempts than responses: changes of these items wait", found["in_doubt"])
+    if found["waiting"]["items"]:
+        on = ", ".join(found["waiting"]["for"]) or "the next upload"
+        click.echo(f"{found['waiting']['items']:,} items wait for {on}.")
+    if found["unreadable_messages"]:
+        click.echo(f"{found['unreadable_messages']:,} messages could not be read; they are in inbox/unreadable/.")
+    if found["unknown_ingestions"]:
+        click.echo(f"{found['unknown_ingestions']:,} ingestions in Amazon's messages match no batch of ours.")
+
+
+@click.command()
+@click.argument("sku")
+@click.option("--store", help="Only in this store.")
+@json_option
+def item(sku: str, store: str | None, *, as_json: bool) -> None:
+    """Show every version of an item that was sent, what Amazon said, and where the item is now."""
+    with cli_errors("reading the item's history") as resources:
+        from jwo_catalog_pipeline.console import brief, show_table
+        from jwo_catalog_pipeline.upload.queries import item_history
+
+        storage = resources["storage"]
+        ledger, bucket = storage.open_ledger(), storage.open_bucket()
+        found = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
+    nothing = not any(found[name] for name in ("sent", "published", "planned", "quarantined"))
+    if as_json:
+        print_json(found)
+    elif not nothing:
+        show_table(
+            f"Everything that was sent of {sku}",
+            [{**each, "item": brief(each["item"])} for each in found["sent"]],
+            "No version of it was ever sent.",
+        )
+        show_table("What Amazon is known to hold", found["published"], "Amazon is not known to hold it.")
+        show_table("In the newest plan", found["planned"])
+        show_table("Quarantined in the newest catalog", found["quarantined"])
+    if nothing:
+        raise click.ClickException(f"{sku} was never sent, and is not in the newest plan or quarantine")
+
+
+def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, Any]:
+    """What the newest applied plan and the newest quarantine say of the item."""
+    from jwo_catalog_pipeline.defs.io_manager import table_key
+    from jwo_catalog_pipeline.storage import NoSuchObject
+    from jwo_catalog_pipeline.upload.queries import records
+
+    found: dict[str, Any] = {}
+    for name, key, columns in (
+        ("planned", table_key("catalog_changes", ledger.head().upload), ["store_id", "change", "reason"]),
+        ("quarantined", table_key("quarantined_items"), ["source_row", "store_id", "reasons"]),
+    ):
+        try:
+            table = bucket.get_table(key)
+        except NoSuchObject:
+            found[name] = []
+            continue
+        rows = table[(table["item_sku"] == sku) & ((table["store_id"] == store) if store else True)]
+        found[name] = records(rows[columns])
+    return found
+
+
+@click.command("fix-list")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: fix_list.* here.")
+@json_option
+def fix_list(output: Path | None, *, as_json: bool) -> None:
+    """Write what was quarantined or rejected, with reasons, in the export's own columns and format."""
+    with cli_errors("fetching the fix list") as resources:
+        from jwo_catalog_pipeline.catalog.source.fix_list import as_export
+        from jwo_catalog_pipeline.defs.io_manager import table_key
+        from jwo_catalog_pipeline.defs.plan_metadata import SOURCE_FILE
+
+        fixes = resources["storage"].open_bucket().get_table(table_key("fix_list"))
+        source = resources["source"]
+        name, content = as_export(fixes, source.mapping().source, fixes.attrs.get(SOURCE_FILE, source.uri))
+    target = output or Path(name)
+    target.write_bytes(content)
+    if as_json:
+        print_json({"rows": len(fixes), "file": str(target)})
+    else:
+        rows = "1 row" if len(fixes) == 1 else f"{len(fixes):,} rows"
+        click.echo(f"wrote {target}: {rows} to fix, with the reasons in the first column")

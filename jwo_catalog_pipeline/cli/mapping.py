@@ -1,0 +1,124 @@
+"""`jwo-catalog mapping`: write, review and compare field mappings."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jwo_catalog_pipeline.cli.common import EXISTING, json_option, print_json, with_status
+
+
+@click.group()
+def mapping() -> None:
+    """Write, review and compare field mappings (docs/mapping.md)."""
+
+
+export_argument = click.argument("export", type=EXISTING)
+output_option = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+stores_option = click.option(
+    "--stores", envvar="JWO_STORE_IDS", default="", help="The retailer's stores, comma-separated; checked if given."
+)
+
+
+def _stores(text: str) -> list[str] | None:
+    return [each.strip() for each in text.split(",") if each.strip()] or None
+
+
+@mapping.command()
+def schema() -> None:
+    """Print the JSON Schema of mapping files, for editors."""
+    from jwo_catalog_pipeline.catalog.mapping.json_schema import mapping_schema
+
+    print_json(mapping_schema())
+
+
+@mapping.command()
+@export_argument
+@output_option
+@click.option("--format", "format_", type=click.Choice(["csv", "json", "jsonl", "parquet"]), help="Default: by name.")
+@click.option("--records", help="JSON: the key that holds the list of records.")
+@click.option("--delimiter", help="CSV: between fields; default a comma.")
+@click.option("--encoding", default="utf-8", show_default=True, help="A text encoding that Python knows.")
+def init(export: Path, output: Path | None, **source: Any) -> None:
+    """Propose a mapping for EXPORT, with the evidence for each line, and mark what is not sure."""
+    from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
+    from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+
+    if output and output.exists():
+        raise click.ClickException(f"{output} exists; name another file, or remove it first")
+    with with_status(f"looking at {export.name}"):
+        options = SourceOptions(format=source.pop("format_"), **source)
+        text = as_yaml(column_facts(read_source(export, options, str(export))), options, export.name)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    click.echo(f"wrote {output}: check what is marked NOT SURE ({text.count('NOT SURE:')}), then")
+    click.echo(f"  jwo-catalog mapping review {export} --mapping {output}")
+
+
+@mapping.command()
+@export_argument
+@click.option("--mapping", "path", type=EXISTING, envvar="JWO_MAPPING", required=True, help="The field mapping.")
+@stores_option
+@output_option
+@click.option("--markdown", is_flag=True, help="Print Markdown for a pull request instead of writing a page.")
+@json_option
+def review(export: Path, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
+    """Show what a mapping makes of EXPORT: one HTML page that opens anywhere."""
+    from jwo_catalog_pipeline.catalog.mapping import review as reviewing
+    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
+
+    with with_status(f"mapping {export.name}"):
+        loaded = load_mapping(path)
+        source = read_source(export, loaded.source, str(export))
+        found = reviewing.review_mapping(loaded, source, export.name, _stores(stores))
+    counts = {"rows": found.rows, "valid": found.valid, "quarantined": len(found.quarantined)}
+    if markdown:
+        click.echo(reviewing.as_review_markdown(found))
+        return
+    target = output or Path(f"{path.stem}.review.html")
+    target.write_text(reviewing.as_html(found), encoding="utf-8")
+    if as_json:
+        rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in found.rules}
+        print_json({**counts, "rules": rules, "page": str(target)})
+        return
+    click.echo(f"{found.rows:,} mapped rows: {found.valid:,} valid, {len(found.quarantined):,} would be quarantined")
+    for rule in found.rules:
+        click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
+    click.echo(f"wrote {target}: open it in a browser")
+
+
+@mapping.command()
+@click.argument("old", type=EXISTING)
+@click.argument("new", type=EXISTING)
+@export_argument
+@stores_option
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(["changed", "keys", "invalid"]),
+    help="End with exit code 1 where any field changes; where store or SKU do; where valid items become invalid.",
+)
+@json_option
+def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
+    """Show what the mapping NEW changes in the items of EXPORT, compared with OLD, as Markdown."""
+    from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
+    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
+
+    with with_status(f"mapping {export.name} twice"):
+        before, after = load_mapping(old), load_mapping(new)
+        source = read_source(export, before.source, str(export))
+        same = before.source == after.source
+        source_as_new = None if same else read_source(export, after.source, str(export))
+        found = diff_mappings(before, after, source, source_as_new, _stores(stores))
+    if as_json:
+        print_json(found.summary())
+    else:
+        click.echo(as_diff_markdown(found, old.name, new.name, export.name))
+    if failed := found.findings() & set(fail_on):
+        click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
+        sys.exit(1)

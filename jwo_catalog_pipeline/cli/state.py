@@ -1,0 +1,75 @@
+"""`jwo-catalog state`: rebuild the published state, and salvage the ledger."""
+
+import sys
+
+import click
+
+from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+
+
+@click.group()
+def state() -> None:
+    """The published state: what Amazon is known to hold."""
+
+
+@state.command()
+@click.option("--restore", is_flag=True, help="Replace the snapshot that the running state starts from.")
+@json_option
+def rebuild(*, restore: bool, as_json: bool) -> None:
+    """Derive the published state again from every batch and report, and compare it with the running one."""
+    with cli_errors() as resources:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
+        from jwo_catalog_pipeline.upload.published_state import published_state
+        from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot
+
+        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("uploads read", total=None)
+            rebuilt = rebuild_state(ledger, bucket, lambda done, of: progress.update(task, total=of, completed=done))
+        restored = bucket.uri(restore_snapshot(ledger, bucket, rebuilt)) if restore else None
+        try:
+            running = table_bytes(published_state(ledger, bucket))
+        except NoSuchObject:
+            running = b""
+    same = running == table_bytes(rebuilt.now)
+    if as_json:
+        print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
+    else:
+        relation = "the same bytes as" if same else "NOT the same as"
+        click.echo(f"{len(rebuilt.now):,} items; {relation} the running state")
+        if restored:
+            click.echo(f"wrote {restored}")
+        elif not same:
+            click.echo(
+                "jwo-catalog state rebuild --restore makes the running state start from the rebuilt one", err=True
+            )
+    sys.exit(0 if same else 1)
+
+
+@state.command()
+@click.option("--write", is_flag=True, help="Write it into the ledger; nothing else may be running.")
+@json_option
+def salvage(*, write: bool, as_json: bool) -> None:
+    """Bring a ledger that was lost, or restored to an earlier moment, up to what the bucket shows was sent."""
+    with cli_errors() as resources:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from jwo_catalog_pipeline.console import show_table
+        from jwo_catalog_pipeline.upload import salvaging
+
+        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("batches looked at", total=None)
+            found = salvaging.salvage(
+                ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
+            )
+    if as_json:
+        print_json({"written": write, "batches": found})
+        return
+    show_table("What the ledger lacked" if write else "What the ledger lacks", found, "The ledger lacks nothing.")
+    if found and not write:
+        click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
