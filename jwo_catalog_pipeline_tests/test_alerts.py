@@ -25,7 +25,7 @@ from jwo_catalog_pipeline_tests.project import HEADER, Project
 
 MANY = [f"S{n:02},4006381333931,Item {n},JWO-STORE-01,1.99" for n in range(15)]
 OTHER_STORE = [f"T{n:02},4006381333931,Item {n},JWO-STORE-02,1.99" for n in range(5)]
-NOTHING_TOLD = "told 0 news"
+NOTHING_TOLD = "published 0 alerts"
 
 
 class Mailbox:

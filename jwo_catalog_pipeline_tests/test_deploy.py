@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from benchmarks import costing
-from jwo_catalog_pipeline.defs.assets import ASSETS, UPLOADER
+from jwo_catalog_pipeline.defs.assets import ASSETS, UPLOAD_POOL
 from jwo_catalog_pipeline.defs.resources import ADVISED, NEEDED
 from jwo_catalog_pipeline_tests.test_template import _allowed, _Loader, _resolve
 
@@ -123,7 +123,7 @@ def test_there_is_never_more_than_one_daemon() -> None:
 def test_one_run_uploads_at_a_time_and_retries_do_not_multiply() -> None:
     settings = dagster_yaml()
     (pool,) = {op.pool for asset in ASSETS for op in [asset.op] if op.pool}
-    assert pool == UPLOADER
+    assert pool == UPLOAD_POOL
     assert settings["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
     assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert settings["telemetry"] == {"enabled": False}

@@ -134,7 +134,8 @@ def waiting_items_sensor(
     runs = context.instance.get_run_records(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
-    if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+    recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
+    if reason := backoff_reason(recent, datetime.now(UTC)):
         return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
@@ -155,7 +156,7 @@ def alerts_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
     if not alerts.topic_arn:
-        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (README)")
+        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
     try:
         ledger = storage.open_ledger()
         teller = alerts.teller(ledger)
@@ -170,8 +171,9 @@ def alerts_sensor(
     except PipelineError as error:
         return dg.SkipReason(str(error))
     for key in told:
-        context.log.info(f"told: {key}")
-    return dg.SensorResult(skip_reason=f"told {len(told)} news", cursor=str(looked_at) if looked_at else context.cursor)
+        context.log.info(f"published alert {key}")
+    count = "1 alert" if len(told) == 1 else f"{len(told)} alerts"
+    return dg.SensorResult(skip_reason=f"published {count}", cursor=str(looked_at) if looked_at else context.cursor)
 
 
 def _seconds(cursor: str | None) -> float | None:
@@ -190,7 +192,9 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
         runs = context.instance.get_run_records(
             dg.RunsFilter(job_name=RESULTS_JOB, tags={"dagster/partition": upload}), limit=RECENT_RUNS
         )
-        if reason := why_wait([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+        if reason := backoff_reason(
+            [(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)
+        ):
             reasons.append(f"{upload}: {reason}")
         else:
             context.log.info(f"upload {upload}: {batches} reports to fetch")
@@ -203,7 +207,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
     return dg.SkipReason("; ".join(reasons) or "no report to fetch")
 
 
-def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
+def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
     """Why no run is requested yet, given the upload's recent runs, newest first; None where one is.
 
     A run key would be simpler, but a key whose run failed is never run again.
@@ -215,10 +219,11 @@ def why_wait(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime
         failures += 1
     alive = now - LOST_RUN
     if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
-        return "a run is at it"
+        return "a run is already in progress"
     if failures:
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
         again = runs[0][1].replace(tzinfo=UTC) + pause
         if now < again:
-            return f"{failures} runs failed; the next starts after {again:%H:%M:%S} UTC"
+            count = "1 run" if failures == 1 else f"{failures} runs"
+            return f"{count} failed; the next starts after {again:%H:%M:%S} UTC"
     return None
