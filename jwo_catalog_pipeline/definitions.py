@@ -10,7 +10,7 @@ import dagster as dg
 
 from jwo_catalog_pipeline.defs.assets import ASSETS, mapped_catalog
 from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
-from jwo_catalog_pipeline.defs.mapping_metadata import mapping_code_version
+from jwo_catalog_pipeline.defs.metadata import mapping_code_version
 from jwo_catalog_pipeline.defs.resources import StorageResource, resources_from, schedule_settings
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.defs.sensors import (
@@ -31,7 +31,7 @@ catalog_upload_job = dg.define_asset_job(
 ingestion_results_job = dg.define_asset_job(
     "ingestion_results_job",
     selection=dg.AssetSelection.assets("ingestion_results", "fix_list"),
-    description="Fetch the reports of one upload, store every item's outcome, and list what is to be mended.",
+    description="Fetch the reports of one upload, store every item's outcome, and list the rows to fix.",
 )
 
 

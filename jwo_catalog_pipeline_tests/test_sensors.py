@@ -64,7 +64,7 @@ def test_a_report_that_cannot_be_had_fails_its_run_after_storing_the_rest(projec
     project.tick(ingestion_results_sensor)
     assert "the report's link answered 403" in failure(project.run("ingestion_results_job", "u1"))
     assert project.table("ingestion_results", "u1")["outcome"].tolist() == ["in_flight"] * 3
-    assert "1 runs failed" in project.tick(ingestion_results_sensor).skip_message
+    assert "1 run failed" in project.tick(ingestion_results_sensor).skip_message
 
 
 def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None:
@@ -81,7 +81,7 @@ def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None
         ([(BUSY, NOW - timedelta(hours=2))], None),
         ([(BUSY, NOW)], "a run is already in progress"),
         ([(BAD, NOW), (BUSY, NOW)], "a run is already in progress"),
-        ([(BAD, NOW - timedelta(seconds=59))], "1 runs failed; the next starts after 19:07:01 UTC"),
+        ([(BAD, NOW - timedelta(seconds=59))], "1 run failed; the next starts after 19:07:01 UTC"),
         ([(BAD, NOW - timedelta(seconds=60))], None),
         ([(BAD, NOW - timedelta(seconds=239))] + [(BAD, NOW)] * 2, "3 runs failed; the next starts after 19:07:01 UTC"),
         ([(BAD, NOW - timedelta(minutes=60))] * 9, None),
@@ -103,7 +103,7 @@ def test_after_a_real_failed_run_the_sensor_waits(project: Project) -> None:
     kept = project.bucket.get(key)
     project.bucket.client.delete_object(Bucket=project.bucket.name, Key=key)
     assert not project.run("ingestion_results_job", "u1").success
-    assert "1 runs failed; the next starts after" in project.tick(ingestion_results_sensor).skip_message
+    assert "1 run failed; the next starts after" in project.tick(ingestion_results_sensor).skip_message
     project.bucket.put(key, kept)
     assert project.run("ingestion_results_job", "u1").success
 

@@ -98,7 +98,7 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
     with cli_errors("fetching the fix list") as resources:
         from jwo_catalog_pipeline.catalog.source.fix_list import as_export
         from jwo_catalog_pipeline.defs.io_manager import table_key
-        from jwo_catalog_pipeline.defs.plan_metadata import SOURCE_FILE
+        from jwo_catalog_pipeline.defs.provenance import SOURCE_FILE
 
         fixes = resources["storage"].open_bucket().get_table(table_key("fix_list"))
         source = resources["source"]

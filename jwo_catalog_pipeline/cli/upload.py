@@ -130,7 +130,7 @@ class Upload:
         from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
         from jwo_catalog_pipeline.defs.failures import RunFailed
         from jwo_catalog_pipeline.defs.io_manager import table_key
-        from jwo_catalog_pipeline.defs.plan_metadata import reasons
+        from jwo_catalog_pipeline.defs.metadata import reasons
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
         from jwo_catalog_pipeline.upload.errors import NoPlan
         from jwo_catalog_pipeline.upload.plan.changes import UNCHANGED

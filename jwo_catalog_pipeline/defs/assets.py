@@ -34,15 +34,20 @@ from jwo_catalog_pipeline.defs.checks import (
 )
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.defs.io_manager import table_schema, table_version
-from jwo_catalog_pipeline.defs.mapping_metadata import column_lineage, constrained_schema, field_mapping, store_review
-from jwo_catalog_pipeline.defs.plan_metadata import (
+from jwo_catalog_pipeline.defs.metadata import (
+    column_lineage,
+    constrained_schema,
+    field_mapping,
+    plan_tables,
+    plan_values,
+    store_review,
+)
+from jwo_catalog_pipeline.defs.provenance import (
     RUN_STAMP,
     SOURCE_FILE,
     SOURCE_STAMP,
     check_same_run,
     check_same_source,
-    plan_tables,
-    plan_values,
 )
 from jwo_catalog_pipeline.defs.resources import (
     CatalogApiResource,
@@ -75,9 +80,9 @@ upload_asset = partial(
     partitions_def=catalog_uploads,
     freshness_policy=FRESH,
 )
-# The pool of which deploy/dagster.yaml lets one run be under way. Without that, the ledger still lets one upload send.
+# deploy/dagster.yaml limits this pool to one run at a time. Without that limit, the ledger still lets one upload send.
 UPLOAD_POOL = "jwo_uploader"
-# Of what nobody foresaw, such as Dagster's database away while a batch is reported: a resume sends nothing twice.
+# Retries unexpected errors, such as a short outage of Dagster's database; a resumed run sends nothing twice.
 STEP_RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
 WAITS_FOR_LEASES = 3  # each for at most JWO_LEASE_SECONDS
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
@@ -325,7 +330,7 @@ def fix_list(
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """What was quarantined or rejected, with the reasons, in the export's own columns: to be mended and fed back."""
+    """What was quarantined or rejected, with the reasons, in the export's own columns: to be fixed and sent again."""
     with as_dagster_failure():
         check_same_source(source_catalog, jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()

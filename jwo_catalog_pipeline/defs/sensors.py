@@ -134,7 +134,8 @@ def waiting_items_sensor(
     runs = context.instance.get_run_records(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
-    if reason := backoff_reason([(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)):
+    recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
+    if reason := backoff_reason(recent, datetime.now(UTC)):
         return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
@@ -155,7 +156,7 @@ def alerts_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
     if not alerts.topic_arn:
-        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so nobody is told what goes wrong (README)")
+        return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
     try:
         ledger = storage.open_ledger()
         publisher = alerts.publisher(ledger)
@@ -172,9 +173,9 @@ def alerts_sensor(
     except PipelineError as error:
         return dg.SkipReason(str(error))
     for key in published:
-        context.log.info(f"published: {key}")
-    count = f"published {len(published)} alert{'' if len(published) == 1 else 's'}"
-    return dg.SensorResult(skip_reason=count, cursor=str(looked_at) if looked_at else context.cursor)
+        context.log.info(f"published alert {key}")
+    count = "1 alert" if len(published) == 1 else f"{len(published)} alerts"
+    return dg.SensorResult(skip_reason=f"published {count}", cursor=str(looked_at) if looked_at else context.cursor)
 
 
 def _seconds(cursor: str | None) -> float | None:
@@ -225,5 +226,6 @@ def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: da
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
         again = runs[0][1].replace(tzinfo=UTC) + pause
         if now < again:
-            return f"{failures} runs failed; the next starts after {again:%H:%M:%S} UTC"
+            count = "1 run" if failures == 1 else f"{failures} runs"
+            return f"{count} failed; the next starts after {again:%H:%M:%S} UTC"
     return None

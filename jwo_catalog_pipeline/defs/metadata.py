@@ -1,4 +1,4 @@
-"""What Dagster's UI shows of a field mapping: its table, the lineage of columns, the constraints, the review page.
+"""What Dagster's UI shows of a field mapping and of a plan: tables, column lineage, constraints and the review page.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags/column-level-lineage
 """
@@ -16,8 +16,21 @@ from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS, rules
 from jwo_catalog_pipeline.defs.io_manager import table_schema
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.plan.changes import (
+    ABSENT,
+    ARCHIVE,
+    HELD,
+    IN_FLIGHT,
+    INSERT,
+    KINDS,
+    UNCHANGED,
+    counts_by_kind,
+)
+from jwo_catalog_pipeline.upload.plan.plan import Plan
 
 _CODE_VERSION = "1"
+SHOWN_ROWS = 20
+SHOWN_STORES = 100
 
 
 def mapping_code_version(path: str) -> str:
@@ -29,7 +42,7 @@ def mapping_code_version(path: str) -> str:
 
 
 def store_review(bucket: Bucket, review: Review, run_id: str) -> dg.MetadataValue:
-    """Keep the page of this run, and where it is."""
+    """Store the review page of this run, and return its address."""
     key = f"reviews/{run_id}.html"
     bucket.put(key, as_html(review).encode(), "text/html; charset=utf-8")
     return dg.MetadataValue.path(bucket.uri(key))
@@ -76,3 +89,55 @@ def constrained_schema(items: pd.DataFrame) -> dg.TableSchema:
             for column in table_schema(items).columns
         ]
     )
+
+
+def plan_values(plan: Plan) -> dict[str, int | str]:
+    """Counts by kind of change, requests needed, and what the plan was compared with."""
+    return {
+        **counts_by_kind(plan.changes),
+        "requests": plan.requests,
+        "plan": plan.digest,
+        "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
+    }
+
+
+def counts_by_store(changes: pd.DataFrame) -> pd.DataFrame:
+    """`store_id`, and a column per kind of change with the number of items."""
+    counts = pd.crosstab(changes["store_id"], changes["change"]).reindex(columns=list(KINDS), fill_value=0)
+    return counts.rename_axis(columns=None).reset_index()
+
+
+def reasons(changes: pd.DataFrame) -> pd.DataFrame:
+    """`change`, `reason`, `items`, most frequent first: why items wait, are held, stay, or are sent again."""
+    explained = changes[changes["reason"].notna()]
+    return (
+        explained.groupby(["change", "reason"])
+        .size()
+        .rename("items")
+        .reset_index()
+        .sort_values("items", ascending=False, kind="stable", ignore_index=True)
+    )
+
+
+def plan_tables(changes: pd.DataFrame, differences: tuple[pd.DataFrame, int]) -> dict[str, dg.MetadataValue]:
+    """The plan as tables for people; one that would be empty is left out."""
+    fields, compared = differences
+    samples = {
+        "inserted": changes[changes["change"] == INSERT],
+        "waiting": changes[changes["change"] == IN_FLIGHT],
+        "held": changes[changes["change"] == HELD],
+        "archived": changes[changes["change"] == ARCHIVE],
+        "absent": changes[changes["change"] == ABSENT],
+    }
+    shown = {
+        "by_store": counts_by_store(changes).head(SHOWN_STORES),
+        "why": reasons(changes[changes["change"] != UNCHANGED]).head(SHOWN_ROWS),
+        f"changed_fields (of {compared:,} updates compared)": fields,
+        **{f"{name}_sample": _sample(rows) for name, rows in samples.items()},
+    }
+    return {name: dg.MetadataValue.md(as_markdown(table)) for name, table in shown.items() if len(table)}
+
+
+def _sample(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = ["store_id", "item_sku", "item_name", "standard_price", "published_upload", "reason"]
+    return rows.head(SHOWN_ROWS)[columns].dropna(axis="columns", how="all")

@@ -1,0 +1,35 @@
+"""Which run and which export made a stored table; tables that do not belong together are refused."""
+
+import pandas as pd
+
+from jwo_catalog_pipeline.upload.errors import NoPlan
+
+# Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
+RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
+SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
+
+
+def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
+    """Refuse to plan with the catalog of one run and the quarantine of another: items would count as gone.
+
+    Raises:
+        NoPlan: they were made by different runs, or the newest run was stopped before it stored a catalog.
+    """
+    if items.attrs.get(RUN_STAMP) != quarantined.attrs.get(RUN_STAMP):
+        raise NoPlan(
+            (
+                "jwo_catalog and quarantined_items were stored by different runs: another run is in progress, or "
+                "the newest was stopped because too many rows are invalid"
+            ),
+            "materialize jwo_catalog, then catalog_changes again",
+        )
+
+
+def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
+    """Refuse to look up rows in another version of the export than the one that was mapped.
+
+    Raises:
+        NoPlan: the export has been read again since.
+    """
+    if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
+        raise NoPlan("source_catalog was read again since jwo_catalog was made", "materialize jwo_catalog first")
