@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -183,12 +184,31 @@ def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mai
     assert stuck_batches(parts.ledger, overdue_minutes=0) == []
 
 
-def test_the_metric_says_how_much_is_stuck(project: Project, mailbox: Mailbox) -> None:
+def overdue(project: Project) -> list[float]:
+    """The values of the metric that the alarms watch: of every time it was told, the sum and the number of times."""
+    now = datetime.now(UTC)
+    found = boto3.client("cloudwatch").get_metric_statistics(
+        Namespace="JwoCatalog",
+        MetricName="OverdueIngestions",
+        Dimensions=[{"Name": "Ledger", "Value": project.env["JWO_LEDGER_TABLE"]}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=7200,
+        Statistics=["Sum", "SampleCount"],
+    )["Datapoints"]
+    return [sum(each[name] for each in found) for name in ("Sum", "SampleCount")]
+
+
+def test_the_metric_says_how_much_is_stuck(project: Project, parts: Parts, mailbox: Mailbox) -> None:
     project.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
     project.tick(alerts_sensor)
-    found = boto3.client("cloudwatch").list_metrics(Namespace="JwoCatalog")["Metrics"]
-    ledger = [{"Name": "Ledger", "Value": project.env["JWO_LEDGER_TABLE"]}]
-    assert [metric["MetricName"] for metric in found if metric["Dimensions"] == ledger] == ["OverdueIngestions"]
+    assert overdue(project) == [0, 1]
+    parts.sandbox.misbehave(delay=86_400)
+    parts.clock.seconds = time.time() - 3 * 3600
+    parts.apply("u1", items("A", "B", "C"))
+    parts.apply("u2", items("A", "B", "C", "D"))
+    project.tick(alerts_sensor)
+    assert overdue(project) == [2, 2]  # the batches, of four items
 
 
 def test_no_secret_is_told(parts: Parts, mailbox: Mailbox) -> None:

@@ -1,5 +1,10 @@
 """The signed client against the sandbox, which verifies signatures with an implementation of its own."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import boto3
 import pytest
 from botocore.credentials import Credentials
@@ -150,9 +155,42 @@ def test_retry_after_is_honoured_up_to_a_minute(header: str, seconds: float | No
     assert raised.value.retry_after == seconds
 
 
-def test_a_redirect_is_not_followed(fresh: RunningSandbox) -> None:
-    with pytest.raises(WrongEndpoint, match="redirects are not followed"):
-        raise_for_status(Answer(308, {"location": "https://elsewhere"}, b""))
+@contextmanager
+def http_server(status: int, **headers: str) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives one answer to everything: its address, and the requests that it has got."""
+    got: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", got
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(fresh: RunningSandbox, status: int) -> None:
+    with http_server(201) as (target, followed), http_server(status, Location=f"{target}/taken") as (url, got):
+        with pytest.raises(WrongEndpoint, match="redirects are not followed"):
+            deliver(api_client(fresh, url=url), body_of())
+        assert got == ["POST /v1/catalog/upload"]
+        assert followed == []
 
 
 @pytest.mark.parametrize(

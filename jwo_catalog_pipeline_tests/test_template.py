@@ -157,14 +157,35 @@ def test_what_does_not_come_over_tls_is_denied(name: str):
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_no_statement_of_the_role_is_for_everything():
-    (policy,) = _resources(JwoTopicArn=TOPIC, SourceBucketName="export")["PipelineRole"]["Policies"]
-    statements = _allowed(policy["PolicyDocument"])
-    for_all = [statement for statement in statements if statement["Resource"] == "*"]
-    assert [statement["Action"] for statement in for_all] == ["cloudwatch:PutMetricData"]
+def _role(**parameters: str) -> list[dict[str, Any]]:
+    """What the pipeline's role is allowed."""
+    (policy,) = _resources(**parameters)["PipelineRole"]["Policies"]
+    return _allowed(policy["PolicyDocument"])
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"JwoTopicArn": TOPIC, "SourceBucketName": "export", "KmsKeyArn": KEY, "JwoApiRoleArn": ROLE}],
+    ids=["nothing given", "everything given"],
+)
+def test_the_role_names_its_actions_and_resources_but_for_metrics_which_have_a_namespace(
+    parameters: dict[str, str],
+) -> None:
+    statements = _role(**parameters)
+    assert not [each["Sid"] for each in statements if {"NotAction", "NotResource"} & set(each)]
+    assert [action for each in statements for action in _listed(each["Action"]) if "*" in action] == []
+    for_all = [each for each in statements if "*" in _listed(each["Resource"])]
+    assert [each["Action"] for each in for_all] == ["cloudwatch:PutMetricData"]
     assert for_all[0]["Condition"] == {"StringEquals": {"cloudwatch:namespace": METRICS}}
-    sources = [statement["Sid"] for statement in statements if statement["Sid"].endswith("Source")]
-    assert sources == ["ListSource", "ReadSource"]
+
+
+@pytest.mark.parametrize(("given", "sids"), [({}, []), ({"SourceBucketName": "export"}, ["ListSource", "ReadSource"])])
+def test_the_role_reads_the_source_bucket_where_one_is_given(given: dict[str, str], sids: list[str]) -> None:
+    assert [each["Sid"] for each in _role(**given) if each["Sid"].endswith("Source")] == sids
 
 
 def test_every_alarm_tells_people_and_what_to_do() -> None:
