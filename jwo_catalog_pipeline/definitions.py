@@ -11,7 +11,7 @@ import dagster as dg
 from jwo_catalog_pipeline.defs.assets import ASSETS, mapped_catalog
 from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
 from jwo_catalog_pipeline.defs.metadata import mapping_code_version
-from jwo_catalog_pipeline.defs.resources import StorageResource, resources_from, schedule_settings
+from jwo_catalog_pipeline.defs.resources import StorageResource, build_resources
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.defs.sensors import (
     alerts_sensor,
@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.defs.sensors import (
     waiting_items_sensor,
 )
 from jwo_catalog_pipeline.redaction import install
+from jwo_catalog_pipeline.settings import read_settings
 
 catalog_upload_job = dg.define_asset_job(
     "catalog_upload_job",
@@ -44,13 +45,14 @@ def parquet_io_manager(context: dg.InitResourceContext) -> ParquetIOManager:
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """Everything, with resources from the environment; `overrides` replaces resources by name (tests)."""
-    resources = {**resources_from(os.environ), "io_manager": parquet_io_manager, **overrides}
+    settings = read_settings(os.environ)
+    resources = {**build_resources(settings), "io_manager": parquet_io_manager, **overrides}
     version = mapping_code_version(resources["source"].mapping_path)
     mapped = mapped_catalog.map_asset_specs(lambda spec: spec.replace_attributes(code_version=version))
     return dg.Definitions(
         assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
         jobs=[catalog_upload_job, ingestion_results_job],
-        schedules=[build_catalog_schedule(*schedule_settings())],
+        schedules=[build_catalog_schedule(settings.catalog_cron, settings.timezone)],
         sensors=[
             source_catalog_sensor,
             ingestion_results_sensor,

@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks import costing
 from jwo_catalog_pipeline.defs.assets import ASSETS, UPLOAD_POOL
-from jwo_catalog_pipeline.defs.resources import ADVISED, NEEDED
+from jwo_catalog_pipeline.settings import VARIABLES
 from jwo_catalog_pipeline_tests.test_template import _allowed, _Loader, _resolve
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,8 @@ def test_every_task_finds_what_dagster_yaml_asks_for(task: str) -> None:
 def test_the_code_location_and_runs_have_the_pipelines_settings_and_the_others_have_not() -> None:
     assert environment("RunTask") == environment("CodeTask")
     in_image = {"JWO_MAPPING"}
-    assert {*NEEDED, *ADVISED} <= environment("RunTask").keys() | in_image
+    wanted = {name for name, variable in VARIABLES.items() if variable.needed or variable.advice}
+    assert wanted <= environment("RunTask").keys() | in_image
     for task in ("DaemonTask", "WebserverTask"):
         assert {name for name in environment(task) if name.startswith("JWO_")} == {"JWO_BUCKET"}
         assert "DAGSTER_CODE_HOST" in environment(task)

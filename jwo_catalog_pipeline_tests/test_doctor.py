@@ -156,7 +156,7 @@ def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Proje
         "not set: JWO_MAPPING, JWO_API_REGION",
         "JWO_OVERDUE_MINUTES is 'soon'; it must be a number, 0 or more",
         "JWO_ARCHIVE is 'yes'; it must be on or off",
-        "JWO_LEASE_SECONDS is '0'; it must be a number, above 0",
+        "JWO_LEASE_SECONDS is '0'; it must be a whole number, above 0",
         "JWO_TOPIC_ARN is 'amazon'; it must be arn:aws:sns:REGION:ACCOUNT:NAME",
         "JWO_GUARDS: ",
         "JWO_CATALOG_CRON is 'at 3'; it must be a cron expression",
@@ -174,7 +174,7 @@ def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Proje
 def test_what_need_not_be_set_is_advised(project: Project, look: Look) -> None:
     project.env |= {"JWO_STORE_IDS": "", "JWO_ALERT_TOPIC_ARN": ""}
     said = found(look, "settings", "warning")
-    assert "without JWO_ALERT_TOPIC_ARN nobody is told" in said
+    assert "without JWO_ALERT_TOPIC_ARN no alert is published" in said
     assert "without JWO_STORE_IDS" in said
     assert "-> set JWO_ALERT_TOPIC_ARN and JWO_STORE_IDS" in said
     project.env["JWO_ARCHIVE"] = "on"

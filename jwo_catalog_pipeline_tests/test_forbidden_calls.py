@@ -22,10 +22,9 @@ UNVERIFIED = {"CERT_NONE", "_create_unverified_context"}
 ENVIRONMENT = {"environ", "environb", "getenv", "putenv"}
 # A module, what it may do, and why.
 ALLOWED = {
-    ("defs/resources.py", "takes the environment"): "configuration is its matter",
-    ("definitions.py", "takes the environment"): "hands it whole to resources_from",
+    ("definitions.py", "takes the environment"): "hands it whole to read_settings",
     ("cli/common.py", "takes the environment"): "hands it whole to resources_from",
-    ("cli/doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to resources_from",
+    ("cli/doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to readable_settings",
     ("cli/upload.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
     ("demo/run.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
     ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",
@@ -49,6 +48,10 @@ def _names(call: ast.Call) -> tuple[str, str]:
     if isinstance(call.func, ast.Attribute):
         return call.func.attr, ast.unparse(call.func.value)
     return (call.func.id if isinstance(call.func, ast.Name) else ""), ""
+
+
+def _is_setting(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).startswith("JWO_")
 
 
 def _of_call(call: ast.Call) -> Iterator[str]:
@@ -76,6 +79,8 @@ def _of_call(call: ast.Call) -> Iterator[str]:
         wrong = {"verify": False, "shell": True, "cert_reqs": "CERT_NONE"}
         if argument in wrong and isinstance(value, ast.Constant) and value.value == wrong[argument]:
             yield f"{argument}={value.value}"
+    if name == "get" and any(_is_setting(argument) for argument in call.args):
+        yield "names a setting"
     if name in {"getenv", "putenv"}:
         yield "names an environment variable"
     if owner == "os.environ" and call.args and isinstance(call.args[0], ast.Constant):
@@ -107,6 +112,8 @@ def _of(node: ast.AST) -> Iterator[str]:
                 yield "catches everything"
         case ast.Subscript(value, ast.Constant()) if ast.unparse(value) == "os.environ":
             yield "names an environment variable"
+        case ast.Subscript(_, key, ast.Load()) if _is_setting(key):
+            yield "names a setting"
         case ast.Call():
             yield from _of_call(node)
 
@@ -164,8 +171,10 @@ OFFENCES = {
     "_AWS = Config(retries={}, read_timeout=3)": "Config without time-outs",
     "resources_from(os.environ)": "takes the environment",
     "from os import environ": "takes the environment",
-    "os.environ['JWO_BUCKET']": "names an environment variable",
-    "os.environ.get('JWO_BUCKET')": "names an environment variable",
+    "os.environ['HOME']": "names an environment variable",
+    "os.environ.get('HOME')": "names an environment variable",
+    "environment['JWO_BUCKET']": "names a setting",
+    "environment.get('JWO_BUCKET', '')": "names a setting",
     "os.getenv('JWO_BUCKET')": "names an environment variable",
 }
 

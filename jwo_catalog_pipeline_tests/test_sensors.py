@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from jwo_catalog_pipeline.defs.resources import ConfigurationError, resources_from, schedule_settings
+from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.defs.sensors import (
     backoff_reason,
@@ -15,6 +15,8 @@ from jwo_catalog_pipeline.defs.sensors import (
     overdue_ingestions_sensor,
     source_catalog_sensor,
 )
+from jwo_catalog_pipeline.errors import ConfigurationError
+from jwo_catalog_pipeline.settings import read_settings
 from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project, failure
 
 NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
@@ -189,4 +191,4 @@ def test_a_setting_that_cannot_be_read_is_named(variable: str, value: str) -> No
 def test_an_empty_setting_is_as_good_as_none() -> None:
     empty = dict.fromkeys(("JWO_API_REQUESTS_PER_SECOND", "JWO_VERIFY_SIGNATURES", "JWO_ARCHIVE"), "")
     assert resources_from(empty)["queue"].verify_signatures
-    assert schedule_settings({"JWO_CATALOG_CRON": ""})[0] == "0 3 * * *"
+    assert read_settings({"JWO_CATALOG_CRON": ""}).catalog_cron == "0 3 * * *"

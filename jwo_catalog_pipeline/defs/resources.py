@@ -1,12 +1,10 @@
-"""Configuration: thin Dagster resources that hand out ordinary objects. The only file that names environment variables.
+"""Configuration: thin Dagster resources that hand out ordinary objects, made from `settings`.
 
 Nothing here is a secret, and nothing connects before it is asked to.
 https://docs.dagster.io/guides/build/external-resources
 """
 
 import functools
-import math
-import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.redaction import hide_credentials
+from jwo_catalog_pipeline.settings import Settings, bounds, read_settings, readable_settings, unset_needed
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
@@ -43,22 +42,11 @@ from jwo_catalog_pipeline.upload.results.settle import Settler
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
-# Without these there is no upload; the others have defaults.
-NEEDED = (
-    "JWO_SOURCE_URI",
-    "JWO_MAPPING",
-    "JWO_BUCKET",
-    "JWO_LEDGER_TABLE",
-    "JWO_QUEUE_URL",
-    "JWO_TOPIC_ARN",
-    "JWO_API_URL",
-    "JWO_API_REGION",
-)
-# Where one of these is unset, something useful is left out.
-ADVISED = {
-    "JWO_ALERT_TOPIC_ARN": "nobody is told when something goes wrong",
-    "JWO_STORE_IDS": "a row of a store that Amazon does not know has the whole store refused by Amazon",
-}
+def _field(name: str) -> Any:
+    """A resource's field: the setting's default, bounds and description."""
+    field = Settings.model_fields[name]
+    default: Any = list(field.default) if isinstance(field.default, tuple) else field.default
+    return Field(default, description=field.description, **bounds(field))
 
 
 def _set(value: str, variable: str) -> str:
@@ -109,8 +97,8 @@ def _http() -> urllib3.PoolManager:
 class SourceResource(dg.ConfigurableResource[None]):
     """The retailer's export and the field mapping for it."""
 
-    uri: str = Field("", description="s3://bucket/key, s3://bucket/prefix/ (newest object), or a local path")
-    mapping_path: str = Field("", description="path of the field mapping file")
+    uri: str = _field("source_uri")
+    mapping_path: str = _field("mapping")
 
     def find(self) -> SourceFile:
         """The version of the export that is there now."""
@@ -128,8 +116,8 @@ class SourceResource(dg.ConfigurableResource[None]):
 class StorageResource(dg.ConfigurableResource[None]):
     """The bucket and the ledger table."""
 
-    bucket: str = Field("", description="bucket for everything that the pipeline stores")
-    ledger_table: str = Field("", description="DynamoDB table")
+    bucket: str = _field("bucket")
+    ledger_table: str = _field("ledger_table")
 
     def open_bucket(self) -> Bucket:
         """The bucket."""
@@ -150,10 +138,10 @@ def _ledger_table(name: str) -> Any:
 class CatalogApiResource(dg.ConfigurableResource[None]):
     """Amazon's Catalog API, signed, within the call budget."""
 
-    url: str = Field("", description="scheme and host that Amazon handed out")
-    region: str = Field("", description="signing region; never guessed from the host")
-    role_arn: str = Field("", description="role to assume; empty: the ambient credentials")
-    requests_per_second: int = Field(10, ge=0, description="the call budget; 0 means none")
+    url: str = _field("api_url")
+    region: str = _field("api_region")
+    role_arn: str = _field("api_role_arn")
+    requests_per_second: int = _field("api_requests_per_second")
 
     def credentials(self) -> CredentialSource:
         """Whose signature calls carry: the role's where there is one, else the ambient credentials'."""
@@ -186,9 +174,9 @@ def _signing_clock() -> SigningClock:
 class QueueResource(dg.ConfigurableResource[None]):
     """The queue that Amazon's topic delivers to."""
 
-    queue_url: str = Field("", description="SQS queue subscribed to Amazon's topic")
-    topic_arn: str = Field("", description="Amazon's topic: only its messages are believed")
-    verify_signatures: bool = Field(True, description="believe only envelopes with a valid SNS signature")
+    queue_url: str = _field("queue_url")
+    topic_arn: str = _field("topic_arn")
+    verify_signatures: bool = _field("verify_signatures")
 
     def inbox(self, ledger: Ledger, bucket: Bucket) -> Inbox:
         """Takes messages from the queue into the ledger."""
@@ -233,7 +221,7 @@ def _verifier() -> SnsVerifier:
 class AlertsResource(dg.ConfigurableResource[None]):
     """The topic through which people are told."""
 
-    topic_arn: str = Field("", description="SNS topic for people; empty: nobody is told")
+    topic_arn: str = _field("alert_topic_arn")
 
     def publisher(self, ledger: Ledger) -> AlertPublisher:
         """Tells people, and CloudWatch."""
@@ -244,12 +232,12 @@ class AlertsResource(dg.ConfigurableResource[None]):
 class UploadPolicyResource(dg.ConfigurableResource[None]):
     """What an upload may do, and how long it waits."""
 
-    store_ids: list[str] = Field([], description="the retailer's stores; empty: rows are not checked against them")
-    archive: bool = Field(False, description="archive SKUs that are gone from the source")
-    overdue_minutes: float = Field(90, ge=0, description="without news for so long, an ingestion is asked for")
-    lease_seconds: int = Field(300, ge=1, description="how long a worker holds a batch without renewing")
-    in_flight_hours: float = Field(24, gt=0, description="after how long an item without outcome is sent again")
-    guards: str = Field("", description="thresholds that differ from the defaults: archive_share=0.1,price_factor=4")
+    store_ids: list[str] = _field("store_ids")
+    archive: bool = _field("archive")
+    overdue_minutes: float = _field("overdue_minutes")
+    lease_seconds: int = _field("lease_seconds")
+    in_flight_hours: float = _field("in_flight_hours")
+    guards: str = _field("guards")
 
     def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
         """How an upload is planned.
@@ -269,7 +257,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         try:
             return parse_limits(self.guards)
         except ValueError as error:
-            raise ConfigurationError(f"JWO_GUARDS: {error}") from None
+            raise ConfigurationError(f"JWO_GUARDS: {error}", variable="JWO_GUARDS") from None
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
@@ -279,94 +267,53 @@ def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
 
 
 def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The resources as the environment configures them; an unset variable is complained of where it is needed."""
-    env = environment.get
+    """The resources as the environment configures them; an unset variable is complained of where it is needed.
+
+    Raises:
+        ConfigurationError: a variable cannot be read.
+    """
+    return build_resources(read_settings(environment))
+
+
+def build_resources(settings: Settings) -> dict[str, Any]:
+    """The resources by name."""
     return {
-        "source": SourceResource(uri=env("JWO_SOURCE_URI", ""), mapping_path=env("JWO_MAPPING", "")),
-        "storage": StorageResource(bucket=env("JWO_BUCKET", ""), ledger_table=env("JWO_LEDGER_TABLE", "")),
+        "source": SourceResource(uri=settings.source_uri, mapping_path=settings.mapping),
+        "storage": StorageResource(bucket=settings.bucket, ledger_table=settings.ledger_table),
         "catalog_api": CatalogApiResource(
-            url=env("JWO_API_URL", ""),
-            region=env("JWO_API_REGION", ""),
-            role_arn=env("JWO_API_ROLE_ARN", ""),
-            requests_per_second=_whole(environment, "JWO_API_REQUESTS_PER_SECOND", 10),
+            url=settings.api_url,
+            region=settings.api_region,
+            role_arn=settings.api_role_arn,
+            requests_per_second=settings.api_requests_per_second,
         ),
         "queue": QueueResource(
-            queue_url=env("JWO_QUEUE_URL", ""),
-            topic_arn=env("JWO_TOPIC_ARN", ""),
-            verify_signatures=_switch(environment, "JWO_VERIFY_SIGNATURES", default="on"),
+            queue_url=settings.queue_url,
+            topic_arn=settings.topic_arn,
+            verify_signatures=settings.verify_signatures,
         ),
-        "alerts": AlertsResource(topic_arn=env("JWO_ALERT_TOPIC_ARN", "")),
+        "alerts": AlertsResource(topic_arn=settings.alert_topic_arn),
         "policy": UploadPolicyResource(
-            store_ids=[each.strip() for each in env("JWO_STORE_IDS", "").split(",") if each.strip()],
-            archive=_switch(environment, "JWO_ARCHIVE", default="off"),
-            overdue_minutes=_number(environment, "JWO_OVERDUE_MINUTES", 90),
-            lease_seconds=_whole(environment, "JWO_LEASE_SECONDS", 300, zero=False),
-            in_flight_hours=_number(environment, "JWO_IN_FLIGHT_HOURS", 24, zero=False),
-            guards=env("JWO_GUARDS", ""),
+            store_ids=list(settings.store_ids),
+            archive=settings.archive,
+            overdue_minutes=settings.overdue_minutes,
+            lease_seconds=settings.lease_seconds,
+            in_flight_hours=settings.in_flight_hours,
+            guards=settings.guards,
         ),
     }
 
 
-def readable_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The environment without what `resources_from` cannot read, and a sentence about each such variable."""
-    readable, complaints = dict(environment), list[str]()
-    while True:
-        try:
-            resources_from(readable)
-        except ConfigurationError as error:
-            complaints.append(str(error))
-            del readable[error.variable]
-        else:
-            return readable, complaints
-
-
 def settings_complaints(environment: Mapping[str, str]) -> list[str]:
     """A sentence about everything that is wrong with the settings: needed and not set, or set and not readable."""
-    unset = [name for name in NEEDED if not environment.get(name)]
+    unset = unset_needed(environment)
     complaints = [f"not set: {', '.join(unset)}"] if unset else []
-    readable, unreadable = readable_settings(environment)
-    complaints += unreadable
-    topics = [name for name in ("JWO_TOPIC_ARN", "JWO_ALERT_TOPIC_ARN") if environment.get(name)]
-    looks: list[Callable[[], object]] = [functools.partial(_topic, environment[name], name) for name in topics]
-    for look in (*looks, resources_from(readable)["policy"].limits):
+    settings, unreadable = readable_settings(environment)
+    complaints += map(str, unreadable)
+    topics = {"JWO_TOPIC_ARN": settings.topic_arn, "JWO_ALERT_TOPIC_ARN": settings.alert_topic_arn}
+    looks: list[Callable[[], object]] = [functools.partial(_topic, arn, name) for name, arn in topics.items() if arn]
+    for look in (*looks, build_resources(settings)["policy"].limits):
         try:
             look()
         except ConfigurationError as error:
             complaints.append(str(error))
     return complaints
-
-
-def settings_advised(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that are not set and need not be, and what is missed without them."""
-    return {name: what for name, what in ADVISED.items() if not environment.get(name)}
-
-
-def schedule_settings(environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Cron expression and time zone of `catalog_schedule`."""
-    return environment.get("JWO_CATALOG_CRON") or "0 3 * * *", environment.get("JWO_TIMEZONE") or "UTC"
-
-
-def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
-    value = (environment.get(variable) or default).lower()
-    if value not in ("on", "off"):
-        raise ConfigurationError(f"{variable} is {value!r}", "it must be on or off", variable)
-    return value == "on"
-
-
-def _number(environment: Mapping[str, str], variable: str, default: float, *, zero: bool = True) -> float:
-    value = environment.get(variable) or str(default)
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf or (number == 0 and not zero):
-        wanted = "0 or more" if zero else "above 0"
-        raise ConfigurationError(f"{variable} is {value!r}", f"it must be a number, {wanted}", variable)
-    return number
-
-
-def _whole(environment: Mapping[str, str], variable: str, default: int, *, zero: bool = True) -> int:
-    number = _number(environment, variable, default, zero=zero)
-    if number != int(number):
-        raise ConfigurationError(f"{variable} is {environment[variable]!r}", "it must be a whole number", variable)
-    return int(number)

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from jwo_catalog_pipeline.defs.resources import readable_settings, resources_from
+from jwo_catalog_pipeline.defs.resources import build_resources
 from jwo_catalog_pipeline.errors import ConfigurationError, PipelineError
 from jwo_catalog_pipeline.redaction import redacted
+from jwo_catalog_pipeline.settings import readable_settings
 
 Status = Literal["ok", "warning", "problem", "skipped"]
 
@@ -98,7 +99,7 @@ class Installation:
 
     Attributes:
         environment: the variables that configure it.
-        resources: as `resources_from` gives them, without what cannot be read.
+        resources: as `build_resources` gives them, without what cannot be read.
         thorough: whether to look also at what the pipeline's own role may not.
         now: this machine's clock.
     """
@@ -111,7 +112,7 @@ class Installation:
     @classmethod
     def of(cls, environment: Mapping[str, str], **more: Any) -> Installation:
         """The installation that these variables configure; what is wrong with them is for a check to say."""
-        return cls(environment, resources_from(readable_settings(environment)[0]), **more)
+        return cls(environment, build_resources(readable_settings(environment)[0]), **more)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     SignatureStale,
     Throttled,
 )
-from jwo_catalog_pipeline.defs.resources import schedule_settings, settings_advised, settings_complaints
+from jwo_catalog_pipeline.defs.resources import settings_complaints
 from jwo_catalog_pipeline.doctor import aws
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.doctor.dagster_instance import instance
+from jwo_catalog_pipeline.settings import readable_settings, unset_advised
 
 PACKAGE = "jwo_catalog_pipeline"
 PYTHON = ".".join(map(str, sys.version_info[:3]))
@@ -42,14 +43,15 @@ def settings(installation: Installation) -> Finding:
     from dagster._utils.schedules import is_valid_cron_schedule
 
     complaints = settings_complaints(installation.environment)
-    cron, zone = schedule_settings(installation.environment)
+    readable, _ = readable_settings(installation.environment)
+    cron, zone = readable.catalog_cron, readable.timezone
     if not is_valid_cron_schedule(cron):
         complaints.append(f"JWO_CATALOG_CRON is {cron!r}; it must be a cron expression")
     if zone not in available_timezones():
         complaints.append(f"JWO_TIMEZONE is {zone!r}; it must be a name such as Europe/Berlin")
     if complaints:
         return problem("; ".join(complaints), "put them right in .env or the environment (README, Configuration)")
-    if advised := settings_advised(installation.environment):
+    if advised := unset_advised(installation.environment):
         return warning(
             "; ".join(f"without {name} {what}" for name, what in advised.items()),
             f"set {' and '.join(advised)} in .env or the environment",

@@ -1,0 +1,199 @@
+"""Every `JWO_` variable, once: name, type, default, bounds and meaning. The only module that reads one.
+
+README's table, `deploy/ecs.yaml` and `deploy/helm-values.yaml` are compared with this by tests. AWS's and Dagster's own
+variables are theirs. None of these is a secret.
+https://docs.pydantic.dev/latest/concepts/pydantic_settings/
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from jwo_catalog_pipeline.errors import ConfigurationError
+
+
+def _switch(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.lower() not in ("on", "off"):
+        raise ValueError("neither on nor off")
+    return value.lower() == "on"
+
+
+def _listed(value: Any) -> Any:
+    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+def _variable(name: str, default: Any, description: str, *, needed: bool = False, advice: str = "", **more: Any) -> Any:
+    extra: Any = {"needed": needed, "advice": advice}
+    return Field(default, validation_alias=name, description=description, json_schema_extra=extra, **more)
+
+
+class Settings(BaseSettings):
+    """The settings of one installation. Whoever uses a needed one complains if it is not set."""
+
+    model_config = SettingsConfigDict(case_sensitive=True, frozen=True)
+
+    source_uri: str = _variable(
+        "JWO_SOURCE_URI", "", "s3://bucket/key, s3://bucket/prefix/ (newest object), or a local path", needed=True
+    )
+    mapping: str = _variable("JWO_MAPPING", "", "path of the field mapping file", needed=True)
+    bucket: str = _variable("JWO_BUCKET", "", "bucket for everything that the pipeline stores", needed=True)
+    ledger_table: str = _variable("JWO_LEDGER_TABLE", "", "DynamoDB table of the ledger", needed=True)
+    queue_url: str = _variable("JWO_QUEUE_URL", "", "SQS queue subscribed to Amazon's topic", needed=True)
+    topic_arn: str = _variable(
+        "JWO_TOPIC_ARN", "", "Amazon's topic; messages of other topics are not believed", needed=True
+    )
+    verify_signatures: Switch = _variable(
+        "JWO_VERIFY_SIGNATURES", True, "whether only envelopes with a valid SNS signature are believed"
+    )
+    api_url: str = _variable("JWO_API_URL", "", "scheme and host that Amazon handed out", needed=True)
+    api_region: str = _variable("JWO_API_REGION", "", "signing region; never guessed from the host", needed=True)
+    api_role_arn: str = _variable("JWO_API_ROLE_ARN", "", "role to assume; empty: the ambient credentials")
+    api_requests_per_second: int = _variable(
+        "JWO_API_REQUESTS_PER_SECOND", 10, "the call budget of all processes that share the ledger; 0 means none", ge=0
+    )
+    alert_topic_arn: str = _variable(
+        "JWO_ALERT_TOPIC_ARN",
+        "",
+        "SNS topic for alerts to people; empty: no alert is published",
+        advice="no alert is published when something goes wrong",
+    )
+    store_ids: Listed = _variable(
+        "JWO_STORE_IDS",
+        (),
+        "the retailer's stores, comma-separated; empty: rows are not checked against them",
+        advice="one row with an unknown store id makes Amazon reject the whole request",
+    )
+    archive: Switch = _variable("JWO_ARCHIVE", False, "whether to archive SKUs that are gone from the source")
+    guards: str = _variable(
+        "JWO_GUARDS", "", "thresholds that differ from the defaults: archive_share=0.1,price_factor=4"
+    )
+    overdue_minutes: float = _variable(
+        "JWO_OVERDUE_MINUTES",
+        90,
+        "after how long without news an ingestion's status is asked for",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    lease_seconds: int = _variable("JWO_LEASE_SECONDS", 300, "how long a worker holds a batch without renewing", gt=0)
+    in_flight_hours: float = _variable(
+        "JWO_IN_FLIGHT_HOURS", 24, "after how long an item without outcome is sent again", gt=0, allow_inf_nan=False
+    )
+    catalog_cron: str = _variable("JWO_CATALOG_CRON", "0 3 * * *", "when catalog_schedule starts an upload")
+    timezone: str = _variable("JWO_TIMEZONE", "UTC", "time zone of JWO_CATALOG_CRON")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: callers pass the environment, so that a test or the doctor can pass another."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What is known of a variable without its value.
+
+    Attributes:
+        name: the variable's.
+        default: as it would be written in the environment; "" for none.
+        description: what it means, in a line.
+        needed: whether there is no upload without it.
+        advice: what is missed where it is unset; "" for nothing.
+        allowed: which values can be read; "" for any text.
+    """
+
+    name: str
+    default: str
+    description: str
+    needed: bool
+    advice: str
+    allowed: str
+
+
+def bounds(field: FieldInfo) -> dict[str, Any]:
+    """The bounds of a number, as arguments of pydantic's `Field`."""
+    return {
+        name: bound
+        for each in field.metadata
+        for name in ("ge", "gt")
+        if (bound := getattr(each, name, None)) is not None
+    }
+
+
+def _described(field: FieldInfo) -> Variable:
+    extra: Any = field.json_schema_extra
+    default, allowed = field.default, ""
+    if field.annotation is bool:
+        default, allowed = ("on" if default else "off"), "on or off"
+    elif field.annotation in (int, float):
+        kind = "a whole number" if field.annotation is int else "a number"
+        texts = {"ge": "{:g} or more", "gt": "above {:g}"}
+        allowed = ", ".join([kind, *(texts[name].format(bound) for name, bound in bounds(field).items())])
+        default = f"{default:g}"
+    elif not isinstance(default, str):
+        default = ",".join(default)
+    return Variable(str(field.validation_alias), default, field.description or "", **extra, allowed=allowed)
+
+
+VARIABLES = {variable.name: variable for variable in map(_described, Settings.model_fields.values())}
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings as the environment gives them; an empty variable counts as unset.
+
+    Raises:
+        ConfigurationError: a variable cannot be read; names it, its value and what is allowed.
+    """
+    settings, complaints = readable_settings(environment)
+    if complaints:
+        raise complaints[0]
+    return settings
+
+
+def readable_settings(environment: Mapping[str, str]) -> tuple[Settings, list[ConfigurationError]]:
+    """The settings with the defaults of those that cannot be read, and an error about each of these."""
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name: value for name, value in environment.items() if value}
+    values = source()
+    try:
+        return Settings(**values), []
+    except ValidationError as error:
+        unreadable = {str(each["loc"][0]): each["input"] for each in error.errors()}
+    readable = Settings(**{name: value for name, value in values.items() if name not in unreadable})
+    return readable, [
+        ConfigurationError(f"{name} is {value!r}", f"it must be {VARIABLES[name].allowed}", name)
+        for name, value in unreadable.items()
+    ]
+
+
+def unset_needed(environment: Mapping[str, str]) -> list[str]:
+    """The variables that are needed and not set."""
+    return [name for name, variable in VARIABLES.items() if variable.needed and not environment.get(name)]
+
+
+def unset_advised(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are not set and need not be, and what is missed without them."""
+    return {
+        name: variable.advice for name, variable in VARIABLES.items() if variable.advice and not environment.get(name)
+    }
