@@ -132,12 +132,12 @@ def idle_ticks() -> dict[str, float]:
 
 
 def _forget_clients() -> None:
+    from jwo_catalog_pipeline import aws
     from jwo_catalog_pipeline.defs import resources
 
     for cached in (
-        resources.aws_client,
-        resources._sns,
-        resources._ledger_table,
+        aws.aws_client,
+        aws.dynamodb_table,
         resources._budget,
         resources._credentials,
     ):

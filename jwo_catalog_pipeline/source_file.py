@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 
 _CHUNK = 1 << 20
@@ -104,7 +105,7 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = error_code(error)
     problem, remedy = {
         "404": _MISSING,
         "NoSuchKey": _MISSING,

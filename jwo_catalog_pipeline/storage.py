@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws import error_code
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import effect
 
@@ -124,7 +125,7 @@ class Bucket:
         return f"s3://{self.name}/{key}"
 
     def _explained(self, error: ClientError | BotoCoreError, verb: str, key: str) -> StorageError:
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        code = error_code(error)
         if code in ("NoSuchKey", "404"):
             return NoSuchObject(f"{self.uri(key)} does not exist")
         problem, remedy = {

@@ -8,8 +8,8 @@ import boto3
 import dagster as dg
 import pytest
 
+from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.defs import resources
 from jwo_catalog_pipeline.source_file import fetch_source, find_source
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS, Project, failure, metadata
@@ -240,11 +240,11 @@ def test_missing_credentials_are_named(project: Project, monkeypatch: pytest.Mon
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    resources.aws_client.cache_clear()
+    aws_client.cache_clear()
     try:
         sentence = failure(project.upload("u1"))
     finally:
-        resources.aws_client.cache_clear()
+        aws_client.cache_clear()
     assert re.search(r"cannot read s3://.*: no AWS credentials found; set AWS_PROFILE or run under a role", sentence)
     assert project.requests() == []
 

@@ -27,6 +27,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
+from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.defs import resources
 from jwo_catalog_pipeline.doctor import configuration as installation
@@ -89,8 +90,8 @@ def _forget_clients(environment: dict[str, str] | None = None) -> None:
         getattr(resources, name).cache_clear()
     global _seen
     if (environment := environment or _aws_environment()) != _seen:
-        for name in ("aws_client", "_sns", "_ledger_table", "_budget"):
-            getattr(resources, name).cache_clear()
+        for cached in (aws_client, dynamodb_table, resources._budget):
+            cached.cache_clear()
         boto3.DEFAULT_SESSION = None  # the next client makes one
         _seen = environment
 

@@ -15,6 +15,7 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
+from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.defs import resources
 from jwo_catalog_pipeline.defs.sensors import (
@@ -43,7 +44,7 @@ API_CALLS = {"upload": "upload", "archive": "archive", "status": "getCatalogUplo
 NAMES = {"SourceBucketName": "exports", "sns:": "topic", ":role/": "role"}
 # AWS asks for no permission to say who one is.
 FREE = {"sts:GetCallerIdentity"}
-CACHES = ["aws_client", "_sns", "_ledger_table", "_budget", "_credentials"]
+CACHES = [aws_client, dynamodb_table, resources._budget, resources._credentials]
 
 
 def _made_by_the_project() -> bool:
@@ -108,12 +109,12 @@ def recorder(project: Project) -> Iterator[Recorder]:
     events = boto3.DEFAULT_SESSION.events
     events.register("before-parameter-build", found.note)
     events.register("after-call.s3", found.note_missing)
-    for name in CACHES:
-        getattr(resources, name).cache_clear()
+    for cached in CACHES:
+        cached.cache_clear()
     yield found
     boto3.setup_default_session()
-    for name in CACHES:
-        getattr(resources, name).cache_clear()
+    for cached in CACHES:
+        cached.cache_clear()
 
 
 def command(project: Project, *arguments: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from botocore.credentials import Credentials
 
 from jwo_catalog_pipeline import redaction
+from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
-from jwo_catalog_pipeline.defs.resources import aws_client
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, redact_exceptions, redacted
 from jwo_catalog_pipeline_tests.conftest import api_client
 from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox

@@ -9,12 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import dagster as dg
 import urllib3
-from botocore.config import Config
 from pydantic import Field
 
+from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.report import report_http
@@ -26,7 +25,6 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 )
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.errors import ConfigurationError
-from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.settings import Settings, bounds, read_settings, readable_settings, unset_needed
 from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
@@ -37,9 +35,6 @@ from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler
-
-# Short enough that a sensor's tick ends far below its 60 s even where AWS hangs.
-_AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 def _field(name: str) -> Any:
@@ -63,30 +58,15 @@ def _topic(arn: str, variable: str) -> str:
     return arn
 
 
-@functools.cache
-def aws_client(service: str) -> Any:
-    """One client a service and process: making one takes longer than most calls."""
-    return _hiding(boto3.client(service, config=_AWS))
-
-
-def _hiding(client: Any) -> Any:
-    """The client, which makes the secrets known that it signs with, whenever they are renewed, to be struck out."""
-    client.meta.events.register_first("before-sign", _hide_ambient)
-    return client
-
-
-def _hide_ambient(**_: Any) -> None:
-    """What calls are about to be signed with; where there are none, the call itself says so."""
-    session = boto3.DEFAULT_SESSION
-    credentials = session.get_credentials() if session else None
-    if credentials:
-        hide_credentials(credentials.get_frozen_credentials())
+def _region(topic_arn: str) -> str:
+    """A topic is used in its own region, which need not be ours."""
+    return topic_arn.split(":")[3]
 
 
 @functools.cache
 def _budget(ledger_table: str, calls: int) -> DistributedRateLimiter:
     """One a process, so that its threads need not compete in the ledger."""
-    return DistributedRateLimiter(Ledger(_ledger_table(ledger_table)), calls)
+    return DistributedRateLimiter(Ledger(dynamodb_table(ledger_table)), calls)
 
 
 @functools.cache
@@ -125,14 +105,7 @@ class StorageResource(dg.ConfigurableResource[None]):
 
     def open_ledger(self) -> Ledger:
         """The ledger."""
-        return Ledger(_ledger_table(_set(self.ledger_table, "JWO_LEDGER_TABLE")))
-
-
-@functools.cache
-def _ledger_table(name: str) -> Any:
-    resource = boto3.resource("dynamodb", config=_AWS)
-    _hiding(resource.meta.client)
-    return resource.Table(name)
+        return Ledger(dynamodb_table(_set(self.ledger_table, "JWO_LEDGER_TABLE")))
 
 
 class CatalogApiResource(dg.ConfigurableResource[None]):
@@ -183,7 +156,7 @@ class QueueResource(dg.ConfigurableResource[None]):
         topic_arn = self.topic()
         return Inbox(
             sqs=aws_client("sqs"),
-            sns=_sns(topic_arn),
+            sns=aws_client("sns", _region(topic_arn)),
             queue_url=_set(self.queue_url, "JWO_QUEUE_URL"),
             topic_arn=topic_arn,
             ledger=ledger,
@@ -208,12 +181,6 @@ class QueueResource(dg.ConfigurableResource[None]):
 
 
 @functools.cache
-def _sns(topic_arn: str) -> Any:
-    """A topic is used in its own region, which need not be ours."""
-    return _hiding(boto3.client("sns", region_name=topic_arn.split(":")[3], config=_AWS))
-
-
-@functools.cache
 def _verifier() -> SnsVerifier:
     return SnsVerifier(fetch_certificate())
 
@@ -226,7 +193,7 @@ class AlertsResource(dg.ConfigurableResource[None]):
     def publisher(self, ledger: Ledger) -> AlertPublisher:
         """Tells people, and CloudWatch."""
         topic_arn = _topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")
-        return AlertPublisher(ledger, _sns(topic_arn), aws_client("cloudwatch"), topic_arn)
+        return AlertPublisher(ledger, aws_client("sns", _region(topic_arn)), aws_client("cloudwatch"), topic_arn)
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):

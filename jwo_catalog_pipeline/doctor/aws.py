@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jwo_catalog_pipeline.defs.resources import aws_client
+from jwo_catalog_pipeline.aws import aws_client, error_code
 from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.upload.ledger import keys
@@ -66,7 +66,7 @@ def role(installation: Installation) -> Finding:
         hide_credentials(credentials.get_frozen_credentials() if credentials else None)
     except ClientError as error:
         return problem(
-            f"sts:AssumeRole of {arn} is answered with {error.response['Error']['Code']}",
+            f"sts:AssumeRole of {arn} is answered with {error_code(error)}",
             "look at JWO_API_ROLE_ARN; that role's trust policy must name the identity found above, and the stack must "
             "have been deployed with JwoApiRoleArn, which allows sts:AssumeRole on it",
         )
@@ -100,7 +100,7 @@ def public_access(installation: Installation) -> Finding:
     try:
         blocks = aws_client("s3").get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
+        if error_code(error) != "NoSuchPublicAccessBlockConfiguration":
             raise
         blocks = {}
     if missing := [block for block in BLOCKS if not blocks.get(block)]:
@@ -139,7 +139,7 @@ def _writes_on_condition(book: Ledger, now: int) -> bool:
             ConditionExpression=keys.IS_NEW,
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+        if error_code(error) != "ConditionalCheckFailedException":
             raise
         return True
     return False

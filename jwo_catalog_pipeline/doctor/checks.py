@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from jwo_catalog_pipeline.aws import error_code
 from jwo_catalog_pipeline.defs.resources import build_resources
 from jwo_catalog_pipeline.errors import ConfigurationError, PipelineError
 from jwo_catalog_pipeline.redaction import redacted
@@ -186,7 +187,7 @@ def _beyond(found: str) -> Finding:
 
 
 def _refused(error: ClientError, check: Check) -> Finding:
-    code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    code, text = error_code(error), error.response["Error"].get("Message", "")
     if _DENIED.search(code) and check.beyond:
         return _beyond(f"it could not be looked at: this identity may not do {check.beyond}")
     if _DENIED.search(code):

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws import error_code
 from jwo_catalog_pipeline.catalog_api.notification import (
     CertificateUnavailable,
     ResultNotice,
@@ -159,13 +160,13 @@ class Inbox:
             with effect("sns: confirm"):
                 self.sns.confirm_subscription(TopicArn=topic_arn, Token=token)
         except (ClientError, BotoCoreError) as error:
-            if _code(error) in _NO_SUCH_TOKEN:
-                self._keep_unreadable(message, f"the subscription cannot be confirmed ({_code(error)})")
+            if error_code(error) in _NO_SUCH_TOKEN:
+                self._keep_unreadable(message, f"the subscription cannot be confirmed ({error_code(error)})")
                 return "unreadable"
             _log.warning(
                 "the subscription to %s could not be confirmed (%s); will be tried again",
                 topic_arn,
-                _code(error),
+                error_code(error),
             )
             return None
         _log.info("confirmed the subscription to %s", topic_arn)
@@ -183,10 +184,6 @@ class Inbox:
             return operation(**arguments)
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable(
-                f"cannot use the queue {self.queue_url} ({_code(error)})",
+                f"cannot use the queue {self.queue_url} ({error_code(error)})",
                 "check JWO_QUEUE_URL and the pipeline's role",
             ) from None
-
-
-def _code(error: ClientError | BotoCoreError) -> str:
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
