@@ -14,6 +14,8 @@ from jwo_catalog_pipeline_tests.test_template import _allowed, _Loader, _resolve
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
+IN_IMAGE = {"JWO_MAPPING"}
+FROM_STACK = {"JWO_ALERT_TOPIC_ARN"}  # which makes the topic
 TASKS = ("RunTask", "CodeTask", "DaemonTask", "WebserverTask")
 # These have no ARN to be named by, or are given for everything only.
 FOR_EVERYTHING = {
@@ -54,6 +56,10 @@ def dagster_yaml() -> dict[str, Any]:
     return yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
 
 
+def helm_values() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
+
+
 def dockerfile(word: str) -> list[str]:
     """What follows a word of the Dockerfile, in its order."""
     return re.findall(rf"^{word} (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
@@ -90,12 +96,20 @@ def test_every_task_finds_what_dagster_yaml_asks_for(task: str) -> None:
 
 def test_the_code_location_and_runs_have_the_pipelines_settings_and_the_others_have_not() -> None:
     assert environment("RunTask") == environment("CodeTask")
-    in_image = {"JWO_MAPPING"}
-    wanted = {name for name, variable in VARIABLES.items() if variable.needed or variable.advice}
-    assert wanted <= environment("RunTask").keys() | in_image
+    assert {name for name in environment("RunTask") if name.startswith("JWO_")} == VARIABLES.keys() - IN_IMAGE
     for task in ("DaemonTask", "WebserverTask"):
         assert {name for name in environment(task) if name.startswith("JWO_")} == {"JWO_BUCKET"}
         assert "DAGSTER_CODE_HOST" in environment(task)
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES.keys() - IN_IMAGE - FROM_STACK))
+def test_a_setting_has_the_same_default_on_ecs_and_on_kubernetes(name: str) -> None:
+    variable, (code,) = VARIABLES[name], helm_values()["dagster-user-deployments"]["deployments"]
+    on_kubernetes = {each["name"]: each["value"] for each in code["env"]}
+    assert {each for each in on_kubernetes if each.startswith("JWO_")} == VARIABLES.keys() - IN_IMAGE
+    assert all(isinstance(value, str) for value in on_kubernetes.values())
+    if not variable.needed:
+        assert (environment("RunTask")[name], on_kubernetes[name]) == (variable.default, variable.default)
 
 
 def test_tasks_have_the_role_that_they_need() -> None:
@@ -131,7 +145,7 @@ def test_one_run_uploads_at_a_time_and_retries_do_not_multiply() -> None:
 
 
 def test_the_values_for_kubernetes_say_the_same() -> None:
-    settings, values = dagster_yaml(), yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
+    settings, values = dagster_yaml(), helm_values()
     more, daemon = values["additionalInstanceConfig"], values["dagsterDaemon"]
     assert more["nux"] == settings["nux"]
     assert more["concurrency"]["pools"] == settings["concurrency"]["pools"]
