@@ -10,26 +10,25 @@ from rich.text import Text
 
 def show_plan(console: Console, plan: dict[str, Any]) -> None:
     """What an upload would send, and why; `plan` as `Upload.plan` gives it."""
-    after = (
-        f"what Amazon holds after upload {plan['compared_with']}" if plan["compared_with"] else "nothing sent before"
-    )
+    after = f"what Amazon holds after upload {plan['compared_with']}" if plan["compared_with"] else "an empty catalog"
     console.print(f"[bold]Plan of upload {plan['upload']}[/bold], compared with {after}")
     counts = [{"kind": kind, "items": count} for kind, count in plan["counts"].items() if count]
     show_table("", [*counts, {"kind": "quarantined", "items": plan["quarantined"]}], console=console)
-    show_table("Changed fields, of some updates, with an example", plan["changed_fields"], console=console)
+    show_table("Changed fields in a sample of the updates, with an example", plan["changed_fields"], console=console)
     show_table("Why", plan["why"][:20], console=console)
     for sentence in plan["allowed"]:
         console.print(f"Allowed: {sentence}", markup=False)
-    console.print(f"{plan['requests']:,} requests to Amazon")
+    requests = "1 request" if plan["requests"] == 1 else f"{plan['requests']:,} requests"
+    console.print(f"{requests} to Amazon")
 
 
 def show_done(console: Console, done: dict[str, Any]) -> None:
     """What became of an upload; `done` as `Upload.apply` gives it."""
     outcomes = [{"outcome": name, "items": count} for name, count in done["items"].items()]
-    show_table(f"Upload {done['upload']} is {done['state']}", outcomes, "Nothing was to be sent.", console=console)
+    show_table(f"Upload {done['upload']} is {done['state']}", outcomes, "There was nothing to send.", console=console)
     show_table("Not accepted", done["reasons"], console=console)
     if done["reasons"]:
-        console.print("The rows to mend: jwo-catalog fix-list", highlight=False)
+        console.print("To get the rows to fix: jwo-catalog fix-list", highlight=False)
 
 
 def show_table(
@@ -59,7 +58,7 @@ def show_table(
 
 
 def _cell(value: Any) -> str:
-    """As text that cannot command the terminal."""
+    """As text without control characters for the terminal."""
     if isinstance(value, int):
         return f"{value:,}"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str("" if value is None else value))

@@ -25,10 +25,10 @@ def effect(name: str) -> Iterator[None]:
 
 
 def arm(observer: Callable[[str], None]) -> None:
-    """Have `observer` told of every point reached in this process, instead of any other observer."""
+    """Call `observer` with every point reached in this process, in place of any other observer."""
     _armed[:] = [observer]
 
 
 def disarm() -> None:
-    """Have nobody told any more."""
+    """Call no observer any more."""
     _armed.clear()

@@ -164,7 +164,7 @@ def _redact(record: logging.LogRecord) -> None:
 
 
 class UnexpectedError(Exception):
-    """An error that nobody foresaw, as text, because its own text or that of a cause held a secret."""
+    """An unexpected error, as text, because its own text or that of a cause held a secret."""
 
 
 class redact_exceptions(ContextDecorator):

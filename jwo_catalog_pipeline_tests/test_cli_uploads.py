@@ -40,7 +40,7 @@ def test_a_plan_is_shown_and_sent_only_when_a_person_agrees(project: Project, ru
     assert project.requests() == []
     done = run("upload", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert "Send 1 requests to Amazon?" in done.output
+    assert "Send 1 request to Amazon?" in done.output
     assert "is settled" in done.output
     assert len(project.sandbox.get("catalog")) == 3
 

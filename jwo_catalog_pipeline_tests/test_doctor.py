@@ -166,9 +166,9 @@ def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Proje
         assert sentence in every["settings"].found
     assert ".env" in every["settings"].remedy
     assert (every["bucket"].status, every["queue"].status) == ("ok", "ok")
-    assert every["Catalog API"].found == "it stands on settings: JWO_API_REGION is not set"
-    assert every["mapping"].found == "it stands on settings: JWO_MAPPING is not set"
-    assert every["queue policy"].found == "it stands on settings: JWO_TOPIC_ARN is 'amazon'"
+    assert every["Catalog API"].found == "depends on settings: JWO_API_REGION is not set"
+    assert every["mapping"].found == "depends on settings: JWO_MAPPING is not set"
+    assert every["queue policy"].found == "depends on settings: JWO_TOPIC_ARN is 'amazon'"
     assert every["mapping"].status == "skipped"
 
 
@@ -182,7 +182,7 @@ def test_what_need_not_be_set_is_advised(project: Project, look: Look) -> None:
     assert "JWO_STORE_IDS is not set: Amazon wants the complete list" in found(look, "settings", "problem")
 
 
-def test_what_stands_on_a_failed_check_is_skipped_and_says_so(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_depends_on_a_failed_check_is_skipped_and_says_so(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -192,9 +192,9 @@ def test_what_stands_on_a_failed_check_is_skipped_and_says_so(look: Look, monkey
     assert "set AWS_PROFILE" in every["identity"].remedy
     assert every["clock"].status == "ok"  # without credentials too, for a wrong clock looks like wrong credentials
     assert {every[name].status for name in ("bucket", "versioning", "ledger", "queue", "role")} == {"skipped"}
-    assert every["bucket"].found == "it stands on identity"
-    assert every["notifications"].found == "it stands on ledger"
-    assert every["Catalog API"].found == "it stands on role and ledger"
+    assert every["bucket"].found == "depends on identity"
+    assert every["notifications"].found == "depends on ledger"
+    assert every["Catalog API"].found == "depends on role and ledger"
     assert every["versions"].status == "ok"
 
 
@@ -207,12 +207,12 @@ def test_credentials_that_have_expired_or_are_unknown_and_a_region_that_is_not_s
     with _aws_that_says("InvalidClientTokenId"):
         assert "AWS does not know these keys: set AWS_PROFILE" in found(look, "identity", "problem")
     with _aws_that_says("SignatureDoesNotMatch"):
-        assert "look at the check of the clock" in found(look, "identity", "problem")
+        assert "see the clock check" in found(look, "identity", "problem")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert "set AWS_DEFAULT_REGION to the region of the stack" in found(look, "identity", "problem")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    assert "look at the network" in found(look, "identity", "problem")
+    assert "check the network" in found(look, "identity", "problem")
 
 
 def test_an_endpoint_that_is_no_url_and_a_file_of_aws_that_cannot_be_read_stop_nothing_else(
@@ -221,13 +221,13 @@ def test_an_endpoint_that_is_no_url_and_a_file_of_aws_that_cannot_be_read_stop_n
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
         every = look()
-    assert every["identity"].found == "AWS cannot be asked: Invalid endpoint: localhost:4566"
+    assert every["identity"].found == "AWS cannot be reached: Invalid endpoint: localhost:4566"
     assert every["identity"].remedy.startswith("AWS_ENDPOINT_URL must be a URL")
-    assert (every["bucket"].found, every["versions"].status) == ("it stands on identity", "ok")
+    assert (every["bucket"].found, every["versions"].status) == ("depends on identity", "ok")
     (tmp_path / "config").write_text("[profile\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     said = found(look, "identity", "problem")
-    assert f"Unable to parse config file: {tmp_path}/config -> mend that file" in said
+    assert f"Unable to parse config file: {tmp_path}/config -> fix that file" in said
 
 
 @contextmanager
@@ -347,20 +347,20 @@ def test_a_table_that_writes_whatever_the_condition_says(look: Look, monkeypatch
     with _server(unconditional) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         said = found(look, "ledger", "problem")
-    assert "takes a write whose condition does not hold: two uploads could get into each other's way" in said
-    assert "-> look at AWS_ENDPOINT_URL: this is not DynamoDB" in said
+    assert "takes a write whose condition does not hold: two uploads could interfere with each other" in said
+    assert "-> check AWS_ENDPOINT_URL: this is not DynamoDB" in said
 
 
 def test_what_the_pipelines_role_may_not_look_at_is_looked_at_only_when_asked(look: Look) -> None:
     for action, name in BEYOND.items():
         said = found(look, name, "skipped")
-        assert f"not looked at: the pipeline's role does not have {action} -> jwo-catalog doctor --thorough" in said
+        assert f"not checked: the pipeline's role does not have {action} -> run jwo-catalog doctor --thorough" in said
     with _permissions():  # moto asks for s3:ListBucket instead of s3:GetBucketPublicAccessBlock
         every = look(*BEYOND.values(), thorough=True)
     for action, name in BEYOND.items():
         assert every[name].status == "skipped"
-        assert every[name].found == f"it could not be looked at: this identity may not do {action}"
-        assert "as somebody who may" in every[name].remedy
+        assert every[name].found == f"could not be checked: this identity has no permission for {action}"
+        assert "with an identity that has this permission" in every[name].remedy
 
 
 def test_a_bucket_without_versions_or_open_to_the_public_and_a_ledger_that_keeps_links(
@@ -371,11 +371,11 @@ def test_a_bucket_without_versions_or_open_to_the_public_and_a_ledger_that_keeps
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(BLOCKS[:3], True))
     deploy = "-> deploy deploy/cloudformation.yaml again"
     said = found(look, "versioning", "warning", thorough=True)
-    assert f"s3://{bucket} keeps no versions: what is overwritten is gone {deploy}" in said
+    assert f"s3://{bucket} keeps no versions: overwritten objects cannot be recovered {deploy}" in said
     said = found(look, "public access", "warning", thorough=True)
     assert f"s3://{bucket} does not block public access (RestrictPublicBuckets) {deploy}" in said
     said = found(look, "ledger expiry", "warning", thorough=True)
-    assert f"table {table} does not delete by expires_at: links to reports stay in it after their time {deploy}" in said
+    assert f"table {table} does not delete by expires_at: expired links to reports stay in it {deploy}" in said
     other = {"Enabled": True, "AttributeName": "another_attribute"}
     boto3.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=other)
     assert "does not delete by expires_at" in found(look, "ledger expiry", "warning", thorough=True)
@@ -412,14 +412,14 @@ def test_a_queue_that_admits_others_or_nobody(project: Project, look: Look) -> N
         _policy(project, amazon, wrong)
         said = found(look, "queue policy", "problem")
         assert "admits others than Amazon's topic -> deploy" in said
-        assert f"JwoTopicArn={topic}; nobody else" in said
+        assert f"JwoTopicArn={topic}; no other sender" in said
     reader = {**everybody, "Action": "sqs:ReceiveMessage"}
     _policy(project, reader, {**everybody, "Effect": "Deny"})
     said = found(look, "queue policy", "problem")
-    assert "admits nobody" in said
+    assert "admits no sender" in said
     assert f"JwoTopicArn={topic}" in said
     _policy(project, reader, amazon)
-    assert f"admits {topic} and nobody else" in found(look, "queue policy", "ok")
+    assert f"admits {topic} only" in found(look, "queue policy", "ok")
     boto3.client("sqs").send_message(QueueUrl=project.env["JWO_QUEUE_URL"], MessageBody="{}")
     assert "about 1 messages wait" in found(look, "queue", "ok")
 
@@ -443,7 +443,7 @@ def test_notifications_that_never_came_or_could_not_be_read(project: Project, lo
     assert (
         "no notification has arrived yet; whether Amazon's topic is subscribed cannot be seen from this account" in said
     )
-    assert "-> before the first upload that is as it should be; after it, ask your Amazon contact" in said
+    assert "-> this is normal before the first upload; after it, ask your Amazon contact" in said
     boto3.client("sqs").send_message(QueueUrl=project.env["JWO_QUEUE_URL"], MessageBody="not json")
     project.must_upload("u1")
     project.settle("u1")
@@ -463,27 +463,27 @@ def test_a_role_that_cannot_be_assumed(project: Project, look: Look) -> None:
     assert "is answered with AccessDenied" in said
     assert "trust policy must name the identity found above" in said
     project.env["JWO_API_ROLE_ARN"] = "short"
-    assert "-> look at JWO_API_ROLE_ARN" in found(look, "role", "problem")
+    assert "-> check JWO_API_ROLE_ARN" in found(look, "role", "problem")
     project.env["JWO_API_ROLE_ARN"] = ""
     assert "the pipeline's own identity signs" in found(look, "role", "ok")
 
 
 def test_a_signature_that_is_refused_and_a_call_that_is_not_permitted(project: Project, look: Look) -> None:
-    assert "does not know an ingestion that does not exist" in found(look, "Catalog API", "ok")
+    assert "the test ingestion does not exist" in found(look, "Catalog API", "ok")
     project.sandbox.misbehave(forbid=1)
     said = found(look, "Catalog API", "problem")
-    assert "the signature is taken, and the call is not permitted: the Catalog API answered 403" in said
+    assert "the signature is accepted, but the call is not permitted: the Catalog API answered 403" in said
     assert f"-> allow execute-api:Invoke on the API to {project.env['JWO_API_ROLE_ARN']}; if it is allowed, ask" in said
     assert "JWO_API_REGION" not in said
     project.env["JWO_API_REGION"] = "eu-west-1"
     said = found(look, "Catalog API", "problem")
-    assert "the signature is refused: the Catalog API answered 403 'Credential should be scoped" in said
+    assert "the signature is rejected: the Catalog API answered 403 'Credential should be scoped" in said
     assert "-> JWO_API_REGION is eu-west-1: it must be the signing region that Amazon handed out" in said
     assert "execute-api:Invoke" not in said
     project.env["JWO_API_REGION"] = "us-west-2"
     project.sandbox.misbehave(signature_seconds=0)
     said = found(look, "Catalog API", "problem")
-    assert "the signature is refused for its time" in said
+    assert "the signature is rejected because of its time" in said
     assert "-> set this machine's clock by NTP" in said
 
 
@@ -493,15 +493,15 @@ def test_an_api_that_cannot_be_reached_or_is_something_else(project: Project, lo
     assert "cannot connect to the Catalog API at 127.0.0.1:9" in (said := found(look, "Catalog API", "problem"))
     assert "-> check JWO_API_URL and the network" in said
     project.env["JWO_API_URL"] = project.env["AWS_ENDPOINT_URL"]
-    assert "-> look at JWO_API_URL" in found(look, "Catalog API", "problem")
+    assert "-> check JWO_API_URL" in found(look, "Catalog API", "problem")
     project.env["JWO_API_URL"] = "api.example"
     assert "-> it must be scheme and host" in found(look, "Catalog API", "problem")
     with _server(lambda *_: (400, b"<html>Bad Request</html>")) as project.env["JWO_API_URL"]:
         assert "400 '<html>Bad Request</html>', which is not how" in (said := found(look, "Catalog API", "problem"))
-        assert "-> look at JWO_API_URL and the proxy" in said
+        assert "-> check JWO_API_URL and the proxy" in said
     project.env["JWO_API_URL"] = f"{url}/v1"
     said = found(look, "Catalog API", "problem")
-    assert "the host has no Catalog API: the Catalog API answered 403 'Missing Authentication Token' -> look at" in said
+    assert "the host has no Catalog API: the Catalog API answered 403 'Missing Authentication Token' -> check" in said
     assert "without /v1" in said
 
 
@@ -510,21 +510,21 @@ def test_an_api_that_is_busy_or_out_of_order(project: Project, look: Look, monke
     assert "429" in (said := found(look, "Catalog API", "warning"))
     assert "-> run this again in a minute" in said
     project.sandbox.misbehave(error_retry=1)
-    assert "does not answer as it should: the Catalog API answered 500" in (
+    assert "does not respond as expected: the Catalog API answered 500" in (
         said := found(look, "Catalog API", "problem")
     )
     assert "may have been ingested" not in said
     monkeypatch.setattr(installation, "API_TIMEOUT", urllib3.Timeout(connect=1, read=0.3))
     project.sandbox.misbehave(hang_before_ingesting=1)
     assert "no answer from the Catalog API" in (said := found(look, "Catalog API", "problem"))
-    assert "-> run this again in some minutes" in said
+    assert "-> run this again in a few minutes" in said
 
 
 def test_a_mapping_that_does_not_fit_and_a_source_that_is_missing(project: Project, look: Look) -> None:
     project.mapping(MAPPING.replace("item_sku: sku", "item_sku: nowhere"))
     said = found(look, "mapping", "problem")
     assert "nowhere" in said
-    assert f"-> mend {project.env['JWO_MAPPING']}" in said
+    assert f"-> fix {project.env['JWO_MAPPING']}" in said
     project.mapping(MAPPING)
     project.env["JWO_SOURCE_URI"] += ".gone"
     said = found(look, "mapping", "problem")
@@ -578,7 +578,9 @@ def test_dagster_without_a_home_or_with_one_that_does_not_open(
     project: Project, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = found(look, "Dagster", "problem")
-    assert "DAGSTER_HOME is not set: Dagster keeps its history in a folder that goes with the process" in said
+    assert (
+        "DAGSTER_HOME is not set: Dagster keeps its history in a folder that is deleted when the process ends" in said
+    )
     assert "-> set it to a folder that stays" in said
     project.env["DAGSTER_HOME"] = str(tmp_path / "nowhere")
     monkeypatch.setenv("DAGSTER_HOME", project.env["DAGSTER_HOME"])
@@ -599,7 +601,7 @@ def test_dagster_without_a_home_or_with_one_that_does_not_open(
         assert f"the instance of {tmp_path} cannot be opened: " in said
         assert says in said
         assert password not in said
-        assert "look at its dagster.yaml, at what that needs to be installed" in said
+        assert "check its dagster.yaml, at what that needs to be installed" in said
 
 
 def test_a_daemon_that_does_not_run(
@@ -610,7 +612,7 @@ def test_a_daemon_that_does_not_run(
         assert "Dagster keeps its runs in SqliteRunStorage; the daemon never ran" in said
         assert "-> start dagster-daemon run, or dagster dev, with the same DAGSTER_HOME" in said
         _beat(instance, seconds_ago=400)
-        assert "the daemon was heard of last on 20" in found(look, "Dagster", "problem")
+        assert "the daemon was last heard from on 20" in found(look, "Dagster", "problem")
         _beat(instance, "SENSOR")
         assert "some of the daemon's parts are silent (SENSOR)" in found(look, "Dagster", "problem")
 
@@ -631,11 +633,11 @@ def test_sensors_that_are_switched_off_or_never_tick(
     with _dagster_home(project, tmp_path / "home", monkeypatch) as instance:
         _beat(instance)
         said = found(look, "Dagster", "problem")
-        assert "not these sensors: ingestion_results_sensor, overdue_ingestions_sensor, alerts_sensor" in said
-        assert "-> look in the UI, Deployment, whether the code location" in said
+        assert "these sensors do not: ingestion_results_sensor, overdue_ingestions_sensor, alerts_sensor" in said
+        assert "-> check in the UI, Deployment, whether the code location" in said
         _tick(instance, *SENSORS[:2])
         _tick(instance, "alerts_sensor", seconds_ago=700)
-        assert "not these sensors: alerts_sensor" in found(look, "Dagster", "problem")
+        assert "these sensors do not: alerts_sensor" in found(look, "Dagster", "problem")
     with _dagster_home(project, tmp_path / "other", monkeypatch) as instance:
         _beat(instance)
         _tick(instance, "alerts_sensor", status=InstigatorStatus.STOPPED)

@@ -1,7 +1,7 @@
 """What a call of the Catalog API means for the batch that it carried, and one error class per cause of a failed call.
 
-Two facts decide what happens next, and stand on the class: `outcome`, and `retryable` (the same bytes may be sent again
-at once, with back-off).
+Two facts decide what happens next, and are attributes of the class: `outcome`, and `retryable` (the same bytes may
+be sent again at once, with back-off).
 """
 
 from enum import StrEnum

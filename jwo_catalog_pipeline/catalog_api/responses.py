@@ -23,7 +23,7 @@ MAX_RETRY_AFTER_SECONDS = 60.0  # a longer wait is not honoured: a person would 
 SHOWN_MESSAGE_CHARACTERS = 300
 # All documented texts about stores, whatever their spelling becomes.
 _ABOUT_STORES = re.compile(r"store", re.IGNORECASE)
-# The gateway's own words for the two kinds of 403 that another signature mends (general AWS behaviour).
+# The gateway's own words for the two kinds of 403 that another signature cures (general AWS behaviour).
 _STALE = re.compile(r"signature expired|signature not yet current|RequestTimeTooSkewed", re.IGNORECASE)
 # So it answers a signed call of a path that it does not have.
 _NO_SUCH_PATH = re.compile(r"Missing ?Authentication ?Token", re.IGNORECASE)

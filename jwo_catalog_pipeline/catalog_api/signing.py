@@ -1,7 +1,7 @@
 """Whose signature a call carries, and of when: credentials that can be renewed, and a clock that can be corrected.
 
 A signature is accepted for five minutes only (general AWS behaviour). That is used as a fence: a call is signed before
-its attempt is recorded, so a worker that was paused for longer than its lease holds a signature that nobody takes.
+its attempt is recorded, so a worker that was paused for longer than its lease holds one that is no longer accepted.
 """
 
 from collections.abc import Callable

@@ -75,7 +75,8 @@ def upload(
                 _end_of_plan(plan, as_json=as_json)
                 return
             if plan["requests"] and not yes:
-                click.confirm(f"Send {plan['requests']} requests to Amazon?", abort=True)
+                requests = "1 request" if plan["requests"] == 1 else f"{plan['requests']:,} requests"
+                click.confirm(f"Send {requests} to Amazon?", abort=True)
         done = work.apply(console, follow_minutes)
     if as_json:
         print_json({**plan, **done})

@@ -274,7 +274,7 @@ def ingestion_record(
         try:
             batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
         except LeaseHeld as error:
-            # As a rule of the run that this one is the retry of: its task was lost, and nobody else would resume it.
+            # As a rule of the run that this one is the retry of: its task was lost, and no other run would resume it.
             context.log.warning(f"{error}; this run waits for that")
             raise dg.RetryRequested(max_retries=WAITS_FOR_LEASES, seconds_to_wait=error.seconds + 1) from error
     record = batch_table(batches)

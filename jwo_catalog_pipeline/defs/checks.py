@@ -116,8 +116,8 @@ def guard_results(verdicts: Sequence[Verdict]) -> Iterator[dg.AssetCheckResult]:
 
 
 _REMEDY = (
-    ": nothing is sent. See quarantined_items for the reasons; mend the export or the mapping, or allow more for one "
-    "run with the run config ops: jwo_catalog: config: max_invalid_share (demo: --max-invalid-share)"
+    ": nothing is sent. See quarantined_items for the reasons; correct the export or the mapping, or allow more for "
+    "one run with the run config ops: jwo_catalog: config: max_invalid_share (demo: --max-invalid-share)"
 )
 
 

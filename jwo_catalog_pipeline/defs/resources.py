@@ -186,12 +186,12 @@ def _verifier() -> SnsVerifier:
 
 
 class AlertsResource(dg.ConfigurableResource[None]):
-    """The topic through which people are told."""
+    """The topic through which alerts reach people."""
 
     topic_arn: str = _field("alert_topic_arn")
 
     def publisher(self, ledger: Ledger) -> AlertPublisher:
-        """Tells people, and CloudWatch."""
+        """Publishes alerts, and the metric of stuck batches."""
         topic_arn = _topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")
         return AlertPublisher(ledger, aws_client("sns", _region(topic_arn)), aws_client("cloudwatch"), topic_arn)
 

@@ -13,7 +13,7 @@ from jwo_catalog_pipeline.upload.alerts import Alert
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 
 OVERLAP_SECONDS = 60  # looked at once more, for runs may become visible out of the order of their times
-LOOK_BACK = timedelta(days=1)  # whoever was away for longer is told by the alarm that nobody looks
+LOOK_BACK = timedelta(days=1)  # a longer outage of this sensor sets off the alarm on its metric
 MOST_RUNS = 100  # in one look; the rest comes with the next
 WILL_RETRY = "dagster/will_retry"
 _SHOWN = 1_500  # characters of what a step said

@@ -42,7 +42,7 @@ RECEIVE_SECONDS = 20
 # After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
 MAX_PAUSE = timedelta(hours=1)
 RECENT_RUNS = 10
-# A run that has not been heard of for so long is dead, though nobody has told Dagster (run monitoring is optional).
+# A run that has not been heard of for so long is dead, though Dagster may not know it (run monitoring is optional).
 LOST_RUN = timedelta(hours=1)
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -154,7 +154,7 @@ def alerts_sensor(
     policy: UploadPolicyResource,
     alerts: AlertsResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Tell people, once, what stopped, failed or was not accepted, and CloudWatch how much is stuck."""
+    """Publish an alert about what stopped, failed or was not accepted, and the metric of stuck batches."""
     if not alerts.topic_arn:
         return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
     try:

@@ -31,7 +31,7 @@ def serve_ui(console: Console, home: Path, port: int) -> None:
     """Run `dagster dev` until Ctrl-C; its log goes to `home`.
 
     Raises:
-        DemoError: it ended by itself.
+        DemoError: it stopped by itself.
     """
     # In its own folder: `dagster dev` would load a .env beside it, which may point to a real account.
     command = [sys.executable, "-m", "dagster", "dev", "-m", "jwo_catalog_pipeline.definitions", "-p", str(port)]
@@ -43,9 +43,9 @@ def serve_ui(console: Console, home: Path, port: int) -> None:
         with console.status(f"starting Dagster's UI at {url}"):
             _start_automation(process, url, log)
         console.print(f"\nDagster's UI is at [bold]{url}[/bold], the lineage at {url}/asset-groups")
-        console.print("Schedule and sensors are running. Ctrl-C ends all of it, and the sandbox.")
+        console.print("Schedule and sensors are running. Ctrl-C stops everything, including the sandbox.")
         process.wait()
-        raise DemoError("Dagster's UI has ended", f"its log: {log}")
+        raise DemoError("Dagster's UI stopped", f"its log: {log}")
     except KeyboardInterrupt:
         console.print("stopping")
     finally:

@@ -39,7 +39,7 @@ from jwo_catalog_pipeline.upload.results.settle import not_accepted, upload_outc
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
 PROCESSING_SECONDS = 2.0  # the sandbox takes this long over an ingestion; Amazon up to an hour
-SETTLE_SECONDS = 300  # after which the demo gives up and says so
+SETTLE_SECONDS = 300  # then the demo stops with an error
 
 
 def run_demo(
@@ -52,7 +52,7 @@ def run_demo(
     """
     if ui_port:
         check_port(ui_port)
-    # Whoever ends the demo, and however, ends what it started as well.
+    # However the demo is stopped, it stops the processes that it started.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     console = Console(stderr=as_json, highlight=False)
@@ -83,7 +83,7 @@ def _sandbox(console: Console) -> Iterator[tuple[dict[str, str], str]]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = process.stdout.readline() if process.stdout else ""
     if not line:
-        raise DemoError(f"the sandbox did not start (exit code {process.wait()})", "its message stands above")
+        raise DemoError(f"the sandbox did not start (exit code {process.wait()})", "see its message above")
     description = json.loads(line)
     try:
         yield description["environment"], description["control"]
@@ -210,6 +210,6 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
             console.print(f"\n[bold]{title}[/bold]")
             for count, reason in reasons:
                 console.print(f"  {count:6,}  {reason}", markup=False)
-    console.print("\n[bold]Where the files are[/bold] (s3 and DynamoDB in the sandbox, until it stops)")
+    console.print("\n[bold]Where the files are[/bold] (S3 and DynamoDB exist until the sandbox stops)")
     for name, place in summary["files"].items():
         console.print(f"  {name}: {place}", markup=False, soft_wrap=True)

@@ -27,7 +27,7 @@ BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictP
 AGAIN = "deploy deploy/cloudformation.yaml again"
 # Conditions that hold for these values and no others.
 _EQUAL = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
-# Keys of nobody: the answer is a refusal, and has AWS's time all the same, whatever is wrong with the real ones.
+# Invalid keys: AWS rejects the call, and its response still has AWS's time, whatever is wrong with the real keys.
 _NOBODY = {"aws_access_key_id": "AKIADOCTORDOCTOR0000", "aws_secret_access_key": "of-no-account"}
 _QUICK = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
 
@@ -42,7 +42,7 @@ def clock(installation: Installation) -> Finding:
     try:
         off = (installation.now() - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
     except ValueError:
-        return warning("AWS's answer does not say what time it is", "look at AWS_ENDPOINT_URL and at the proxy")
+        return warning("AWS's answer does not say what time it is", "check AWS_ENDPOINT_URL and at the proxy")
     said = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS's"
     if abs(off) > CLOCK_PROBLEM:
         return problem(said, "set it by NTP: signatures are taken for 5 minutes only")
@@ -67,7 +67,7 @@ def role(installation: Installation) -> Finding:
     except ClientError as error:
         return problem(
             f"sts:AssumeRole of {arn} is answered with {error_code(error)}",
-            "look at JWO_API_ROLE_ARN; that role's trust policy must name the identity found above, and the stack must "
+            "check JWO_API_ROLE_ARN; that role's trust policy must name the identity found above, and the stack must "
             "have been deployed with JwoApiRoleArn, which allows sts:AssumeRole on it",
         )
     return ok(f"{arn} can be assumed" if arn else "JWO_API_ROLE_ARN is not set, so the pipeline's own identity signs")
@@ -90,8 +90,8 @@ def versioning(installation: Installation) -> Finding:
     """Whether a table that was overwritten can be had back."""
     name = installation.resources["storage"].open_bucket().name
     if aws_client("s3").get_bucket_versioning(Bucket=name).get("Status") != "Enabled":
-        return warning(f"s3://{name} keeps no versions: what is overwritten is gone", AGAIN)
-    return ok(f"s3://{name} keeps what is overwritten")
+        return warning(f"s3://{name} keeps no versions: overwritten objects cannot be recovered", AGAIN)
+    return ok(f"s3://{name} keeps overwritten objects")
 
 
 def public_access(installation: Installation) -> Finding:
@@ -122,9 +122,9 @@ def ledger(installation: Installation) -> Finding:
     newest = book.head().upload or "none yet"
     if not _writes_on_condition(book, int(installation.now().timestamp())):
         return problem(
-            f"table {book.table_name} takes a write whose condition does not hold: two uploads could get into each "
-            "other's way",
-            "look at AWS_ENDPOINT_URL: this is not DynamoDB, or something on the way changes what is asked",
+            f"table {book.table_name} takes a write whose condition does not hold: two uploads could "
+            "interfere with each other",
+            "check AWS_ENDPOINT_URL: this is not DynamoDB, or a proxy changes the request",
         )
     return ok(f"table {book.table_name} can be read and written; newest upload: {newest}")
 
@@ -150,10 +150,8 @@ def expiry(installation: Installation) -> Finding:
     name = installation.resources["storage"].open_ledger().table_name
     found = aws_client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     if found["TimeToLiveStatus"] not in ("ENABLED", "ENABLING") or found.get("AttributeName") != EXPIRES:
-        return warning(
-            f"table {name} does not delete by {EXPIRES}: links to reports stay in it after their time", AGAIN
-        )
-    return ok(f"table {name} deletes what has expired")
+        return warning(f"table {name} does not delete by {EXPIRES}: expired links to reports stay in it", AGAIN)
+    return ok(f"table {name} deletes expired items")
 
 
 def _named(keys: dict[str, tuple[str, str]]) -> str:
@@ -163,11 +161,11 @@ def _named(keys: dict[str, tuple[str, str]]) -> str:
 def queue(installation: Installation) -> Finding:
     """Whether the queue can be looked at, and how much waits there."""
     waiting = int(installation.resources["queue"].attributes()["ApproximateNumberOfMessages"])
-    return ok(f"the queue is there; about {waiting:,} messages wait in it")
+    return ok(f"the queue exists; about {waiting:,} messages wait in it")
 
 
 def queue_policy(installation: Installation) -> Finding:
-    """Whether the queue admits Amazon's topic and nobody else; who may write there may tell us anything."""
+    """Whether the queue admits Amazon's topic and no other sender; any sender it admits could forge results."""
     resource = installation.resources["queue"]
     topic, found = resource.topic(), json.loads(resource.attributes().get("Policy") or "{}").get("Statement", [])
     statements = found if isinstance(found, list) else [found]
@@ -175,11 +173,12 @@ def queue_policy(installation: Installation) -> Finding:
     remedy = f"{AGAIN} with JwoTopicArn={topic}"
     if not all(admitted):
         return problem(
-            "the queue's policy admits others than Amazon's topic", f"{remedy}; nobody else must write there"
+            "the queue's policy admits others than Amazon's topic",
+            f"{remedy}; no other sender must be able to write to it",
         )
     if not admitted:
-        return problem("the queue's policy admits nobody, so no notification can arrive", remedy)
-    return ok(f"the queue admits {topic} and nobody else")
+        return problem("the queue's policy admits no sender, so no notification can arrive", remedy)
+    return ok(f"the queue admits {topic} only")
 
 
 def _lets_send(statement: dict[str, Any]) -> bool:
@@ -204,7 +203,7 @@ def dead_letters(installation: Installation) -> Finding:
     resource = installation.resources["queue"]
     if "RedrivePolicy" not in resource.attributes():
         return problem(
-            "the queue has no dead-letter queue: what cannot be taken comes back until it expires, and is gone",
+            "the queue has no dead-letter queue: messages that cannot be processed are lost when they expire",
             f"{AGAIN}: it gives the queue one",
         )
     if alerts := resource.dead_letters():
@@ -222,21 +221,21 @@ def notifications(installation: Installation) -> Finding:
         return warning(
             f"{len(unreadable):,} messages could not be read, the newest: {last.reason}; "
             f"{arrived or 'no notification that could be read has arrived yet'}",
-            f'look at {last.kept_at}; docs/runbook.md, "A message that cannot be read"',
+            f'check {last.kept_at}; docs/runbook.md, "A message that cannot be read"',
         )
     if not newest:
         return warning(
             "no notification has arrived yet; whether Amazon's topic is subscribed cannot be seen from this account",
-            "before the first upload that is as it should be; after it, ask your Amazon contact whether QueueArn of "
-            "the stack's outputs is subscribed. Until then results come by asking the API, and later",
+            "this is normal before the first upload; after it, ask your Amazon contact whether QueueArn of "
+            "the stack's outputs is subscribed. Until then the pipeline asks the API for results, which takes longer",
         )
     return ok(arrived)
 
 
 CHECKS = (
-    Check("clock", clock, "look at the network and at AWS_ENDPOINT_URL"),
-    Check("identity", identity, "look at the credentials and at AWS_ENDPOINT_URL"),
-    Check("role", role, "look at JWO_API_ROLE_ARN", ("identity",)),
+    Check("clock", clock, "check the network and at AWS_ENDPOINT_URL"),
+    Check("identity", identity, "check the credentials and at AWS_ENDPOINT_URL"),
+    Check("role", role, "check JWO_API_ROLE_ARN", ("identity",)),
     Check("bucket", bucket, FROM_STACK, ("identity",)),
     Check("versioning", versioning, FROM_STACK, ("bucket",), beyond="s3:GetBucketVersioning"),
     Check("public access", public_access, FROM_STACK, ("bucket",), beyond="s3:GetBucketPublicAccessBlock"),

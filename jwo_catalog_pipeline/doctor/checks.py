@@ -1,6 +1,6 @@
-"""What a check of an installation says, and running checks that stand on each other.
+"""What a check of an installation says, and running checks that depend on each other.
 
-What the project and AWS's libraries are known to fail with becomes a finding; everything else is a bug and is raised.
+An expected error of the project or of AWS's libraries becomes a finding; any other error is a bug and is raised.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from jwo_catalog_pipeline.settings import readable_settings
 
 Status = Literal["ok", "warning", "problem", "skipped"]
 
-FROM_STACK = "deploy deploy/cloudformation.yaml and take the name from its outputs, or look whether AWS_DEFAULT_REGION \
+FROM_STACK = (
+    "deploy deploy/cloudformation.yaml and take the name from its outputs, or check whether AWS_DEFAULT_REGION \
 and the account are those of the stack"
+)
 _CREDENTIALS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run under a role"
 # What AWS answers, and what helps; any other code is shown with the check's own remedy.
 _BY_CODE = {
@@ -36,7 +38,7 @@ _BY_CODE = {
     ),
     **dict.fromkeys(
         ("SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"),
-        "the secret key is wrong, or this machine's clock: look at the check of the clock, then set the keys again",
+        "the secret key is wrong, or this machine's clock: see the clock check, then set the keys again",
     ),
     **dict.fromkeys(
         ("ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"), FROM_STACK
@@ -50,9 +52,9 @@ _BY_ERROR = {
         ("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"), "log in again: aws sso login"
     ),
     "NoRegionError": "set AWS_DEFAULT_REGION to the region of the stack",
-    "ConfigParseError": "mend that file, or name another one in AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE",
+    "ConfigParseError": "fix that file, or name another one in AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE",
 }
-_ELSEWHERE = "look at the network, the proxy, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"
+_ELSEWHERE = "check the network, the proxy, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"
 _DENIED = re.compile("AccessDenied|NotAuthorized|AuthorizationError|^403$")
 _ACTION = re.compile(r"perform: ([\w-]+:\w+)")
 
@@ -62,7 +64,7 @@ class Finding:
     """What one check found.
 
     Attributes:
-        status: a problem stops uploads or their results; a warning does not; skipped is what stands on a problem.
+        status: a problem stops uploads or their results; a warning does not; a skipped check depends on a failed one.
         found: a sentence.
         remedy: what to do about it; "" where all is well.
         check: the check's name.
@@ -101,7 +103,7 @@ class Installation:
     Attributes:
         environment: the variables that configure it.
         resources: as `build_resources` gives them, without what cannot be read.
-        thorough: whether to look also at what the pipeline's own role may not.
+        thorough: whether to run also the checks that need more permissions than the pipeline's role has.
         now: this machine's clock.
     """
 
@@ -124,31 +126,31 @@ class Check:
         name: its name.
         examine: finds something, or fails as the project and AWS's libraries do.
         remedy: what to do where it fails and the error does not say.
-        stands_on: the checks without which it would say nothing new.
+        depends_on: the checks without which it would say nothing new.
         beyond: the AWS action that it needs and the pipeline's role does not have; "" for none.
     """
 
     name: str
     examine: Callable[[Installation], Finding]
     remedy: str
-    stands_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
     beyond: str = ""
 
 
 def examine(
     installation: Installation, checks: Sequence[Check], on_check: Callable[[str], None] = lambda _: None
 ) -> Iterator[Finding]:
-    """Run the checks in their order; one that fails stops only those that stand on it.
+    """Run the checks in their order; one that fails stops only those that depend on it.
 
     Args:
         installation: what is examined.
-        checks: none before one that it stands on.
-        on_check: told the name of each before it runs.
+        checks: none before one that depends on.
+        on_check: called with the name of each check before it runs.
     """
     failed: set[str] = set()
     for check in checks:
         on_check(check.name)
-        missing = [name for name in check.stands_on if name in failed]
+        missing = [name for name in check.depends_on if name in failed]
         finding = _skipped(" and ".join(missing)) if missing else _run(check, installation)
         if finding.status in ("problem", "skipped"):
             failed.add(check.name)
@@ -156,12 +158,12 @@ def examine(
 
 
 def _skipped(on: str) -> Finding:
-    return Finding("skipped", f"it stands on {on}", "mend that first")
+    return Finding("skipped", f"depends on {on}", "fix that first")
 
 
 def _run(check: Check, installation: Installation) -> Finding:
     if check.beyond and not installation.thorough:
-        return _beyond(f"not looked at: the pipeline's role does not have {check.beyond}")
+        return _beyond(f"not checked: the pipeline's role does not have {check.beyond}")
     try:
         return check.examine(installation)
     except ConfigurationError as error:
@@ -173,28 +175,30 @@ def _run(check: Check, installation: Installation) -> Finding:
     except BotoCoreError as error:
         if isinstance(error, ParamValidationError):  # a setting that cannot be what it should
             return problem(" ".join(str(error).split()), check.remedy)
-        return problem(f"AWS cannot be asked: {error}", _BY_ERROR.get(type(error).__name__, _ELSEWHERE))
+        return problem(f"AWS cannot be reached: {error}", _BY_ERROR.get(type(error).__name__, _ELSEWHERE))
     except ValueError as error:  # botocore's own for an endpoint that is no URL
         if not str(error).startswith("Invalid endpoint"):
             raise
-        return problem(f"AWS cannot be asked: {error}", "AWS_ENDPOINT_URL must be a URL, or not set for AWS itself")
+        return problem(f"AWS cannot be reached: {error}", "AWS_ENDPOINT_URL must be a URL, or not set for AWS itself")
 
 
 def _beyond(found: str) -> Finding:
     return Finding(
-        "skipped", found, "jwo-catalog doctor --thorough, as somebody who may do that; uploads do not need it"
+        "skipped",
+        found,
+        "run jwo-catalog doctor --thorough with an identity that has this permission; uploads do not need it",
     )
 
 
 def _refused(error: ClientError, check: Check) -> Finding:
     code, text = error_code(error), error.response["Error"].get("Message", "")
     if _DENIED.search(code) and check.beyond:
-        return _beyond(f"it could not be looked at: this identity may not do {check.beyond}")
+        return _beyond(f"could not be checked: this identity has no permission for {check.beyond}")
     if _DENIED.search(code):
         named = _ACTION.search(text)
         action = named[1] if named else error.operation_name
         return problem(
-            f"this identity may not do {action}",
+            f"this identity has no permission for {action}",
             f"allow {action} to it, or run as the role of deploy/cloudformation.yaml (its output PipelineRoleArn)",
         )
     return problem(f"AWS answers {error.operation_name} with {code}", _BY_CODE.get(code, check.remedy))

@@ -39,7 +39,7 @@ API_TIMEOUT = urllib3.Timeout(connect=5, read=15)  # shorter than the pipeline's
 
 
 def settings(installation: Installation) -> Finding:
-    """Whether everything is set and can be read."""
+    """Whether all settings are present and valid."""
     from dagster._utils.schedules import is_valid_cron_schedule
 
     complaints = settings_complaints(installation.environment)
@@ -50,13 +50,13 @@ def settings(installation: Installation) -> Finding:
     if zone not in available_timezones():
         complaints.append(f"JWO_TIMEZONE is {zone!r}; it must be a name such as Europe/Berlin")
     if complaints:
-        return problem("; ".join(complaints), "put them right in .env or the environment (README, Configuration)")
+        return problem("; ".join(complaints), "correct them in .env or the environment (README, Configuration)")
     if advised := unset_advised(installation.environment):
         return warning(
             "; ".join(f"without {name} {what}" for name, what in advised.items()),
             f"set {' and '.join(advised)} in .env or the environment",
         )
-    return ok("everything is set and can be read")
+    return ok("all settings are present and valid")
 
 
 def versions(_: Installation) -> Finding:
@@ -66,7 +66,9 @@ def versions(_: Installation) -> Finding:
     except PackageNotFoundError:
         return problem(f"{PACKAGE} is not installed, only its source is there", "pip install -e .")
     if wrong:
-        return problem("; ".join(wrong), "install requirements.lock again, in a Python that the project takes")
+        return problem(
+            "; ".join(wrong), "install requirements.lock again, with a Python version that the project supports"
+        )
     shown = ", ".join(f"{name} {version(name)}" for name in SHOWN)
     return ok(f"{PACKAGE} {own}, Python {PYTHON}, {shown}")
 
@@ -93,18 +95,22 @@ def catalog_api(installation: Installation) -> Finding:
         replace(client, http=urllib3.PoolManager(timeout=API_TIMEOUT)).status(NO_INGESTION)
     except RequestRefused as error:
         if error.explained:
-            return ok("Amazon takes the signature, and says that it does not know an ingestion that does not exist")
-        return problem(f"{_said(error)}, which is not how the Catalog API says no", "look at JWO_API_URL and the proxy")
+            return ok("Amazon accepts the signature, and reports that the test ingestion does not exist")
+        return problem(
+            f"{_said(error)}, which is not how the Catalog API rejects a call", "check JWO_API_URL and the proxy"
+        )
     except AccessDenied as error:
         return _denied(error, client.region, resource.role_arn)
     except Throttled as error:
-        return warning(_said(error), "run this again in a minute; if it stays so, others use up the 10 calls a second")
+        return warning(
+            _said(error), "run this again in a minute; if the problem stays, other clients use up the 10 calls a second"
+        )
     except OutcomeUnknown as error:
         return problem(
-            f"the Catalog API does not answer as it should: {_said(error)}",
-            "run this again in some minutes; if it stays so, look at JWO_API_URL and the network, and ask Amazon",
+            f"the Catalog API does not respond as expected: {_said(error)}",
+            "run this again in a few minutes; if the problem stays, check JWO_API_URL and the network, and ask Amazon",
         )
-    return warning("Amazon knows an ingestion that does not exist", "look whether JWO_API_URL is the Catalog API")
+    return warning("Amazon knows an ingestion that does not exist", "check whether JWO_API_URL is the Catalog API")
 
 
 def _said(error: CatalogApiError) -> str:
@@ -115,21 +121,21 @@ def _said(error: CatalogApiError) -> str:
 def _denied(error: AccessDenied, region: str, role: str) -> Finding:
     who, said = role or "the pipeline's own identity", _said(error)
     if isinstance(error, SignatureStale):
-        return problem(f"the signature is refused for its time: {said}", "set this machine's clock by NTP")
+        return problem(f"the signature is rejected because of its time: {said}", "set this machine's clock by NTP")
     if isinstance(error, SessionExpired):
         return problem(
-            f"the signature is refused, as the session has expired: {said}", "log in again, or renew the keys"
+            f"the signature is rejected because the session has expired: {said}", "log in again, or renew the keys"
         )
     if error.about is Denied.SIGNATURE:
         return problem(
-            f"the signature is refused: {said}",
+            f"the signature is rejected: {said}",
             f"JWO_API_REGION is {region}: it must be the signing region that Amazon handed out, which need not be "
-            f"that of the host or the stack; then look at the clock and the credentials of {who}",
+            f"that of the host or the stack; then check the clock and the credentials of {who}",
         )
     if error.about is Denied.ADDRESS:
-        return problem(f"the host has no Catalog API: {said}", "look at JWO_API_URL: scheme and host, without /v1")
+        return problem(f"the host has no Catalog API: {said}", "check JWO_API_URL: scheme and host, without /v1")
     return problem(
-        f"the signature is taken, and the call is not permitted: {said}",
+        f"the signature is accepted, but the call is not permitted: {said}",
         f"allow execute-api:Invoke on the API to {who}; if it is allowed, ask your Amazon contact whether that "
         "role and its account are registered for the Catalog API in this region",
     )
@@ -152,24 +158,24 @@ def mapping(installation: Installation) -> Finding:
             checked = validate(apply_mapping(found, rows), policy.store_ids or None)
         except MappingError as error:
             return problem(
-                str(error), f"mend {source.mapping_path}: jwo-catalog mapping review EXPORT shows what it does"
+                str(error), f"fix {source.mapping_path}: jwo-catalog mapping review EXPORT shows what it does"
             )
     invalid, of = len(checked.quarantined), len(checked.quarantined) + len(checked.valid)
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
     said = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
     review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
     if not of:
-        return problem(said, "look at what writes the export: nothing is sent of an empty one")
+        return problem(said, "check what writes the export: an empty export sends nothing")
     if share > allowed:
         return problem(said, f"{review}; more than {allowed:.0%} stop an upload")
     return warning(said, review) if invalid else ok(said)
 
 
 CHECKS = (
-    Check("settings", settings, "look at .env and the environment"),
+    Check("settings", settings, "check .env and the environment"),
     Check("versions", versions, "install requirements.lock again"),
     *aws.CHECKS,
-    Check("Catalog API", catalog_api, "look at JWO_API_URL and the network", ("role", "ledger")),
-    Check("mapping", mapping, "look at JWO_MAPPING and JWO_SOURCE_URI"),
-    Check("Dagster", instance, "look at DAGSTER_HOME"),
+    Check("Catalog API", catalog_api, "check JWO_API_URL and the network", ("role", "ledger")),
+    Check("mapping", mapping, "check JWO_MAPPING and JWO_SOURCE_URI"),
+    Check("Dagster", instance, "check DAGSTER_HOME"),
 )

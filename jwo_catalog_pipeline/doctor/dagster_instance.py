@@ -26,7 +26,7 @@ def instance(installation: Installation) -> Finding:
     home = installation.environment.get("DAGSTER_HOME")
     if not home:
         return problem(
-            "DAGSTER_HOME is not set: Dagster keeps its history in a folder that goes with the process",
+            "DAGSTER_HOME is not set: Dagster keeps its history in a folder that is deleted when the process ends",
             "set it to a folder that stays, the same for the UI, the daemon and this command",
         )
     try:
@@ -49,7 +49,7 @@ def _unopened(home: str, error: Exception) -> Finding:
     where = f" (line {mark.line + 1} of dagster.yaml)" if mark else ""
     return problem(
         f"the instance of {home} cannot be opened: {str(error).strip().partition(chr(10))[0]}{where}",
-        "DAGSTER_HOME must be the absolute path of a folder; then look at its dagster.yaml, at what that needs to be "
+        "DAGSTER_HOME must be the absolute path of a folder; then check its dagster.yaml, at what that needs to be "
         "installed, and at its database",
     )
 
@@ -71,11 +71,11 @@ def _daemons(opened: DagsterInstance, now: float) -> Finding | None:
     if not silent:
         return None
     last = max((beat.timestamp for beat in beats.values()), default=None)
-    since = f"was heard of last on {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M} UTC" if last else "never ran"
+    since = f"was last heard from on {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M} UTC" if last else "never ran"
     which = f"some of the daemon's parts are silent ({', '.join(silent)})" if alive else f"the daemon {since}"
     return problem(
         f"{_storage(opened)}; {which}, so no sensor and no schedule runs",
-        "start dagster-daemon run, or dagster dev, with the same DAGSTER_HOME; if it runs, look at its log",
+        "start dagster-daemon run, or dagster dev, with the same DAGSTER_HOME; if it runs, check its log",
     )
 
 
@@ -86,12 +86,14 @@ def _sensors(opened: DagsterInstance, now: float) -> Finding | None:
     by_name = {state.instigator_name: state for state in states}
     off = [name for name in SENSORS if name in by_name and not by_name[name].is_running]
     if off:
-        return problem(f"switched off: {', '.join(off)}", "switch them on in the UI, Automation: they take the results")
+        return problem(
+            f"switched off: {', '.join(off)}", "switch them on in the UI, Automation: they collect the results"
+        )
     silent = [name for name in SENSORS if not _ticks(by_name, name, now)]
     if silent:
         return problem(
-            f"the daemon runs, and not these sensors: {', '.join(silent)}",
-            "look in the UI, Deployment, whether the code location jwo_catalog_pipeline.definitions loads; reload it",
+            f"the daemon runs, but these sensors do not: {', '.join(silent)}",
+            "check in the UI, Deployment, whether the code location jwo_catalog_pipeline.definitions loads; reload it",
         )
     return None
 

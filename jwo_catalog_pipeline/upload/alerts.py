@@ -1,4 +1,4 @@
-"""What somebody must be told, found in the ledger and the queue, and telling it: each piece of news once.
+"""What people must know, found in the ledger and the queue, and publishing it: each alert once.
 
 Belongs here: what the upload protocol knows of. Runs that failed are Dagster's (see `failed_runs`).
 """
@@ -21,9 +21,9 @@ METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/clo
 # Amazon takes up to an hour and is asked after 90 minutes by default: what is open half an hour later is stuck.
 LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
 CLAIM_SECONDS = 120  # to send one message; who dies before it is recorded has it sent once more after that
-REMEMBERED_SECONDS = 90 * 86_400  # what was told; news of that age would be told again
+REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
-MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and nobody reads more than this
+MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Alert:
     """One message to people.
 
     Attributes:
-        key: what it is about; what was told under a key is not told again.
+        key: what it is about; an alert is published once for each key.
         subject: what happened, in a few words.
         text: what happened, how many items, since when, and what helps.
         lasting: it is about a state that can end, after which the same news is new.
@@ -79,7 +79,7 @@ def _by_state(batches: Sequence[Batch]) -> str:
 
 
 def unreadable_alerts(ledger: Ledger) -> list[Alert]:
-    """At most one alert for each hour in which messages came that nobody could read, with their number in all."""
+    """At most one alert for each hour in which messages came that cannot be read, with their number in all."""
     found = sorted(ledger.unreadable_messages(), key=lambda message: message.received_at)
     if not found:
         return []
@@ -163,7 +163,7 @@ class AlertPublisher:
     """Publishes alerts through an SNS topic, and how much is stuck to CloudWatch.
 
     Attributes:
-        ledger: remembers what was told.
+        ledger: remembers what was published.
         sns, cloudwatch: boto3 clients.
         topic_arn: the topic.
     """
@@ -174,26 +174,26 @@ class AlertPublisher:
     topic_arn: str
 
     def publish(self, alerts: Sequence[Alert]) -> list[str]:
-        """Tell what has not been told yet; gives its keys. A lasting alert that is not among these is over.
+        """Publish what has not been published yet; gives its keys. A lasting alert that is not among these is over.
 
-        Told first and then remembered: who dies in between has it told twice, and never not at all.
+        At least once: a crash between publishing and noting it repeats the alert, and never loses it.
 
         Raises:
-            AlertsUnavailable: the topic does not take a message; those before it are told.
+            AlertsUnavailable: the topic does not take a message; those before it are published.
         """
         known = self.ledger.alerts()
         published = {record.key for record in known if record.told_at}
-        told = []
+        new = []
         for alert in alerts:
             if alert.key in published or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
                 continue
             self._send(alert)
             self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
-            told.append(alert.key)
+            new.append(alert.key)
         for record in known:
             if record.lasting and record.key not in {alert.key for alert in alerts}:
                 self.ledger.forget_alert(record.key)
-        return told
+        return new
 
     def _send(self, alert: Alert) -> None:
         subject = redacted(alert.subject).encode("ascii", "replace").decode()[:MAX_SUBJECT]
@@ -203,12 +203,12 @@ class AlertPublisher:
                 self.sns.publish(TopicArn=self.topic_arn, Subject=subject, Message=text)
         except (ClientError, BotoCoreError) as error:
             raise AlertsUnavailable(
-                f"nobody could be told of {alert.subject!r}: {self.topic_arn} does not take it ({error})",
+                f"the alert {alert.subject!r} could not be published to {self.topic_arn} ({error})",
                 "check JWO_ALERT_TOPIC_ARN and the pipeline's role",
             ) from None
 
     def measure(self, stuck: int) -> None:
-        """Tell CloudWatch how many batches are stuck; that this comes at all says that somebody is looking.
+        """Send CloudWatch the number of stuck batches; that it comes at all says that this sensor runs.
 
         Raises:
             AlertsUnavailable: CloudWatch does not take it.

@@ -15,7 +15,7 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
             if batch.state is BatchState.PLANNED:
                 ledger.supersede(batch, upload)
             elif batch.state is BatchState.SENDING and batch.lease_until < ledger.now():
-                # Its worker died while sending, and nobody may send it again: it may have been ingested.
+                # Its worker died while sending, and no other may send it again: it may have been ingested.
                 ledger.leave_in_doubt(batch, f"upload {upload} took over")
         close_if_final(ledger, older)
 

@@ -71,7 +71,7 @@ IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.SUBMI
 UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
 
 # What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses and says why;
-# it is one store, which Amazon does not know; or nobody knows, for it was not cut any further.
+# it is one store, which Amazon does not know; or unknown, for it was not cut any further.
 SPLIT, ONE_ITEM, ONE_STORE, NOT_CUT = "split", "one_item", "one_store", "not_cut"
 
 
@@ -97,7 +97,7 @@ class Batch:
     first_row: int = 0  # of the plan's rows that are uploaded, or archived: where this batch begins
     state: BatchState = BatchState.PLANNED
     attempts: int = 0
-    # Attempts that may have become ingestions which nobody has matched yet, and when the last of them was made.
+    # Attempts that may have become ingestions and are not matched yet, and when the last of them was made.
     doubts: int = 0
     doubted_at: int = 0
     owner: str = ""
@@ -236,7 +236,7 @@ class UnreadableMessage:
 
 @dataclass(frozen=True)
 class SettledNote:
-    """An upload has settled, and the alerts have not looked at it yet."""
+    """An upload has settled, and the alerts have not taken it up yet."""
 
     upload: str
     settled_at: int

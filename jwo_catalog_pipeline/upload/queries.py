@@ -27,7 +27,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
         uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
         batches that were sent once more than was answered (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
-        and `unknown_ingestions`, numbers of notifications that nobody could read, or match with a batch.
+        and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, in_flight_hours)
     open_batches = [

@@ -56,7 +56,7 @@ def rebuild_state(
     Args:
         ledger: holds the uploads and their batches.
         bucket: holds the batches' items and the reports.
-        on_upload: told how many uploads of how many are done.
+        on_upload: called with how many uploads of how many are done.
     """
     uploads = applied_uploads(ledger)[::-1]
     before, layers = fold([]), list[pd.DataFrame]()

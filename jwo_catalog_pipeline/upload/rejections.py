@@ -24,7 +24,7 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: 
 
     Returns:
         `source_row`, `store_id`, `item_sku`, `reason`, `upload`: rejected items whose content is still what was
-        rejected; one that was mended since is not listed.
+        rejected; one that was corrected since is not listed.
     """
     published = published_state(ledger, bucket)
     rejected = published[(published["state"] == PublishedState.REJECTED) & (published["operation"] == UPLOAD)]

@@ -42,7 +42,7 @@ def salvage(
         ledger: takes what it lacks.
         bucket: has what was sent.
         write: do so; else only tell what would be done.
-        on_batch: told how many batches of how many are done.
+        on_batch: called with how many batches of how many are done.
 
     Returns:
         What the ledger lacked: `upload`, `batch`, `was` (None: not there), `state`, `items`.

@@ -97,7 +97,7 @@ CREATE MACRO _two_places(whole, fraction) AS
     CASE WHEN regexp_full_match(fraction, '[0-9]{0,2}0*')
          THEN regexp_replace(whole, '^0+([0-9])', '\1') || '.' || rpad(left(fraction, 2), 2, '0') END;
 
--- `1,299` or `1.299`: nobody can say whether it is about one or a thousand.
+-- `1,299` or `1.299`: it may be about one or a thousand.
 CREATE MACRO _ambiguous_number(n) AS regexp_full_match(n, '[1-9][0-9]{0,2}[.,][0-9]{3}');
 
 -- What a _number says if there is only one way to read it, as decimal text with two places; else NULL.

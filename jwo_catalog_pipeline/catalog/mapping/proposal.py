@@ -1,4 +1,4 @@
-"""Proposes a field mapping for an export that nobody has mapped yet.
+"""Proposes a field mapping for an export that has no mapping yet.
 
 Belongs here: which column looks like which JWO field, by its name and by what it holds, and writing that down as a
 mapping with the evidence beside it.
@@ -201,7 +201,7 @@ def as_yaml(facts: list[ColumnFacts], source: SourceOptions, export: str) -> str
     """The proposal as a mapping file: every required field, the evidence as comments, the doubtful marked NOT SURE."""
     found = propose(facts)
     lines = [
-        f"# A proposal for {_comment(export)}. Read every line, mend what is marked NOT SURE, and then look:",
+        f"# A proposal for {_comment(export)}. Read every line, correct what is marked NOT SURE, and then look:",
         "#   jwo-catalog mapping review EXPORT --mapping THIS-FILE",
         "version: 1",
         *_source_lines(source),

@@ -1,4 +1,4 @@
-"""Parts mapped rows into items that may be sent and rows that the data team must mend.
+"""Parts mapped rows into items that may be sent and rows that the data team must correct.
 
 Belongs here: running the rules of `schema.py`, counting, sampling, giving reasons.
 Does not belong here: the rules themselves.
@@ -117,7 +117,7 @@ def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> N
             problems.append(f"{rule.name} ({int(bad.sum())} items, such as {shown})")
     if problems:
         raise InvalidItems(
-            f"items that must not be sent: {'; '.join(problems)}: mend the source or its mapping, then materialize "
+            f"items that must not be sent: {'; '.join(problems)}: correct the source or its mapping, then materialize "
             "jwo_catalog and catalog_changes again"
         )
 

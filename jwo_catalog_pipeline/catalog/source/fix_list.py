@@ -1,6 +1,6 @@
 """The fix list: rows that were quarantined or rejected, in the export's own columns and format, with the reasons.
 
-Whoever mends it can feed it back as it is: the mapping does not look at the additional column.
+A corrected list can be fed back as it is: the mapping ignores the additional column.
 """
 
 import csv
@@ -22,7 +22,7 @@ _FORMULA = r"^(?:[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20])(?!\d+(?:[.,]\d+)*$)"
 
 
 def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
-    """Collect the rows to mend.
+    """Collect the rows to correct.
 
     Args:
         source: `source_row` and the export's columns, as text.

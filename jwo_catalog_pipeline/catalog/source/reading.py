@@ -92,7 +92,7 @@ def format_of(name: str) -> str:
         suffixes.pop()
     if not suffixes or suffixes[-1] not in _SUFFIXES:
         raise SourceFileError(
-            f"{name}: its format cannot be told from its name: set source.format in the field mapping "
+            f"{name}: its name does not say its format: set source.format in the field mapping "
             f"to one of {', '.join(FORMATS)}"
         )
     return _SUFFIXES[suffixes[-1]]

@@ -138,7 +138,7 @@ def make_rows() -> list[Row]:
 
 
 def _numbered(prefix: str, changes: list[Row]) -> list[Row]:
-    """Sound rows of their own, changed as told."""
+    """Sound rows of their own, changed as given."""
     rows = []
     for number, change in enumerate(changes):
         row = dict.fromkeys(COLUMNS, "") | {"Article No": f"{prefix}{number:03d}", "Brand": "Sample"}

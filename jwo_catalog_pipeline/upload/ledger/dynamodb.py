@@ -16,7 +16,7 @@ from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
 
 # Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
-# alone, for nobody here knows what it means.
+# alone, for this version does not know what it means.
 SCHEMA = 2
 
 

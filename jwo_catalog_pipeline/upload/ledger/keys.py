@@ -17,7 +17,7 @@
 | UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
-| SETTLED           | <upload>                | an upload has settled, and the alerts have not looked at it yet     |
+| SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
 | DOCTOR            | CHECK                   | written by `jwo-catalog doctor`; expires                            |

@@ -101,7 +101,7 @@ class NewsLedger(Writes):
     # -- alerts ------------------------------------------------------------------------------------------------
 
     def claim_alert(self, key: str, seconds: int) -> bool:
-        """Hold an alert that is not published, and that nobody else is publishing; whether it could be had."""
+        """Claim an alert that is not published and that no other process is publishing; whether that worked."""
         claim = self._update(
             keys.alert(key),
             {"telling_until": self.now() + seconds},

@@ -5,8 +5,8 @@ It is one item of the ledger, RATE: the newest slot anybody has reserved, and th
 lie an interval apart, and whoever has reserved one sleeps until then.
 
 Clocks that differ: a process that finds the item noted later than its own clock shows follows the other's clock from
-then on, so all go by the one that is furthest ahead, and nobody waits for it. The difference is only seen when the item
-is read, to within the age of what is found; each time that a process learns more of it, one of its calls may come
+then on, so all go by the one that is furthest ahead, and no call waits for it. The difference is only seen when the
+item is read, to within the age of what is found; each time that a process learns more of it, one of its calls may come
 closer to another's than the interval.
 """
 
@@ -103,5 +103,5 @@ class DistributedRateLimiter:
 
 
 def _at_once_then_jitter(state: RetryCallState) -> float:
-    """The first failure only told what the newest slot is; further ones are collisions."""
+    """The first failure only reads the newest slot; further ones are collisions."""
     return 0.0 if state.attempt_number == 1 else _JITTER(state)

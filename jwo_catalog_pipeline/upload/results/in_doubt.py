@@ -87,7 +87,7 @@ def _fits(items: pd.DataFrame, report: Report) -> bool:
 
 
 def expire_doubts(ledger: Ledger, in_flight_hours: float) -> None:
-    """Let time end what nothing else has ended: doubts, and news of ingestions that nobody could match.
+    """Let time end what nothing else has ended: doubts, and news of ingestions that match no batch.
 
     What a dead worker of an older upload was sending becomes a doubt first.
     """

@@ -34,7 +34,7 @@ from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items, batch_outcomes, outcomes_key, report_key
 
-SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nobody takes the news
+SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the note
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
 _WORST_FIRST = {REJECTED: 0, UNREPORTED: 1, ACCEPTED: 2}
@@ -137,7 +137,7 @@ class Settler:
                 if batch.state is BatchState.REPORTED:
                     self._settle_batch(batch)
                 elif batch.state is BatchState.SETTLED:
-                    # Read again from what is stored, so that a better reader mends what an older one misunderstood.
+                    # Read again from what is stored, so that a better reader corrects what an older one misunderstood.
                     self._store_outcomes(batch, self.bucket.get(report_key(batch)))
             except CatalogApiError as error:
                 problems.append(f"batch {batch.number}, ingestion {batch.ingestion_id}: {error}")

@@ -30,7 +30,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Payload
         recorded: the plan's record.
 
     Raises:
-        PlanStopped: a guard found something that nobody has allowed for this upload.
+        PlanStopped: a guard found something that is not allowed for this upload.
         AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
     """
     base = recorded.base

@@ -3,11 +3,11 @@
 Before any byte leaves, the bytes are in the bucket and the attempt is in the ledger. Whatever happens in between, the
 ledger says which of these holds, so the next call of `apply` goes on from there:
 
-1. batches and their items recorded under the plan's digest: nothing sent, may be recorded again (`recording`);
-2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`recording`);
-3. a batch's bytes in the bucket: nothing of it sent, whoever makes them again makes the same ones (`contents`);
+1. batches and their items recorded under the plan's digest: nothing sent, may be recorded again (`commit`);
+2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`commit`);
+3. a batch's bytes in the bucket: nothing of it sent, whoever makes them again makes the same ones (`plan.payload`);
 4. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
-5. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`splitting`).
+5. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`bisect`).
 """
 
 import hashlib
@@ -72,7 +72,7 @@ class Sender:
             AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
             NoPlan: the table is not the recorded plan.
             PlanStopped: a guard stopped it; nothing was recorded or sent.
-            LeaseHeld, LeaseLost: another worker is at it.
+            LeaseHeld, LeaseLost: another worker is sending it.
             UploadStopped: a batch could not be sent; call again to resume.
             CatalogApiError: no credentials; nothing was recorded or sent.
         """
@@ -205,7 +205,7 @@ class Sender:
         try:
             return self.ledger.accept(batch, accepted.ingestion_id, accepted.http_status, accepted.request_id or "")
         except Conflict:
-            # Kept though the batch is another worker's by now: an ingestion that nobody knows could never be matched.
+            # Kept though the batch is another worker's by now: an ingestion that is not in the ledger could never match.
             self.ledger.keep_orphan(accepted.ingestion_id, batch)
             raise LeaseLost(
                 f"{_taken_over(batch)}, and Amazon accepted this run's bytes as ingestion {accepted.ingestion_id}"
