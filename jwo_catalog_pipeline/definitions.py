@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.assets import ASSETS, mapped_catalog
+from jwo_catalog_pipeline.defs.catalog_assets import mapped_catalog, source_catalog
 from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
 from jwo_catalog_pipeline.defs.metadata import mapping_code_version
 from jwo_catalog_pipeline.defs.resources import StorageResource, build_resources
@@ -20,8 +20,11 @@ from jwo_catalog_pipeline.defs.sensors import (
     source_catalog_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.defs.upload_assets import catalog_changes, fix_list, ingestion_record, ingestion_results
 from jwo_catalog_pipeline.redaction import install
 from jwo_catalog_pipeline.settings import read_settings
+
+ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results, fix_list]
 
 catalog_upload_job = dg.define_asset_job(
     "catalog_upload_job",

@@ -10,8 +10,8 @@ import pandas as pd
 
 from jwo_catalog_pipeline.definitions import build_defs
 from jwo_catalog_pipeline.defs import resources
-from jwo_catalog_pipeline.defs.assets import catalog_uploads
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
+from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import KINDS

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from benchmarks import costing
-from jwo_catalog_pipeline.defs.assets import ASSETS, UPLOAD_POOL
+from jwo_catalog_pipeline.definitions import ASSETS
+from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_POOL
 from jwo_catalog_pipeline.settings import VARIABLES
 from jwo_catalog_pipeline_tests.test_template import _allowed, _Loader, _resolve
 

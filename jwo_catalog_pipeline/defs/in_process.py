@@ -10,9 +10,9 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jwo_catalog_pipeline.defs.assets import catalog_uploads
 from jwo_catalog_pipeline.defs.failures import NotSettled, RunFailed
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
+from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import leaf_batches
 

@@ -29,6 +29,7 @@ from jwo_catalog_pipeline.upload.plan.changes import (
 from jwo_catalog_pipeline.upload.plan.plan import Plan
 
 _CODE_VERSION = "1"
+SAMPLE_ROWS = 10  # of an asset's table
 SHOWN_ROWS = 20
 SHOWN_STORES = 100
 
@@ -141,3 +142,13 @@ def plan_tables(changes: pd.DataFrame, differences: tuple[pd.DataFrame, int]) ->
 def _sample(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["store_id", "item_sku", "item_name", "standard_price", "published_upload", "reason"]
     return rows.head(SHOWN_ROWS)[columns].dropna(axis="columns", how="all")
+
+
+def rows_and_columns(table: pd.DataFrame) -> dict[str, Any]:
+    """How many rows a table has, and its columns."""
+    return {"dagster/row_count": len(table), "dagster/column_schema": table_schema(table)}
+
+
+def counts(column: pd.Series) -> dict[str, int]:
+    """How often each value occurs, in the order of the values."""
+    return {str(value): int(count) for value, count in column.value_counts().sort_index().items()}

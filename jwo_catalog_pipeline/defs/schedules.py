@@ -5,7 +5,7 @@ https://docs.dagster.io/guides/automate/schedules
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.assets import catalog_uploads
+from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.model import upload_key
 

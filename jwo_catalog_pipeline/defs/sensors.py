@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.assets import catalog_uploads
 from jwo_catalog_pipeline.defs.resources import (
     AlertsResource,
     CatalogApiResource,
@@ -22,6 +21,7 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
+from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.redaction import redact_exceptions

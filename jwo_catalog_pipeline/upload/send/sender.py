@@ -205,7 +205,7 @@ class Sender:
         try:
             return self.ledger.accept(batch, accepted.ingestion_id, accepted.http_status, accepted.request_id or "")
         except Conflict:
-            # Kept though the batch is another worker's by now: an ingestion that is not in the ledger could never match.
+            # Kept though the batch is another worker's by now: an ingestion that the ledger lacks could never match.
             self.ledger.keep_orphan(accepted.ingestion_id, batch)
             raise LeaseLost(
                 f"{_taken_over(batch)}, and Amazon accepted this run's bytes as ingestion {accepted.ingestion_id}"

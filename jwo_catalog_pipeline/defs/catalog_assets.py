@@ -1,0 +1,183 @@
+"""The current state: the export as it is, and what the field mapping makes of it. Thin, as all assets are.
+
+https://docs.dagster.io/guides/build/assets
+"""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
+from jwo_catalog_pipeline.catalog.mapping.review import collect
+from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.markdown import as_markdown
+from jwo_catalog_pipeline.catalog.rules.validation import validate
+from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.defs.checks import (
+    STRUCTURE,
+    CatalogConfig,
+    check_specs,
+    rule_results,
+    share_result,
+    structure_result,
+)
+from jwo_catalog_pipeline.defs.failures import as_dagster_failure
+from jwo_catalog_pipeline.defs.io_manager import table_version
+from jwo_catalog_pipeline.defs.metadata import (
+    SAMPLE_ROWS,
+    column_lineage,
+    constrained_schema,
+    counts,
+    field_mapping,
+    rows_and_columns,
+    store_review,
+)
+from jwo_catalog_pipeline.defs.provenance import (
+    RUN_STAMP,
+    SOURCE_FILE,
+    SOURCE_STAMP,
+)
+from jwo_catalog_pipeline.defs.resources import (
+    SourceResource,
+    StorageResource,
+    UploadPolicyResource,
+)
+
+GROUP = "jwo_catalog"
+DATA_TEAM = ["team:catalog-data"]
+# Made every night by default (JWO_CATALOG_CRON); what is older than a night and a long run is stale.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
+
+
+@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
+def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
+    """The retailer's export as it is: every row, every column as text, with its row number."""
+    with as_dagster_failure(), tempfile.TemporaryDirectory() as folder:
+        mapping = source.mapping()
+        file = source.find()
+        path, sha256 = source.fetch(file, Path(folder))
+        rows = read_source(path, mapping.source, file.uri)
+        # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
+        if (newest := source.find()).version != file.version:
+            raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
+    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
+    unchanged = _last_metadata(context, "sha256") == sha256
+    context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
+    return dg.MaterializeResult(
+        value=rows,
+        data_version=dg.DataVersion(sha256),
+        metadata={
+            **rows_and_columns(rows),
+            "uri": dg.MetadataValue.path(file.uri),
+            "etag": file.etag,
+            "version": file.version,
+            "bytes": file.size,
+            "sha256": sha256,
+            "modified": file.modified.isoformat(),
+            "columns": dg.MetadataValue.json([str(name) for name in rows.columns if name != "source_row"]),
+            "unchanged": unchanged,
+            "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
+        },
+    )
+
+
+@dg.multi_asset(
+    name="jwo_catalog",
+    outs={
+        "jwo_catalog": dg.AssetOut(
+            group_name=GROUP,
+            freshness_policy=FRESH,
+            owners=DATA_TEAM,
+            kinds={"duckdb", "pandera"},
+            code_version="1",
+            description="The export as JWO items: mapped, and every row valid. What Amazon's catalog should be.",
+        ),
+        "quarantined_items": dg.AssetOut(
+            group_name=GROUP,
+            freshness_policy=FRESH,
+            owners=DATA_TEAM,
+            kinds={"pandera"},
+            code_version="1",
+            description="Rows that break a rule, each with its row in the source and the reasons: the worklist.",
+        ),
+    },
+    check_specs=check_specs(),
+)
+def mapped_catalog(
+    context: dg.AssetExecutionContext,
+    config: CatalogConfig,
+    source: SourceResource,
+    storage: StorageResource,
+    policy: UploadPolicyResource,
+    source_catalog: pd.DataFrame,
+) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
+    """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
+    with as_dagster_failure():
+        mapping = source.mapping()
+        mapped = apply_mapping(mapping, source_catalog)
+        try:
+            validation = validate(mapped, policy.store_ids or None)
+        except StructureError as error:
+            yield dg.AssetCheckResult(
+                passed=False, check_name=STRUCTURE, asset_key="jwo_catalog", description=str(error)
+            )
+            raise
+        file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
+        review = collect(mapping, source_catalog, mapped, validation, file)
+        page = store_review(storage.open_bucket(), review, context.run.run_id)
+    del mapped  # a million items take 200 MB, and storing what follows takes as much again
+    quarantined, items = validation.quarantined, validation.valid
+    for table in (quarantined, items):
+        table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
+    # First the worklist, which is needed most when the rest is blocked.
+    yield dg.MaterializeResult(
+        asset_key="quarantined_items",
+        value=quarantined,
+        data_version=table_version(quarantined),
+        metadata={
+            **rows_and_columns(quarantined),
+            "reasons": dg.MetadataValue.md(
+                as_markdown(
+                    pd.DataFrame(
+                        [(r.name, r.count) for r in validation.rules if r.level == "error" and r.count],
+                        columns=["rule", "rows"],
+                    )
+                )
+            ),
+            "sample": dg.MetadataValue.md(as_markdown(quarantined.head(SAMPLE_ROWS))),
+            "review": page,
+        },
+    )
+    share = share_result(validation, config.max_invalid_share)
+    yield structure_result()
+    yield share
+    yield from rule_results(validation)
+    if not share.passed:
+        raise dg.Failure(share.description, allow_retries=False)
+    yield dg.MaterializeResult(
+        asset_key="jwo_catalog",
+        value=items,
+        data_version=table_version(items),
+        metadata={
+            "dagster/row_count": len(items),
+            "dagster/column_schema": constrained_schema(items),
+            "dagster/column_lineage": column_lineage(review),
+            "items_by_store": dg.MetadataValue.json(counts(items["store_id"])),
+            "mapping_sha256": mapping.sha256,
+            "field_mapping": field_mapping(review),
+            "review": page,
+            "sample": dg.MetadataValue.md(as_markdown(items.head(SAMPLE_ROWS))),
+        },
+    )
+
+
+def _last_metadata(context: dg.AssetExecutionContext, name: str) -> Any:
+    """A metadata value of the asset's newest materialization; None where there is none."""
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    found = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    return found.value if found else None
