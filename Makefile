@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 # What needs a PostgreSQL server, an environment of its own, or minutes of outage.
-PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/test_doctor.py
+PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/cli/test_doctor.py
 
 .PHONY: demo test test-thorough test-production seeded-bugs chaos bench lint screenshots lock clean
 
@@ -61,7 +61,7 @@ lint: .venv/installed
 
 # The pictures in docs/; needs chromium.
 screenshots: .venv/installed
-	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/test_dagster_dev.py jwo_catalog_pipeline_tests/test_review.py
+	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/defs/test_dagster_dev.py jwo_catalog_pipeline_tests/catalog/test_review.py
 
 # Exact versions for every Python from 3.11 on, for the project and for its image; commit the result.
 lock:

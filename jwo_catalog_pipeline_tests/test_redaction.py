@@ -14,8 +14,8 @@ from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, redact_exceptions, redacted
-from jwo_catalog_pipeline_tests.conftest import api_client
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.parts import api_client
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 SECRET = "c4nary/S3cret+Value=="
 LOWER = "c4nary%2fS3cret%2bValue%3d%3d"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from jwo_catalog_pipeline_tests.chaos.secrets import held, search
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 SECRET = "c4nary/S3cret+Value=="
 

@@ -1,7 +1,6 @@
 """The settings: each is read once, from what is handed in, and README says the same of them."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,9 @@ from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.settings import VARIABLES, read_settings, readable_settings, unset_advised, unset_needed
 from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
+from jwo_catalog_pipeline_tests.support import ROOT
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def _table() -> dict[str, str]:

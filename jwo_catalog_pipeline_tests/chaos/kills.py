@@ -27,8 +27,8 @@ from zlib import crc32
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline_tests.chaos.checker import Findings, inspect, look
 from jwo_catalog_pipeline_tests.chaos.retailer import FAILED, LEASE, STORES, Key, Retailer
-from jwo_catalog_pipeline_tests.conftest import Parts
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.parts import Parts
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 # What goes wrong on such a day besides, so that every point of the protocol is passed.
 DAYS: dict[str, dict[str, Any]] = {

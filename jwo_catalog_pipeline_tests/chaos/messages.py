@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from jwo_catalog_pipeline_tests.chaos import poison
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.world import MINUTE, UPLOADS, World, make_world
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 DELIVERIES = 10_000
 DAY = 86_400

@@ -30,8 +30,8 @@ from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mar
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
-from jwo_catalog_pipeline_tests.conftest import FIELDS, Clock, Parts, api_client, items
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 OPERATIONS = ("upload", "status", "report", "archive")  # in the order in which a history gets to them
 CALLS = 3  # of each operation: a first, a middle and a last one

@@ -15,7 +15,7 @@ from jwo_catalog_pipeline_tests.chaos.checker import Findings, inspect, look
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.kills import SMALL, Shop, at
 from jwo_catalog_pipeline_tests.chaos.retailer import DONE, FAILED, LEASE, STOPPED, ended
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 SIGNATURE_SECONDS = 1  # of AWS's 300, when the paused worker goes on: so that the pause can be waited for
 PAUSE_SECONDS = 2.1  # X-Amz-Date has whole seconds: so long, such a signature may still be taken

@@ -18,8 +18,8 @@ from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
-from jwo_catalog_pipeline_tests.conftest import api_client
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.parts import api_client
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 LIMIT = 10  # calls a second, Amazon's
 PROCESSES = 4

@@ -26,8 +26,8 @@ from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.kills import at, die
 from jwo_catalog_pipeline_tests.chaos.retailer import ended
-from jwo_catalog_pipeline_tests.project import HEADER, ROWS, Project
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 LEASE_SECONDS = 1  # so that whoever takes over need not wait for long
 DOUBT_SECONDS = 1  # for which items wait of which a killed run may have sent more; each day ends with nothing in flight

@@ -20,9 +20,9 @@ import urllib3
 
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support import ROOT
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 120  # for the process; it takes about 15 where nothing else runs
 ALLOW = {"ops": {"catalog_changes": {"config": {"allow": ["changed_share"]}}}}  # a third of three items
 # Signatures and a token that were never anybody's: in a message that is no result, and in a link to a host that reports
@@ -274,7 +274,7 @@ class _Steps:
 def _work(folder: Path, control: str) -> None:
     logged = _control(folder)
     # Only now, for it imports the definitions, which install the redaction.
-    from jwo_catalog_pipeline_tests.project import HEADER, MAPPING, ROWS
+    from jwo_catalog_pipeline_tests.support.project import HEADER, MAPPING, ROWS
 
     _log_everything(folder / "debug.log", logging.StreamHandler())
     (folder / "mapping.yaml").write_text(MAPPING)

@@ -15,9 +15,9 @@ import urllib3
 
 from jwo_catalog_pipeline_tests.production.fargate import Fargate, fargate
 from jwo_catalog_pipeline_tests.production.postgres import Postgres
-from jwo_catalog_pipeline_tests.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support import ROOT
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 STACK, PASSWORD = "prod", "of-this-test-alone"
 SERVICES = {"code": "127.77.0.10", "daemon": "127.77.0.20", "webserver": "127.77.0.30"}

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jwo_catalog_pipeline_tests.test_deploy import DEPLOY, ROOT, dockerfile
+from jwo_catalog_pipeline_tests.support import DEPLOY, ROOT
+from jwo_catalog_pipeline_tests.support.templates import dockerfile
 
 
 def test_what_the_image_installs_is_enough_to_load_the_code_location(tmp_path: Path) -> None:

@@ -20,9 +20,8 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.production.deployment import Deployment, deployment
 from jwo_catalog_pipeline_tests.production.fargate import BIN
-from jwo_catalog_pipeline_tests.project import HEADER, MAPPING
-from jwo_catalog_pipeline_tests.test_deploy import ecs
-from jwo_catalog_pipeline_tests.test_template import _allowed
+from jwo_catalog_pipeline_tests.support.project import HEADER, MAPPING
+from jwo_catalog_pipeline_tests.support.templates import allowed_statements, ecs
 
 ITEMS, CHANGED = 100_000, 45_000  # a guard asks about more than half
 CODE = "4006381333931"
@@ -212,7 +211,7 @@ def test_daemon_and_webserver_may_do_what_they_were_seen_to_do(world: Deployment
     }
     for task, role in (("daemon", "DaemonRole"), ("webserver", "WebserverRole")):
         (policy,) = ecs()[role]["Properties"]["Policies"]
-        actions = [each["Action"] for each in _allowed(policy["PolicyDocument"])]
+        actions = [each["Action"] for each in allowed_statements(policy["PolicyDocument"])]
         allowed = {action for each in actions for action in ([each] if isinstance(each, str) else each)}
         assert {action for by, action in world.tasks.seen if by == task} == allowed - not_seen[task]
     assert {by for by, _ in world.tasks.seen} == {"daemon", "webserver"}

@@ -1,0 +1,151 @@
+"""The field mapping file: what it may say, and how a wrong one is told."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from jwo_catalog_pipeline.catalog.errors import MappingError
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, write
+
+
+def test_a_mapping_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+    text = """version: 1
+source: {format: csv, options: {delimiter: ";", encoding: cp1255}}
+fields:
+  item_sku: sku
+  external_product_id: restore_barcode("EAN code")
+  item_name: {expr: clean(name), note: as on the shelf}
+  store_id: {expr: branch, values: {055: JWO-1, 413: JWO-2}, else: JWO-3}
+additional_barcodes: [second]
+"""
+    path = write(tmp_path, text)
+    mapping = load_mapping(path)
+    assert mapping.path == path
+    assert mapping.source == SourceOptions(format="csv", delimiter=";", encoding="cp1255")
+    assert list(mapping.fields) == ["item_sku", "external_product_id", "item_name", "store_id"]
+    assert mapping.fields["external_product_id"].columns == ("EAN code",)
+    assert mapping.fields["item_name"].note == "as on the shelf"
+    assert mapping.fields["store_id"].values == {"055": "JWO-1", "413": "JWO-2"}
+    assert mapping.fields["store_id"].otherwise == "JWO-3"
+    assert mapping.fields["store_id"].line == 7
+    assert mapping.additional_barcodes[0].name == "additional_barcodes[1]"
+    assert mapping.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    table = mapping_table(mapping)
+    assert list(table.columns) == ["field", "expression", "source_columns", "note"]
+    assert table.loc[3, "expression"] == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        ("", None, "is empty"),
+        ("version: 1\nfields: [", 2, "no YAML"),
+        (MINIMAL.replace("version: 1", "version: 2"), 1, "must be `version: 1`"),
+        ("version: 1\n", None, "'fields' is missing"),
+        (MINIMAL + "extras: 1\n", 7, "'extras' is not known"),
+        (MINIMAL + "  item_nme: name\n", 7, "did you mean 'item_name'"),
+        (MINIMAL + "  item_name: sku\n", 7, "a second time"),
+        (MINIMAL.replace("  item_name: name\n", ""), 3, "required field 'item_name' is not mapped"),
+        (MINIMAL.replace(": name", ":"), 5, "is empty"),
+        (MINIMAL.replace(": name", ": [name]"), 5, "must hold keys with values"),
+        (MINIMAL.replace(": name", ": {expr: name, vals: {}}"), 5, "did you mean 'values'"),
+        (MINIMAL.replace(": name", ": {note: x}"), 5, "'expr' is missing"),
+        (MINIMAL.replace(": name", ": {expr: name, else: x}"), 5, "needs 'values'"),
+        (MINIMAL + "source: {format: exel}\n", 7, "must be one of csv"),
+        (MINIMAL + "source: {options: {encoding: utf-88}}\n", 7, "no text encoding"),
+        (MINIMAL + "source: {options: {encoding: base64}}\n", 7, "no text encoding"),
+        (MINIMAL + "source: {options: {delimiter: '||'}}\n", 7, "one character"),
+        (MINIMAL + "source: {options: {sep: ';'}}\n", 7, "'sep' is not known"),
+        (MINIMAL + "additional_barcodes: second\n", 7, "must be a list"),
+        (MINIMAL + "additional_barcodes:\n  - second\n  - count(second)\n", 9, "additional_barcodes[2]"),
+        (MINIMAL + "stores: [S1]\n", 7, "fields.store_id is mapped as well"),
+        (MINIMAL.replace("  store_id: branch\n", "") + "stores: [S1, S2, S1]\n", 6, "'S1' is listed twice"),
+        (MINIMAL.replace("  store_id: branch\n", "") + "stores: []\n", 6, "list the stores"),
+        ("!!python/object/apply:os.system ['true']", 1, "must hold keys"),
+    ],
+)
+def test_a_wrong_mapping_file_is_named_with_line_and_remedy(
+    tmp_path: Path, text: str, line: int | None, expected: str
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(MappingError) as caught:
+        load_mapping(path)
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+    if line is not None:
+        assert f"line {line}" in str(caught.value)
+
+
+def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=r"nothing\.yaml does not exist.*JWO_MAPPING"):
+        load_mapping(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "name, sku",
+        "name) FROM source --",
+        "name FROM source",
+        "name; SELECT 1",
+        "name AS x",
+        "DISTINCT name",
+        "name ORDER BY 1",
+        "name UNION SELECT 1",
+        "(SELECT 1)",
+        "name IN (SELECT 'x')",
+        "(SELECT content FROM read_text('/etc/passwd'))",
+        "count(*)",
+        "max(name)",
+        "max(name) OVER ()",
+        "list_transform([name], lambda x: x)",
+        "unnest([1, 2])",
+        "range(1000000000)",
+        "read_text('/etc/passwd')",
+        "*",
+        "COLUMNS(*)",
+        "#1",
+        "$1",
+        "?",
+        "random()",
+        "now()",
+        "current_setting('home_directory')",
+        "getenv('HOME')",
+        "error('x')",
+        "_gs1_right(1)",
+        "no_such_function(name)",
+        "source.name",
+        "main.upper(name)",
+        "name COLLATE NOCASE",
+        "COPY source TO '/tmp/x'",
+        "'unterminated",
+        "name +",
+        "/* name",
+        "ATTACH 'x.db' AS y",
+        "repeat('x', 1000000000)",
+        "repeat(name, 1e9::BIGINT)",
+        "rpad(name, 2000000000, 'x')",
+        "lpad(name, length(name) * 1000000)",
+        "printf('%1000000000d', 1)",
+        "format('{:>1000000000}', name)",
+        "array_to_string(list_resize([name], 1000000000, 'x'), '')",
+        "__internal_json_copy_to_json(name)",
+        "INSTALL httpfs",
+        "SET memory_limit = '1TB'",
+        "PRAGMA database_list",
+        "CALL pragma_version()",
+        "EXPORT DATABASE '/tmp'",
+        "glob('/etc/*')",
+        "parquet_scan('/etc/passwd')",
+        "query('SELECT 1')",
+        "nextval('x')",
+    ],
+)
+def test_only_one_scalar_expression_is_allowed(tmp_path: Path, expr: str) -> None:
+    text = MINIMAL.replace("item_name: name", "item_name: " + json.dumps(expr))
+    with pytest.raises(MappingError, match=r"mapping\.yaml, line 5, fields\.item_name: "):
+        load_mapping(write(tmp_path, text))

@@ -1,0 +1,69 @@
+"""Items that had to wait: the next upload starts by itself when the results are in, and not before."""
+
+import pytest
+
+from jwo_catalog_pipeline.defs.sensors import AFTER_TAG, waiting_items_sensor
+from jwo_catalog_pipeline.upload.results.settle import mark_reported
+from jwo_catalog_pipeline.upload.waiting import waiting_items
+from jwo_catalog_pipeline_tests.support.parts import Parts, items
+from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
+
+DEARER = "A,4006381333931,Highlighter,JWO-STORE-01,2.99"
+
+
+def wait(project: Project) -> None:
+    """A changed price meets an upload that is in flight."""
+    project.sandbox.misbehave(delay=3600)
+    project.must_upload("u1")
+    project.export(HEADER, DEARER, *ROWS[1:])
+    project.must_upload("u2")
+
+
+def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
+    wait(project)
+    said = project.tick(waiting_items_sensor).skip_message
+    assert said.startswith("1 items wait for 1 batches, the first is batch 1 of upload u1, submitted since")
+    project.settle("u1")
+    (request,) = project.tick(waiting_items_sensor).run_requests
+    assert request.tags[AFTER_TAG] == "u2"
+    project.must_upload(request.partition_key)
+    project.settle(request.partition_key)
+    prices = {item["item_sku"]: item["standard_price"] for item in project.sandbox.get("catalog")}
+    assert str(prices["A"]) == "2.99"
+    assert len(project.requests()) == 2
+    assert project.tick(waiting_items_sensor).skip_message == "no item waits"
+
+
+@pytest.mark.thorough
+def test_after_a_failed_run_the_next_one_is_asked_for_later(project: Project) -> None:
+    wait(project)
+    project.settle("u1")
+    project.env["JWO_MAPPING"] = "/nowhere/mapping.yaml"
+    assert not project.run("catalog_upload_job", "u3", tags={AFTER_TAG: "u2"}).success
+    said = project.tick(waiting_items_sensor).skip_message
+    assert said.startswith("1 items can be sent; 1 run failed; the next starts after")
+
+
+def test_items_that_are_in_flight_unchanged_wait_for_nothing(parts: Parts) -> None:
+    parts.sandbox.misbehave(delay=3600)
+    parts.apply("u1", items("A", "B"))
+    parts.apply("u2", items("A", "B"))
+    assert waiting_items(parts.ledger, 24).items == 0
+
+
+def test_without_news_or_without_a_word_in_the_report_waiting_ends_after_the_set_hours(parts: Parts) -> None:
+    parts.sandbox.misbehave(delay=3600, report_shape="unknown")
+    parts.apply("u1", items("A", "B"))
+    parts.apply("u2", items("A", "B", standard_price="5.00"))
+    waiting = waiting_items(parts.ledger, 24)
+    assert (waiting.upload, waiting.items, len(waiting.blocked_by)) == ("u2", 2, 1)
+    parts.sandbox.drain()
+    parts.inbox().receive(20)
+    mark_reported(parts.ledger)
+    parts.settler().settle("u1")
+    assert waiting_items(parts.ledger, 24).blocked_by
+    parts.clock.seconds += 24 * 3600
+    assert waiting_items(parts.ledger, 24).blocked_by
+    parts.clock.seconds += 1
+    assert not waiting_items(parts.ledger, 24).blocked_by
+    assert len(parts.apply("u3", items("A", "B", standard_price="5.00"))) == 1
