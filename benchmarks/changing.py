@@ -12,7 +12,7 @@ import urllib3
 
 from benchmarks.ground import MAPPING, make_export, requests_of, run_child, sandbox, spread
 from jwo_catalog_pipeline.defs.resources import resources_from, settler
-from jwo_catalog_pipeline.upload.results.settle import mark_reported
+from jwo_catalog_pipeline.upload.results.polling import mark_reported
 
 CHANGED_SHARE = 0.01
 BATCH = 10_000  # items in a call, documented

@@ -81,7 +81,7 @@ BUGS = [
     Bug(
         "Nothing stale: a call is sent only while its upload is the newest",
         "Ledger.begin_attempt",
-        "            self._count_send(batch.upload),\n",
+        "            self._advance_fence(batch.upload),\n",
         "",
         "upload/test_matching.py::test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest",
     ),
@@ -102,8 +102,8 @@ BUGS = [
     Bug(
         "Nothing stale: a worker paused beyond its lease holds a signature that nobody takes",
         "CatalogApi._send",
-        "answer = self._exchange(call)",
-        "answer = self._exchange(self.sign(call.operation, call.body))",
+        "response = self._exchange(call)",
+        "response = self._exchange(self.sign(call.endpoint, call.body))",
         "chaos/test_chaos_kills.py::test_races_have_one_winner_and_a_paused_worker_changes_nothing",
     ),
     Bug(
@@ -178,7 +178,7 @@ BUGS = [
     ),
     Bug(
         "A report is fetched from the address that was checked",
-        "CheckedHttp._connect",
+        "SafeHttp._connect",
         "create_connection((address, origin.port)",
         "create_connection((origin.host, origin.port)",
         "catalog_api/test_hostile.py::test_no_hostile_url_is_fetched_and_every_genuine_one_may_be",

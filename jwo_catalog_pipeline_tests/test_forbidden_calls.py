@@ -37,8 +37,8 @@ ALLOWED = {
         "sandbox/__main__.py",
         "names an environment variable",
     ): "keeps the caller's AWS settings out; a process of its own",
-    ("catalog_api/checked_http.py", "HTTPConnection without a time-out"): "the socket is put in, with its own",
-    ("catalog_api/checked_http.py", "request without a time-out"): "the socket has its own, and is cut off besides",
+    ("catalog_api/safe_http.py", "HTTPConnection without a time-out"): "the socket is put in, with its own",
+    ("catalog_api/safe_http.py", "request without a time-out"): "the socket has its own, and is cut off besides",
     ("catalog_api/client.py", "request without a time-out"): "the pool has both time-outs (http_pool)",
 }
 

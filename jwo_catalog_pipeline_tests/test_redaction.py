@@ -12,6 +12,7 @@ from botocore.credentials import Credentials
 from jwo_catalog_pipeline import redaction
 from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
+from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.redaction import UnexpectedError, hide, install, redact_exceptions, redacted
 from jwo_catalog_pipeline_tests.support.parts import api_client
@@ -236,6 +237,6 @@ def test_a_token_that_no_header_can_carry_is_not_quoted(fresh: RunningSandbox) -
 @pytest.mark.usefixtures("fresh_redaction")
 def test_a_session_is_known_as_soon_as_a_call_is_signed_with_it(fresh: RunningSandbox) -> None:
     api = api_client(fresh)
-    api.sign("upload", b"{}")
+    api.sign(UPLOAD, b"{}")
     frozen = api.credentials().get_frozen_credentials()
     assert redacted(f"row {frozen.secret_key} {frozen.token}") == "row *** ***"

@@ -1,7 +1,7 @@
 """The signed Catalog API client: a call is signed, then sent, in two steps, and each try is one HTTP request.
 
 Nothing that changes Amazon's catalog is retried here: every try at sending a batch is recorded in the ledger first, so
-the loop belongs to `upload/sending.py`. Redirects are never followed, for one would carry the token to another host.
+the loop belongs to `upload/send/sender.py`. Redirects are never followed: one would carry the token to another host.
 """
 
 import re
@@ -20,12 +20,13 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     SignatureStale,
     WrongEndpoint,
 )
+from jwo_catalog_pipeline.catalog_api.operations import STATUS, UPLOAD, Endpoint
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import status_body
 from jwo_catalog_pipeline.catalog_api.responses import (
     Accepted,
-    Answer,
     IngestionStatus,
+    Response,
     raise_for_status,
     read_accepted,
     read_status,
@@ -39,13 +40,6 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 )
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import hide_credentials
-
-UPLOAD, ARCHIVE, STATUS = "upload", "archive", "status"
-PATHS = {
-    UPLOAD: "/v1/catalog/upload",
-    ARCHIVE: "/v1/catalog/archive",
-    STATUS: "/v1/catalog/getCatalogUploadStatus",
-}
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0  # the gateway itself gives up after 29 s; twice that, so that its answer is seen
@@ -84,7 +78,7 @@ class CatalogApi:
                 f"JWO_API_URL is {self.url!r}", "it must be scheme and host, such as https://api.example"
             )
 
-    def sign(self, operation: str, body: bytes) -> SignedCall:
+    def sign(self, endpoint: Endpoint, body: bytes) -> SignedCall:
         """Sign exactly these bytes with the credentials of this moment; sends nothing to the Catalog API.
 
         Raises:
@@ -104,7 +98,7 @@ class CatalogApi:
                 "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role",
             )
         hide_credentials(frozen)
-        return sign(operation, self.url.rstrip("/") + PATHS[operation], body, frozen, self.region, self.clock)
+        return sign(endpoint, self.url.rstrip("/") + endpoint.path, body, frozen, self.region, self.clock)
 
     def deliver(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Accepted:
         """Send a signed upload or archive, unless so many seconds have passed since it was signed.
@@ -132,18 +126,18 @@ class CatalogApi:
         """Raise `NoCredentials` where a call could not even be signed; sends nothing to the Catalog API."""
         self.sign(UPLOAD, b"")
 
-    def _send(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Answer:
+    def _send(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Response:
         self.budget.take()
         if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:
             raise SignatureAged(
                 f"the call was held up for more than {seconds:.0f} s after it was signed: nothing was sent"
             )
-        with effect(f"api: {call.operation}"):
-            answer = self._exchange(call)
-        self._learn_from(answer, call)
-        return answer
+        with effect(f"api: {call.endpoint.name}"):
+            response = self._exchange(call)
+        self._learn_from(response, call)
+        return response
 
-    def _exchange(self, call: SignedCall) -> Answer:
+    def _exchange(self, call: SignedCall) -> Response:
         host = urlsplit(self.url).netloc
         try:
             response = self.http.request(
@@ -171,18 +165,18 @@ class CatalogApi:
                 ),
                 "the same bytes may be sent again",
             ) from None
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
+        return Response(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
 
-    def _learn_from(self, answer: Answer, call: SignedCall) -> None:
+    def _learn_from(self, response: Response, call: SignedCall) -> None:
         """Raise a refused signature or session, retryable where the next signature will be a better one."""
         try:
-            raise_for_status(answer)
+            raise_for_status(response)
         except SignatureStale as error:
-            error.retryable = self.clock.learn(answer.headers.get("date"), call.offset)
+            error.retryable = self.clock.learn(response.headers.get("date"), call.offset)
             raise
         except SessionExpired as error:
             self.credentials.renew()
-            error.retryable = self.sign(call.operation, b"").access_key != call.access_key
+            error.retryable = self.sign(call.endpoint, b"").access_key != call.access_key
             raise
 
 

@@ -13,19 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog_api.addresses import is_private
-from jwo_catalog_pipeline.catalog_api.checked_http import (
-    CheckedHttp,
+from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
+from jwo_catalog_pipeline.catalog_api.safe_http import (
     Link,
     NotAllowed,
     NotFetched,
     Origin,
+    SafeHttp,
+    is_private,
     origin_of,
     parse_link,
     resolve,
 )
-from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
-from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
 
 MAX_REPORT_BYTES = 20_000_000  # 10,000 items at 2 kB each
 REPORT_SECONDS = 60.0  # 20 MB in that time takes 3 Mbit/s
@@ -37,6 +37,7 @@ OUTCOME_COLUMNS = ["store_id", "item_sku", "outcome", "code", "message"]
 
 ACCEPTED, REJECTED, UNREPORTED = "accepted", "rejected", "unreported"
 UNKNOWN_SHAPE = "unknown"
+_WORST_FIRST = {REJECTED: 0, UNREPORTED: 1, ACCEPTED: 2}
 
 # Hosts that answer with an object of a bucket as it is stored: path style or the bucket in front, global, regional
 # (with a dot, or with a dash as in the older regions), dual stack, FIPS, accelerated, or through an access point. Not
@@ -78,9 +79,9 @@ class Report:
 
 
 @functools.cache
-def report_http() -> CheckedHttp:
+def report_http() -> SafeHttp:
     """What reports are fetched with."""
-    return CheckedHttp(REPORT_SECONDS)
+    return SafeHttp(REPORT_SECONDS)
 
 
 def check_report_link(url: str, endpoint: str) -> Link:
@@ -104,7 +105,7 @@ def _is_s3(origin: Origin) -> bool:
     return origin == Origin("https", origin.host, 443) and bool(_S3_HOST.fullmatch(origin.host))
 
 
-def fetch_report(http: CheckedHttp, url: str, endpoint: str) -> bytes:
+def fetch_report(http: SafeHttp, url: str, endpoint: str) -> bytes:
     """Download a report, at most `MAX_REPORT_BYTES` of it, from an address of the public internet.
 
     There are two exceptions. An endpoint that is not Amazon's own (a local stack) has whatever address it has. And
@@ -207,3 +208,36 @@ def _text(entry: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 def _frame(rows: list[tuple[str | None, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=OUTCOME_COLUMNS, dtype="str")
+
+
+def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
+    """Give every item of a batch what the report says of it.
+
+    Args:
+        items: `store_id`, `item_sku`, `content_hash`, in the batch's order.
+        report: an entry without a store speaks for the SKU in every store; one for an item not sent is left out.
+
+    Returns:
+        The items in their order with `outcome`, `code`, `message`. An item listed twice takes the worse outcome. Where
+        a report lists only errors, what it does not list was accepted, unless it lists an item that was not sent.
+    """
+    rank = report.outcomes["outcome"].map(_WORST_FIRST)
+    worst_first = report.outcomes.loc[rank.sort_values(kind="stable").index]
+    anywhere = worst_first["store_id"].isna()
+    exact = worst_first[~anywhere].drop_duplicates(["store_id", "item_sku"])
+    by_sku = worst_first[anywhere].drop_duplicates("item_sku").drop(columns="store_id")
+    said = ["outcome", "code", "message"]
+    matched = items.merge(exact, how="left", on=["store_id", "item_sku"])
+    for_sku = items.merge(by_sku, how="left", on="item_sku")
+    worse = for_sku["outcome"].map(_WORST_FIRST) < matched["outcome"].map(_WORST_FIRST).fillna(len(_WORST_FIRST))
+    matched.loc[worse, said] = for_sku.loc[worse, said]
+    unlisted = matched["outcome"].isna()
+    # An error about something that was not sent may be about any of these, under another name.
+    found = len(exact.merge(items)) + int(by_sku["item_sku"].isin(items["item_sku"]).sum())
+    strangers = report.others_succeeded and found < len(exact) + len(by_sku)
+    if report.others_succeeded and not strangers:
+        matched.loc[unlisted, "outcome"] = ACCEPTED
+    else:
+        reason = "the report names items that were not sent" if strangers else "the report does not mention the item"
+        matched.loc[unlisted, ["outcome", "message"]] = [UNREPORTED, reason]
+    return matched.astype("str")

@@ -1,4 +1,4 @@
-"""What an HTTP answer of the Catalog API means: pure functions from status, headers and body."""
+"""What an HTTP response of the Catalog API means: pure functions from status, headers and body."""
 
 import json
 import re
@@ -37,8 +37,8 @@ FINAL = frozenset({"DONE", "CANCELLED", "FATAL"})
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer as it came: status, headers with lower-case names, body."""
+class Response:
+    """An HTTP response as it came: status, headers with lower-case names, body."""
 
     http_status: int
     headers: Mapping[str, str]
@@ -75,89 +75,89 @@ class IngestionStatus:
         return f"IngestionStatus({self.processing_status!r}, report_url={'***' if self.report_url else None})"
 
 
-def classify(answer: Answer | None, *, sent: bool = True) -> Outcome:
+def classify(response: Response | None, *, sent: bool = True) -> Outcome:
     """What a call means for the batch that it carried (CATALOG_API.md, Responses).
 
     Args:
-        answer: the answer; None where none came.
+        response: None where none came.
         sent: whether any byte may have left.
     """
-    if answer is None:
+    if response is None:
         return Outcome.IN_DOUBT if sent else Outcome.NOT_SENT
-    status = answer.http_status
+    status = response.http_status
     if 200 <= status < 300:
-        return Outcome.YES if _ingestion_id(answer) else Outcome.IN_DOUBT
+        return Outcome.YES if _ingestion_id(response) else Outcome.IN_DOUBT
     if status == 429:
         return Outcome.THROTTLED
     # A 408 comes from something on the way that tired of waiting, and so says nothing about what it passed on.
     return Outcome.IN_DOUBT if status >= 500 or status == 408 else Outcome.NO
 
 
-def read_accepted(answer: Answer) -> Accepted:
-    """Read the answer to an upload or archive call: any 2xx that carries an `ingestionId`.
+def read_accepted(response: Response) -> Accepted:
+    """Read the response to an upload or archive call: any 2xx that carries an `ingestionId`.
 
     Raises:
         CatalogApiError: the class says whether the batch may have been ingested.
     """
-    raise_for_status(answer)
-    if classify(answer) is not Outcome.YES:
+    raise_for_status(response)
+    if classify(response) is not Outcome.YES:
         raise OutcomeUnknown(
-            f"the Catalog API answered {answer.http_status} without an ingestionId: the batch may have been ingested",
-            http_status=answer.http_status,
-            request_id=answer.request_id,
+            f"the Catalog API answered {response.http_status} without an ingestionId: the batch may have been ingested",
+            http_status=response.http_status,
+            request_id=response.request_id,
         )
-    return Accepted(_ingestion_id(answer), answer.http_status, answer.request_id)
+    return Accepted(_ingestion_id(response), response.http_status, response.request_id)
 
 
-def _ingestion_id(answer: Answer) -> str:
-    found = _json_object(answer.body).get("ingestionId")
+def _ingestion_id(response: Response) -> str:
+    found = _json_object(response.body).get("ingestionId")
     return found if isinstance(found, str) else ""
 
 
-def read_status(answer: Answer) -> IngestionStatus:
-    """Read the answer to a status call; the link may be absent.
+def read_status(response: Response) -> IngestionStatus:
+    """Read the response to a status call; the link may be absent.
 
     Raises:
         CatalogApiError: as for every call.
     """
-    raise_for_status(answer)
-    fields = _json_object(answer.body)
+    raise_for_status(response)
+    fields = _json_object(response.body)
     url = fields.get("reportDownloadLink")
     return IngestionStatus(
         str(fields.get("processingStatus", "UNKNOWN")), url if isinstance(url, str) and url else None
     )
 
 
-def raise_for_status(answer: Answer) -> None:
+def raise_for_status(response: Response) -> None:
     """Raise the error class that the status stands for; the status decides, the body only explains."""
-    status = answer.http_status
+    status = response.http_status
     if 200 <= status < 300:
         return
-    said = _message(answer.body)
-    cause, remedy = _cause(answer, said)
+    said = _message(response.body)
+    cause, remedy = _cause(response, said)
     error = cause(
         f"the Catalog API answered {status} {said!r}: {remedy}",
         http_status=status,
-        request_id=answer.request_id,
-        retry_after=_retry_after(answer.headers),
+        request_id=response.request_id,
+        retry_after=_retry_after(response.headers),
     )
     if isinstance(error, AccessDenied):
-        error.about = _what_is_denied(answer, said)
+        error.about = _what_is_denied(response, said)
     if isinstance(error, RequestRefused):
-        error.explained = bool(_said(answer.body))
+        error.explained = bool(_said(response.body))
         error.about_stores = error.explained and bool(_ABOUT_STORES.search(said))
     raise error
 
 
-def _cause(answer: Answer, said: str) -> tuple[type[CatalogApiError], str]:
+def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str]:
     """The error class, and what to do about it."""
-    status, outcome = answer.http_status, classify(answer)
+    status, outcome = response.http_status, classify(response)
     if outcome is Outcome.THROTTLED:
         return Throttled, "over 10 requests a second; other programs share this account's budget"
     if outcome is Outcome.IN_DOUBT:
         return OutcomeUnknown, "the batch may have been ingested; the same bytes may be sent again"
     if status in (401, 403):
-        named = f"{answer.headers.get('x-amzn-errortype', '')} {said}"
+        named = f"{response.headers.get('x-amzn-errortype', '')} {said}"
         if _STALE.search(named):
             return SignatureStale, "this machine's clock and Amazon's differ; set it by NTP"
         if _EXPIRED.search(named):
@@ -173,9 +173,9 @@ def _cause(answer: Answer, said: str) -> tuple[type[CatalogApiError], str]:
     return WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
 
 
-def _what_is_denied(answer: Answer, said: str) -> Denied:
+def _what_is_denied(response: Response, said: str) -> Denied:
     """Which part of the call a 403 is about, by the gateway's words for it (general AWS behaviour)."""
-    named = f"{answer.headers.get('x-amzn-errortype', '')} {said}"
+    named = f"{response.headers.get('x-amzn-errortype', '')} {said}"
     if _NO_SUCH_PATH.search(named):
         return Denied.ADDRESS
     return Denied.SIGNATURE if _SIGNATURE.search(named) else Denied.PERMISSION
@@ -189,7 +189,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _said(body: bytes) -> str:
-    """What the API itself, or its gateway, says in an answer."""
+    """What the API itself, or its gateway, says in a response."""
     fields = _json_object(body)
     return str(fields.get("errorMsg") or fields.get("message") or "")
 

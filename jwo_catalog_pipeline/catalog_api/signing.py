@@ -15,6 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, DeferredRefreshableCredentials, create_assume_role_refresher
 from botocore.session import Session
 
+from jwo_catalog_pipeline.catalog_api.operations import Endpoint
+
 SERVICE = "execute-api"
 SIGNATURE_SECONDS = 300.0  # how long a signature is accepted (general AWS behaviour)
 NEW_OFFSET = timedelta(seconds=30)  # a smaller change of the clock's offset does not explain a refused signature
@@ -98,7 +100,7 @@ class SigningClock:
 class SignedCall:
     """A call ready to be sent: exactly these bytes, signed at `signed_at` (this machine's clock) plus `offset`."""
 
-    operation: str
+    endpoint: Endpoint
     url: str
     body: bytes = field(repr=False)
     headers: dict[str, str] = field(repr=False)
@@ -119,11 +121,11 @@ class _SigV4Of(SigV4Auth):
         super()._modify_request_before_signing(request)
 
 
-def sign(operation: str, url: str, body: bytes, frozen: Any, region: str, clock: SigningClock) -> SignedCall:
+def sign(endpoint: Endpoint, url: str, body: bytes, frozen: Any, region: str, clock: SigningClock) -> SignedCall:
     """Sign the exact bytes.
 
     Args:
-        operation: what the call is for.
+        endpoint: what the call is for.
         url: where it goes.
         body: the bytes.
         frozen: credentials that no refresh can change halfway (`get_frozen_credentials`).
@@ -133,4 +135,4 @@ def sign(operation: str, url: str, body: bytes, frozen: Any, region: str, clock:
     request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
     now, offset = clock.now(), clock.offset
     _SigV4Of(frozen, region, now + offset).add_auth(request)
-    return SignedCall(operation, url, body, dict(request.headers.items()), frozen.access_key, now, offset)
+    return SignedCall(endpoint, url, body, dict(request.headers.items()), frozen.access_key, now, offset)

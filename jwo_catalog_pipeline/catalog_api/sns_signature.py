@@ -17,8 +17,8 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp, NotAllowed, NotFetched, parse_link
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
+from jwo_catalog_pipeline.catalog_api.safe_http import NotAllowed, NotFetched, SafeHttp, parse_link
 
 # Each partition's regions, and the domain that its services are in (botocore's partitions.json). Partitions that are
 # closed off or of which nothing is known in connection with stores (iso, eusc) are left out.
@@ -129,13 +129,13 @@ def _text(envelope: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def fetch_certificate(http: CheckedHttp | None = None) -> Callable[[str], bytes]:
+def fetch_certificate(http: SafeHttp | None = None) -> Callable[[str], bytes]:
     """A fetcher of certificates; the caller has checked the URL.
 
     It raises `InvalidSignature` where the host says that there is no such certificate, and `CertificateUnavailable`
     where nothing is known.
     """
-    checked = http or CheckedHttp(_CERTIFICATE_SECONDS)
+    checked = http or SafeHttp(_CERTIFICATE_SECONDS)
 
     def fetch(url: str) -> bytes:
         try:

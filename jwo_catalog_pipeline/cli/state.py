@@ -59,12 +59,12 @@ def salvage(*, write: bool, as_json: bool) -> None:
         from rich.progress import Progress
 
         from jwo_catalog_pipeline.console import show_table
-        from jwo_catalog_pipeline.upload import salvaging
+        from jwo_catalog_pipeline.upload.recovery import salvage
 
         ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
         with Progress(console=Console(stderr=True)) as progress:
             task = progress.add_task("batches looked at", total=None)
-            found = salvaging.salvage(
+            found = salvage(
                 ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
             )
     if as_json:

@@ -172,7 +172,7 @@ class Upload:
         """
         from jwo_catalog_pipeline.defs.in_process import follow
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
-        from jwo_catalog_pipeline.upload.results.settle import not_accepted, upload_outcomes
+        from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
 
         def send() -> None:
             self.pipeline.run(UPLOAD_JOB, self.key, only=["ingestion_record"])

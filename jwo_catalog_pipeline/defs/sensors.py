@@ -28,9 +28,9 @@ from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
+from jwo_catalog_pipeline.upload.queries import waiting_items
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
-from jwo_catalog_pipeline.upload.waiting import waiting_items
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # On a run: the upload whose waiting items it sends.
@@ -128,7 +128,7 @@ def waiting_items_sensor(
     if waiting.blocked_by:
         first = waiting.blocked_by[0]
         return dg.SkipReason(
-            f"{waiting.items:,} items wait for {len(waiting.blocked_by)} batches, the first is batch {first.number} of "
+            f"{waiting.items:,} items wait for {len(waiting.blocked_by)} batches, the first is batch {first.id} of "
             f"upload {first.upload}, {first.state} since {utc(first.sent_at)}"
         )
     runs = context.instance.get_run_records(

@@ -41,13 +41,13 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.upload.errors import LeaseHeld
-from jwo_catalog_pipeline.upload.model import batch_table, leaf_batches
+from jwo_catalog_pipeline.upload.model import leaf_batches
 from jwo_catalog_pipeline.upload.plan.changes import to_send
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
 from jwo_catalog_pipeline.upload.plan.plan import make_plan
-from jwo_catalog_pipeline.upload.rejections import rejected_items
-from jwo_catalog_pipeline.upload.results.settle import not_accepted
+from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
 from jwo_catalog_pipeline.upload.send.sender import Sender
+from jwo_catalog_pipeline.upload.tables import batch_record
 
 catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
@@ -126,7 +126,7 @@ def ingestion_record(
             owner=context.run.run_id,
             lease_seconds=policy.lease_seconds,
             on_batch=lambda batch, of: context.log.info(
-                f"batch {batch.number} of {of}: {batch.items:,} items, {batch.state} {batch.ingestion_id}"
+                f"batch {batch.id} of {of}: {batch.items:,} items, {batch.state} {batch.ingestion_id}"
             ),
         )
         try:
@@ -135,7 +135,7 @@ def ingestion_record(
             # As a rule of the run that this one is the retry of: its task was lost, and no other run would resume it.
             context.log.warning(f"{error}; this run waits for that")
             raise dg.RetryRequested(max_retries=WAITS_FOR_LEASES, seconds_to_wait=error.seconds + 1) from error
-    record = batch_table(batches)
+    record = batch_record(batches)
     return dg.MaterializeResult(
         value=record,
         data_version=table_version(record),

@@ -34,7 +34,7 @@ from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.demo.dagster_ui import POLL_SECONDS, check_port, serve_ui
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.model import upload_key
-from jwo_catalog_pipeline.upload.results.settle import not_accepted, upload_outcomes
+from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import pandas as pd
-
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
+from jwo_catalog_pipeline.catalog_api.operations import UPLOAD, Operation
 
 
 class BatchState(StrEnum):
@@ -68,7 +67,9 @@ class PublishedState(StrEnum):
 IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.SUBMITTED, BatchState.REPORTED})
 
 
-UPLOAD, ARCHIVE = "upload", "archive"  # what a batch asks Amazon to do
+# Up to schema 2 a part had a number: that of the whole, and this times its place in the tree of halves (root 1, halves
+# of n: 2n and 2n + 1).
+FORMER_PARTS = 10_000
 
 # What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses and says why;
 # it is one store, which Amazon does not know; or unknown, for it was not cut any further.
@@ -77,10 +78,13 @@ SPLIT, ONE_ITEM, ONE_STORE, NOT_CUT = "split", "one_item", "one_store", "not_cut
 
 @dataclass(frozen=True)
 class Head:
-    """The newest applied upload ("" before the first) and the number of sends under any head so far."""
+    """The newest applied upload ("" before the first), and a fencing token: it grows with every send under any head.
+
+    A write that rests on a head names the fence that it was read with, so it fails if anything was sent since.
+    """
 
     upload: str = ""
-    sequence: int = 0
+    fence: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,11 @@ class Batch:
 
     upload: str
     plan: str
-    number: int
+    id: str  # its place in the plan, `0001`; the halves of a refused batch are `0001.1` and `0001.2`
     items: int
     bytes: int
     sha256: str = ""  # of its bytes; "" before the first attempt, for until then they need not have been made
-    operation: str = UPLOAD
+    operation: Operation = UPLOAD
     first_row: int = 0  # of the plan's rows that are uploaded, or archived: where this batch begins
     state: BatchState = BatchState.PLANNED
     attempts: int = 0
@@ -110,7 +114,6 @@ class Batch:
     request_id: str = ""
     message: str = ""
     refusal: str = ""  # of a refused batch: one of those below
-    part_of: int = 0  # the number of the refused batch that this is a part of
     report_shape: str = ""
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
@@ -118,6 +121,16 @@ class Batch:
     def split(self) -> bool:
         """Whether its items are in other batches now."""
         return self.refusal == SPLIT
+
+    @property
+    def part_of(self) -> str:
+        """The refused batch that this is a part of; "" for none."""
+        return parent_of(self.id)
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Orders batches as their upload sends them, and parts after what they are parts of."""
+        return tuple(map(int, self.id.split(".")))
 
     @property
     def is_closed(self) -> bool:
@@ -128,11 +141,6 @@ class Batch:
         """Whether a worker may be sending it right now."""
         return self.state is BatchState.SENDING and self.lease_until > now
 
-    @property
-    def prefix(self) -> str:
-        """Where the bucket keeps what belongs to the batch's plan."""
-        return plan_prefix(self.upload, self.plan)
-
 
 @dataclass(frozen=True)
 class PlanRecord:
@@ -140,7 +148,7 @@ class PlanRecord:
 
     plan: str
     base_upload: str = ""
-    base_sequence: int = 0
+    base_fence: int = 0
     planned_at: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     quarantined: int = 0
@@ -156,7 +164,7 @@ class PlanRecord:
     @property
     def base(self) -> Head:
         """The head that the plan was made against."""
-        return Head(self.base_upload, self.base_sequence)
+        return Head(self.base_upload, self.base_fence)
 
 
 @dataclass(frozen=True)
@@ -214,13 +222,21 @@ class News:
 
 
 @dataclass(frozen=True)
+class Ingestion:
+    """The batch that an ingestion came of; `duplicate`: the batch has another one of its own."""
+
+    batch: Batch
+    duplicate: bool
+
+
+@dataclass(frozen=True)
 class Orphan:
     """An ingestion of a batch that another worker had taken over when Amazon's answer came."""
 
     ingestion_id: str
     upload: str
     plan: str
-    number: int
+    batch: str
     seen_at: int
 
 
@@ -251,9 +267,22 @@ class AlertRecord:
     lasting: bool = False
 
 
-def plan_prefix(upload: str, plan: str) -> str:
-    """Where the bucket keeps what belongs to one plan of one upload."""
-    return f"uploads/{upload}/{plan}"
+def whole_id(number: int) -> str:
+    """The id of the batch that is so many-th in its plan, from 1."""
+    return f"{number:04}"
+
+
+def part_id(batch: str, part: int) -> str:
+    """The id of a half of a refused batch, 1 or 2."""
+    return f"{batch}.{part}"
+
+
+def parent_of(batch: str) -> str:
+    """The id of the batch that a part was cut out of; "" for a batch that is no part."""
+    if "." not in batch and int(batch) >= FORMER_PARTS:
+        half, whole = divmod(int(batch), FORMER_PARTS)
+        return whole_id(whole if half < 4 else half // 2 * FORMER_PARTS + whole)
+    return batch.rpartition(".")[0]
 
 
 def utc(epoch_seconds: float) -> str | None:
@@ -269,27 +298,3 @@ def leaf_batches(batches: Iterable[Batch]) -> list[Batch]:
 def upload_key(moment: datetime) -> str:
     """The key of an upload that starts at a moment: `2026-11-23T190700Z`, in UTC whatever the moment's time zone is."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-
-
-def batch_table(batches: list[Batch]) -> pd.DataFrame:
-    """The ledger's batches as a table for people: one row per batch."""
-    columns = {
-        "batch": [batch.number for batch in batches],
-        "operation": [batch.operation for batch in batches],
-        "state": [str(batch.state) for batch in batches],
-        "items": [batch.items for batch in batches],
-        "bytes": [batch.bytes for batch in batches],
-        "attempts": [batch.attempts for batch in batches],
-        "sent_at": [utc(batch.sent_at) for batch in batches],
-        "ingestion_id": [batch.ingestion_id or None for batch in batches],
-        "http_status": [batch.http_status for batch in batches],
-        "request_id": [batch.request_id or None for batch in batches],
-        "message": [batch.message or None for batch in batches],
-        "refusal": [batch.refusal or None for batch in batches],
-        "part_of": [batch.part_of for batch in batches],
-        "sha256": [batch.sha256 for batch in batches],
-    }
-    numbers = ("batch", "items", "bytes", "attempts", "http_status", "part_of")
-    return pd.DataFrame(
-        {name: pd.Series(values, dtype="int64" if name in numbers else "str") for name, values in columns.items()}
-    )

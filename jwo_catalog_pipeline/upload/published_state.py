@@ -18,29 +18,26 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
-from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import (
-    ARCHIVE,
     IN_FLIGHT,
     ONE_ITEM,
     Batch,
     BatchState,
     PublishedState,
-    plan_prefix,
+    whole_id,
 )
-from jwo_catalog_pipeline.upload.plan.changes import PUBLISHED_COLUMNS
+from jwo_catalog_pipeline.upload.tables import Published, conform, empty
 
 READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
 _KEY = ["store_id", "item_sku"]
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
-_NUMBERS = ("batch", "sent_at", "doubted_at")
-_DTYPES = {name: "int64" if name in _NUMBERS else "str" for name in PUBLISHED_COLUMNS}
 
 
 def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
-    """What Amazon is known to hold: `PUBLISHED_COLUMNS`, one row per item, ordered by store and SKU.
+    """What Amazon is known to hold: `Published`, one row per item, ordered by store and SKU.
 
     A missing `content_hash` means that what Amazon holds of the item is not known (its batch was refused as a whole,
     cancelled, or given back unsent), so that the next plan sends it again.
@@ -48,17 +45,17 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record is None:
-        return _empty()
-    before = _as_of_now(ledger, bucket, bucket.get_table(state_key(head, record.plan)))
+        return empty(Published)
+    before = _as_of_now(ledger, bucket, snapshot(bucket, head, record.plan))
     return fold([before, batches_state(bucket, ledger.batches(head))])
 
 
 def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Lay tables of `PUBLISHED_COLUMNS` over each other, the newest last.
+    """Lay tables of `Published` over each other, the newest last.
 
     What is archived in the end is left out, unless another ingestion may archive it once more.
     """
-    table = pd.concat([_empty(), *layers], ignore_index=True)
+    table = pd.concat([empty(Published), *layers], ignore_index=True)
     over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
     kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
     # Rows are moved once: a table of a million items takes 200 MB.
@@ -93,8 +90,16 @@ def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     return bucket.get_table(items_key(batch))
 
 
+def batch_body(bucket: Bucket, batch: Batch) -> bytes:
+    """The exact bytes of a batch, as they were or will be sent."""
+    try:
+        return bucket.get(body_key(batch))
+    except NoSuchObject:
+        return bucket.get(f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.json")  # the key up to schema 2
+
+
 def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
-    """What batches did to their items' published state, `PUBLISHED_COLUMNS`; no rows of what was not sent.
+    """What batches did to their items' published state, `Published`; no rows of what was not sent.
 
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
@@ -106,7 +111,7 @@ def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The published state that follows from batches and, for each, its items' outcomes."""
     if not batches:
-        return _empty()
+        return empty(Published)
     items = pd.concat(outcomes, ignore_index=True)
     batch = np.repeat(np.arange(len(batches)), [len(each) for each in outcomes])
 
@@ -115,7 +120,7 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         return pd.Series(list(values), dtype=dtype).take(batch).reset_index(drop=True)
 
     state = of(PublishedState.IN_FLIGHT if each.state in IN_FLIGHT else PublishedState.REJECTED for each in batches)
-    accepted = of(PublishedState.ARCHIVED if each.operation == ARCHIVE else PublishedState.ACCEPTED for each in batches)
+    accepted = of(PublishedState.ARCHIVED if each.operation.removes else PublishedState.ACCEPTED for each in batches)
     state = state.mask(items["outcome"] == ACCEPTED, accepted)
     state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
     state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
@@ -124,16 +129,17 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         (each.state in IN_FLIGHT or each.state is BatchState.SETTLED or each.refusal == ONE_ITEM for each in batches),
         "bool",
     )
-    return items.assign(
+    published = items.assign(
         content_hash=items["content_hash"].where(known),
-        operation=of(each.operation for each in batches),
+        operation=of(each.operation.name for each in batches),
         state=state,
         reason=_reasons(items),
         upload=of(each.upload for each in batches),
-        batch=of((each.number for each in batches), "int64"),
+        batch=of(each.id for each in batches),
         sent_at=of((each.sent_at for each in batches), "int64"),
         doubted_at=of((each.doubted_at if each.doubts else 0 for each in batches), "int64"),
-    )[PUBLISHED_COLUMNS].astype(_DTYPES)
+    )
+    return conform(Published, published)
 
 
 def _reasons(items: pd.DataFrame) -> pd.Series:
@@ -144,60 +150,71 @@ def _reasons(items: pd.DataFrame) -> pd.Series:
     return reasons
 
 
-def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: pd.DataFrame) -> pd.DataFrame:
+def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataFrame:
     """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
-    open_before = (snapshot["state"] == PublishedState.IN_FLIGHT) | (snapshot["doubted_at"] > 0)
-    waiting = snapshot[open_before]
-    by_upload = {
-        upload: {each.number: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()
-    }
-    parts = [snapshot[~open_before]]
+    open_before = (before["state"] == PublishedState.IN_FLIGHT) | (before["doubted_at"] > 0)
+    waiting = before[open_before]
+    by_upload = {upload: {each.id: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()}
+    parts = [before[~open_before]]
     for key, rows in waiting.groupby(["upload", "batch"]):
-        upload, number = cast("tuple[str, int]", key)
-        batch = by_upload[upload][number]
+        upload, batch_id = cast("tuple[str, str]", key)
+        batch = by_upload[upload][batch_id]
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
         for each in _parts_of(batch, by_upload[upload]):
             if each.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
                 mine = batch_items(bucket, each)[_KEY].merge(rows[_KEY])
-                earlier = bucket.get_table(state_key(upload, batch.plan)).merge(mine)
+                earlier = snapshot(bucket, upload, batch.plan).merge(mine)
                 parts.append(_as_of_now(ledger, bucket, earlier))
             else:
                 parts.append(batches_state(bucket, [each]).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
 
 
-def _parts_of(batch: Batch, batches: Mapping[int, Batch]) -> list[Batch]:
+def snapshot(bucket: Bucket, upload: str, plan: str) -> pd.DataFrame:
+    """The published state before an upload was planned, `Published`."""
+    return with_batch_ids(bucket.get_table(state_key(upload, plan)), "batch")
+
+
+def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The table with ids of batches in a column, which up to schema 2 held numbers, 0 for none."""
+    if not pd.api.types.is_integer_dtype(table[column]):
+        return table
+    return table.assign(**{column: table[column].map({n: whole_id(n) for n in table[column].unique() if n})})
+
+
+def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:
     """The batch, or, where it was cut, those that carry its items now."""
     if not batch.split:
         return [batch]
-    parts = [each for each in batches.values() if each.part_of == batch.number]
+    parts = [each for each in batches.values() if each.part_of == batch.id]
     return [carrier for part in parts for carrier in _parts_of(part, batches)]
 
 
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in _DTYPES.items()})
+def _folder(upload: str, plan: str) -> str:
+    """Where the bucket keeps what belongs to one plan of one upload."""
+    return f"uploads/{upload}/{plan}"
 
 
 def state_key(upload: str, plan: str) -> str:
     """Where the snapshot of the published state before an upload is kept."""
-    return f"{plan_prefix(upload, plan)}/published_before.parquet"
+    return f"{_folder(upload, plan)}/published_before.parquet"
 
 
 def items_key(batch: Batch) -> str:
     """Where the list of a batch's items is kept."""
-    return f"{batch.prefix}/items/{batch.number:04}.parquet"
+    return f"{_folder(batch.upload, batch.plan)}/items/{batch.id}.parquet"
 
 
 def body_key(batch: Batch) -> str:
     """Where the exact bytes of a batch are kept."""
-    return f"{batch.prefix}/batches/{batch.number:04}.json"
+    return f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
 
 
 def report_key(batch: Batch) -> str:
     """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
-    return f"{batch.prefix}/reports/{batch.number:04}.json"
+    return f"{_folder(batch.upload, batch.plan)}/reports/{batch.id}.json"
 
 
 def outcomes_key(batch: Batch) -> str:
     """Where what the report says of each item is kept."""
-    return f"{batch.prefix}/outcomes/{batch.number:04}.parquet"
+    return f"{_folder(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"

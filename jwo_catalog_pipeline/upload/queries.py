@@ -2,16 +2,23 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
+from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, UNREPORTED
+from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.published_state import batch_outcomes, body_key, published_state
+from jwo_catalog_pipeline.upload.model import IN_FLIGHT, Batch, BatchState, PublishedState, leaf_batches, utc
+from jwo_catalog_pipeline.upload.published_state import batch_body, batch_outcomes, published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
-from jwo_catalog_pipeline.upload.waiting import waiting_items
+from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
+
+_KEY = ["store_id", "item_sku"]
 
 
 def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
         "in_doubt": [_doubt(batch, in_flight_hours) for batch in ledger.doubtful()],
         "waiting": {
             "items": waiting.items,
-            "for": [f"batch {batch.number} of upload {batch.upload}" for batch in waiting.blocked_by],
+            "for": [f"batch {batch.id} of upload {batch.upload}" for batch in waiting.blocked_by],
         },
         "unreadable_messages": len(ledger.unreadable_messages()),
         "unknown_ingestions": len(ledger.unknown_ingestions()),
@@ -68,8 +75,8 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
 def _open_batch(batch: Batch) -> dict[str, Any]:
     return {
         "upload": batch.upload,
-        "batch": batch.number,
-        "operation": batch.operation,
+        "batch": batch.id,
+        "operation": batch.operation.name,
         "state": str(batch.state),
         "items": batch.items,
         "since": utc(batch.sent_at),
@@ -82,7 +89,7 @@ def _doubt(batch: Batch, in_flight_hours: float) -> dict[str, Any]:
     since = batch.doubted_at or batch.sent_at
     return {
         "upload": batch.upload,
-        "batch": batch.number,
+        "batch": batch.id,
         "state": str(batch.state),
         "items": batch.items,
         "calls": batch.doubts,
@@ -116,13 +123,13 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
 
 
 def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[str, Any]]:
-    # An archive has no documents, and a batch that was never begun has no bytes.
-    items = {} if batch.operation == ARCHIVE or not batch.sha256 else _documents(bucket, batch)
+    # A request of SKUs has no documents, and a batch that was never begun has no bytes.
+    items = {} if batch.operation.by_sku or not batch.sha256 else _documents(bucket, batch)
     return [
         {
             "upload": batch.upload,
-            "batch": batch.number,
-            "operation": batch.operation,
+            "batch": batch.id,
+            "operation": batch.operation.name,
             "store_id": row["store_id"],
             "sent_at": utc(batch.sent_at),
             **{name: row[name] for name in ("ingestion_id", "outcome", "code", "message")},
@@ -133,7 +140,7 @@ def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[st
 
 
 def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
-    items = json.loads(bucket.get(body_key(batch)))["catalogItems"]
+    items = json.loads(batch_body(bucket, batch))["catalogItems"]
     return {(item["store_id"], item["item_sku"]): item for item in items}
 
 
@@ -148,3 +155,82 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Items that the newest upload left waiting.
+
+    Attributes:
+        upload: the upload that could not send them; "" before the first.
+        items: how many.
+        blocked_by: batches whose outcome is still open, and that are still waited for.
+    """
+
+    upload: str
+    items: int
+    blocked_by: list[Batch]
+
+
+def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
+    """What the newest applied upload left waiting.
+
+    Args:
+        ledger: knows the plan and the batches.
+        in_flight_hours: after how long a batch without news is no longer waited for.
+    """
+    head = ledger.head().upload
+    plan = ledger.plan(head) if head else None
+    if plan is None or not plan.waiting:
+        return Waiting(head, 0, [])
+    since = ledger.now() - round(in_flight_hours * 3600)
+    blocking = [
+        batch
+        for upload in plan.waits_for
+        for batch in ledger.batches(upload)
+        if (_is_open(batch) and batch.sent_at >= since) or (batch.doubts and batch.doubted_at >= since)
+    ]
+    return Waiting(head, plan.waiting, blocking)
+
+
+def _is_open(batch: Batch) -> bool:
+    """Whether the outcome of any item of the batch is still open."""
+    unreported = batch.state is BatchState.SETTLED and batch.outcomes.get(UNREPORTED, 0)
+    return batch.state in IN_FLIGHT or bool(unreported)
+
+
+def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+    """What Amazon said of items as they are now.
+
+    Args:
+        ledger: knows the uploads.
+        bucket: holds the published state.
+        items: the valid items: `source_row` and the `fields`.
+        fields: the item's fields.
+
+    Returns:
+        `source_row`, `store_id`, `item_sku`, `reason`, `upload`: rejected items whose content is still what was
+        rejected; one that was corrected since is not listed.
+    """
+    published = published_state(ledger, bucket)
+    rejected = published[(published["state"] == PublishedState.REJECTED) & (published["operation"] == UPLOAD.name)]
+    current = items[items["item_sku"].isin(rejected["item_sku"])].merge(rejected[_KEY])
+    unchanged = item_documents(current, fields).merge(rejected, on=[*_KEY, "content_hash"])
+    return current[["source_row", *_KEY]].merge(unchanged[[*_KEY, "reason", "upload"]])
+
+
+def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame:
+    """Every item of an applied upload and where it is: `ItemOutcome`."""
+    parts = [
+        batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.id)
+        for batch in leaf_batches(ledger.batches(upload))
+    ]
+    return conform(ItemOutcome, pd.concat([empty(ItemOutcome), *parts], ignore_index=True))
+
+
+def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Why items were not accepted, most frequent first: `outcome`, `code`, `items`, `example` (a message)."""
+    others = outcomes[outcomes["outcome"] != ACCEPTED].fillna("")
+    groups = others.groupby(["outcome", "code"], as_index=False, sort=False)
+    found = groups.agg(items=("message", "size"), example=("message", "first"))
+    return found.sort_values("items", ascending=False, kind="stable", ignore_index=True)

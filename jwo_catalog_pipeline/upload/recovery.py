@@ -1,35 +1,47 @@
-"""The published state from its sources: every batch that was ever applied, and the reports as Amazon wrote them.
+"""Replay and salvage: the published state from its sources, and the ledger from the bucket.
 
-The running state starts from a snapshot, so that planning need not read the whole past. This reads it, and so shows
-that the snapshot is right, and makes it again where it was lost.
+Replay reads every batch that was ever applied, and the reports as Amazon wrote them. The running state starts from a
+snapshot, so that planning need not read the whole past; replay shows that the snapshot is right, or makes it again.
+
+Salvage is for a table that was lost, or restored to a moment before the bucket's. The bucket has the bytes of every
+batch just before they are sent, so what it has and the table has not may have been sent. What became of it is known
+where its outcomes are stored; else it is in doubt, as after a call without a response, and is matched with its
+ingestion, or given up, like that. Ids of ingestions and attempts are lost with the table.
 """
 
+import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog_api.report import read_report
+from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Operation
+from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, BatchState
+from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord, parent_of
 from jwo_catalog_pipeline.upload.published_state import (
+    batch_body,
     batch_items,
     batches_state,
     fold,
+    outcomes_key,
     outcomes_state,
     report_key,
     state_key,
 )
-from jwo_catalog_pipeline.upload.results.settle import match_outcomes
 
+_KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+(?:\.[12])*)(?:\.([a-z]+))?\.\w+")
+MESSAGE = "salvaged: the ledger had lost it"
 PENDING_ROWS = 1_000_000  # folded together once there are so many, which bounds memory
 
 
 @dataclass(frozen=True)
 class RebuiltState:
-    """The state before the newest applied upload, and now; both with `PUBLISHED_COLUMNS`."""
+    """The state before the newest applied upload, and now; both with `Published`."""
 
     before_head: pd.DataFrame
     now: pd.DataFrame
@@ -82,5 +94,117 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
 def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
         return batches_state(bucket, [batch])
-    report = read_report(bucket.get(report_key(batch)), archive=batch.operation == ARCHIVE)
+    report = read_report(bucket.get(report_key(batch)), archive=batch.operation.removes)
     return outcomes_state([batch], [match_outcomes(batch_items(bucket, batch), report)])
+
+
+# -- salvage ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stored:
+    """What the bucket has of one plan: when each was written, epoch seconds, by batch; and what bodies are for."""
+
+    upload: str
+    plan: str
+    batches: dict[str, int] = field(default_factory=dict)
+    items: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+
+
+def salvage(
+    ledger: Ledger, bucket: Bucket, *, write: bool, on_batch: Callable[[int, int], None] = lambda done, of: None
+) -> list[dict[str, Any]]:
+    """Bring the ledger up to what the bucket shows. Nothing else may be running; doing it again changes nothing.
+
+    Args:
+        ledger: takes what it lacks.
+        bucket: has what was sent.
+        write: do so; else only tell what would be done.
+        on_batch: called with how many batches of how many are done.
+
+    Returns:
+        What the ledger lacked: `upload`, `batch`, `was` (None: not there), `state`, `items`.
+    """
+    known = set(applied_uploads(ledger))
+    sent = sorted(_sent_plans(bucket), key=lambda stored: min(stored.batches.values()))
+    of, done, changes, base = sum(len(stored.items) for stored in sent), 0, list[dict[str, Any]](), ledger.head().upload
+    for stored in sent:
+        have = {batch.id: batch for batch in ledger.batches(stored.upload)} if stored.upload in known else {}
+        batches = []
+        for batch_id in sorted(stored.items):
+            batch = _salvaged(bucket, stored, batch_id, have.get(batch_id))
+            done += 1
+            on_batch(done, of)
+            if batch is None:
+                continue
+            batches.append(batch)
+            was = str(have[batch_id].state) if batch_id in have else None
+            changes.append(
+                {"upload": batch.upload, "batch": batch_id, "was": was, "state": str(batch.state), "items": batch.items}
+            )
+        if write:
+            for batch in batches:
+                ledger.salvage_batch(batch)
+        if stored.upload not in known:
+            if write:
+                _write_upload(ledger, stored, batches, base)
+            base = stored.upload
+    if write and base != (head := ledger.head()).upload:
+        ledger.salvage_head(base, head.fence + 1)
+    return changes
+
+
+def _sent_plans(bucket: Bucket) -> list[Stored]:
+    """The plans of which something may have been sent; of an upload there is one at most."""
+    found: dict[tuple[str, str], Stored] = {}
+    for key, written_at in bucket.list("uploads/"):
+        if match := _KEY.fullmatch(key):
+            upload, plan, kind, batch, operation = match.groups()
+            stored = found.setdefault((upload, plan), Stored(upload, plan))
+            getattr(stored, kind)[batch] = written_at
+            if operation:
+                stored.operations[batch] = OPERATIONS[operation]
+    return [stored for stored in found.values() if stored.batches]
+
+
+def _salvaged(bucket: Bucket, stored: Stored, batch_id: str, have: Batch | None) -> Batch | None:
+    """The batch as the bucket shows it; None where the ledger knows as much or more."""
+    was_begun = batch_id in stored.batches
+    if have is not None and (have.state is not BatchState.PLANNED or not was_begun):
+        return None
+    batch = have or Batch(stored.upload, stored.plan, batch_id, 0, 0)
+    if batch_id in stored.operations:
+        batch = replace(batch, operation=stored.operations[batch_id])
+    values: dict[str, Any] = {**vars(batch), "items": len(batch_items(bucket, batch)), "message": MESSAGE}
+    if not was_begun:
+        return Batch(**{**values, "state": BatchState.SUPERSEDED})
+    body = batch_body(bucket, batch)
+    if batch_id not in stored.operations and body.startswith(b'{"itemSkus"'):
+        values["operation"] = ARCHIVE  # the key of a body does not say so up to schema 2
+    sent_at = stored.batches[batch_id]
+    values |= {
+        "bytes": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "attempts": batch.attempts + 1,
+        "sent_at": sent_at,
+    }
+    if any(parent_of(other) == batch_id for other in stored.items):
+        return Batch(**{**values, "state": BatchState.REFUSED, "refusal": SPLIT})
+    if batch_id in stored.outcomes:
+        counts = bucket.get_table(outcomes_key(batch))["outcome"].value_counts()
+        outcomes = {str(outcome): int(count) for outcome, count in counts.items()}
+        return Batch(**{**values, "state": BatchState.SETTLED, "outcomes": outcomes})
+    return Batch(**{**values, "state": BatchState.IN_DOUBT, "doubts": 1, "doubted_at": sent_at})
+
+
+def _write_upload(ledger: Ledger, stored: Stored, batches: list[Batch], base: str) -> None:
+    """The records of an upload whose batches are written; what only its plan knew, guards ask again."""
+    over = all(batch.is_closed for batch in batches)
+    applied_at = min(stored.items.values())
+    plan = PlanRecord(stored.plan, base, planned_at=applied_at, requests=len(batches))
+    ledger.salvage_plan(stored.upload, plan)
+    items = sum(batch.items for batch in batches if not batch.part_of)
+    record = UploadRecord(stored.plan, base, len(batches), items, applied_at, "settled" if over else "open")
+    ledger.salvage_upload(stored.upload, replace(record, settled_at=ledger.now()) if over else record)

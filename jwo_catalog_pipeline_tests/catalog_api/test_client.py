@@ -21,8 +21,8 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     WrongEndpoint,
 )
 from jwo_catalog_pipeline.catalog_api.responses import (
-    Answer,
     IngestionStatus,
+    Response,
     raise_for_status,
     read_accepted,
     read_status,
@@ -97,7 +97,7 @@ def test_an_unknown_ingestion_is_refused(fresh: RunningSandbox) -> None:
 
 
 def test_an_unknown_status_means_wait() -> None:
-    assert not read_status(Answer(200, {}, b'{"processingStatus": "POLISHING"}')).final
+    assert not read_status(Response(200, {}, b'{"processingStatus": "POLISHING"}')).final
     assert not IngestionStatus("INQUEUE", None).final
 
 
@@ -131,7 +131,7 @@ def test_each_answer_has_its_cause(
     status: int, body: bytes, cause: type[CatalogApiError], outcome: Outcome, retryable: bool
 ) -> None:
     with pytest.raises(cause) as raised:
-        read_accepted(Answer(status, {"x-amzn-requestid": "req-1"}, body))
+        read_accepted(Response(status, {"x-amzn-requestid": "req-1"}, body))
     assert type(raised.value) is cause
     assert (raised.value.outcome, raised.value.retryable) == (outcome, retryable)
     assert "(request id req-1)" in str(raised.value)
@@ -139,13 +139,13 @@ def test_each_answer_has_its_cause(
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_any_2xx_with_an_id_is_accepted(status: int) -> None:
-    assert read_accepted(Answer(status, {}, b'{"ingestionId": "i-1"}')).ingestion_id == "i-1"
+    assert read_accepted(Response(status, {}, b'{"ingestionId": "i-1"}')).ingestion_id == "i-1"
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("3600", 60.0), ("soon", None), ("-1", 0.0)])
 def test_retry_after_is_honoured_up_to_a_minute(header: str, seconds: float | None) -> None:
     with pytest.raises(Throttled) as raised:
-        raise_for_status(Answer(429, {"retry-after": header}, b""))
+        raise_for_status(Response(429, {"retry-after": header}, b""))
     assert raised.value.retry_after == seconds
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import AccessDenied, NoCredentials, SignatureAged, SignatureStale
+from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials, SigningClock
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.model import BatchState
@@ -122,5 +123,5 @@ def held_up(api: CatalogApi, seconds: float) -> CatalogApi:
 def test_a_call_that_was_held_up_for_longer_than_its_lease_is_not_sent(fresh: RunningSandbox) -> None:
     api = held_up(api_client(fresh), 301)
     with pytest.raises(SignatureAged, match="nothing was sent"):
-        api.deliver(api.sign("upload", body_of()), 300)
+        api.deliver(api.sign(UPLOAD, body_of()), 300)
     assert fresh.get("requests") == []

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp, NotFetched, parse_link
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp, parse_link
 from jwo_catalog_pipeline.catalog_api.sns_signature import fetch_certificate
 from jwo_catalog_pipeline_tests.chaos import bombs
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, certificate_url_of, private_pem
@@ -57,9 +57,9 @@ def tls_server(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, answer:
         server.join(5)
 
 
-def client(folder: Path) -> CheckedHttp:
+def client(folder: Path) -> SafeHttp:
     """Trusts the server's certificate, and verifies names as always."""
-    return CheckedHttp(5, ssl.create_default_context(cafile=str(folder / "cert.pem")))
+    return SafeHttp(5, ssl.create_default_context(cafile=str(folder / "cert.pem")))
 
 
 def answer(status: str, body: bytes = b"pem", *headers: str) -> bytes:
@@ -119,7 +119,7 @@ def test_a_fetch_ends_in_time_however_slowly_the_answer_drips(name: str) -> None
     with bombs.serving() as url:
         started = time.monotonic()
         with pytest.raises(NotFetched, match=r"longer than 0\.5 s"):
-            CheckedHttp(0.5).get(parse_link(url(name)), 1_000, any_address=True)
+            SafeHttp(0.5).get(parse_link(url(name)), 1_000, any_address=True)
     assert time.monotonic() - started < 3
 
 

@@ -18,9 +18,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.report import MAX_REPORT_BYTES, MAX_REPORT_VALUES, fetch_report, read_report
+from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
 
 DRIP_SECONDS = 0.1  # between the bytes of a slow answer: far below any time-out of silence
 _ROOM = MAX_REPORT_BYTES - 100
@@ -172,7 +172,7 @@ def read_as_a_report(url: str, seconds: float) -> str:
     """What the pipeline makes of an answer: the name of an error of ours, or the shape and the number of items."""
     endpoint = "/".join(url.split("/")[:3])
     try:
-        report = read_report(fetch_report(CheckedHttp(seconds), url, endpoint))
+        report = read_report(fetch_report(SafeHttp(seconds), url, endpoint))
     except CatalogApiError as error:
         return f"{type(error).__name__}: {error}"
     except BaseException as error:  # noqa: BLE001 whatever else it is, it must be told

@@ -46,7 +46,7 @@ class World:
     ingestions: list[dict[str, Any]]
     uploads: list[str]
     batches: dict[str, list[dict[str, Any]]]
-    attempts: dict[str, list[dict[str, Any]]]  # by "upload plan number"
+    attempts: dict[str, list[dict[str, Any]]]  # by "upload plan batch"
     bodies: dict[str, bytes]
     sandbox: Any
     bucket: str
@@ -76,13 +76,13 @@ def look(sandbox: Any) -> World:
         batches[name] = sorted((item for item in own if item["plan"] == plan), key=keys.name)
         for item in found[keys.ATTEMPT]:
             if keys.owner(item) == name:
-                plan, number, _ = keys.attempted(item)
-                attempts[f"{name} {plan} {number}"].append(item)
+                plan, batch_id, _ = keys.attempted(item)
+                attempts[f"{name} {plan} {batch_id}"].append(item)
     bodies = {}
     for batch in (each for some in batches.values() for each in some):
         if not batch["sha256"]:  # never begun, so no bytes of it need exist
             continue
-        body = _object(sandbox, env["JWO_BUCKET"], _key(batch, "batches", "json"))
+        body = _object(sandbox, env["JWO_BUCKET"], _key(batch, "batches", f"{batch['operation']}.json"))
         bodies[hashlib.sha256(body).hexdigest()] = body
     catalog = {(item["store_id"], item["item_sku"]): item for item in sandbox.get("catalog")}
     calls = [call for call in sandbox.get("requests") if call["operation"] != "status"]
@@ -127,10 +127,10 @@ def _recorded_before_done(world: World, findings: Findings) -> None:
     recorded: Counter[str] = Counter()
     for upload, batches in world.batches.items():
         for batch in batches:
-            tries = world.attempts[f"{upload} {batch['plan']} {int(batch['number'])}"]
+            tries = world.attempts[f"{upload} {batch['plan']} {batch['id']}"]
             recorded[batch["sha256"]] += len(tries)
             if len(tries) != batch["attempts"]:
-                findings.unrecorded.append(f"batch {batch['number']} of {upload}: {len(tries)} attempts recorded")
+                findings.unrecorded.append(f"batch {batch['id']} of {upload}: {len(tries)} attempts recorded")
     for sha256, count in calls.items():
         if sha256 not in world.bodies:
             findings.unrecorded.append(f"bytes {sha256[:12]} were sent, and are in no batch")
@@ -150,7 +150,7 @@ def _accounted(world: World, source: dict[Key, dict[str, Any]], findings: Findin
             findings.unaccounted += [f"{key} is twice in upload {upload}" for key in keys & seen]
             seen |= keys
             if batch["state"] in NOT_OVER:
-                findings.unaccounted.append(f"batch {batch['number']} of {upload} is {batch['state']} at rest")
+                findings.unaccounted.append(f"batch {batch['id']} of {upload} is {batch['state']} at rest")
             if batch["state"] == "settled":
                 told = _keys(world, _key(batch, "outcomes", "parquet"))
                 findings.unaccounted += [f"{key} has no outcome in {upload}" for key in keys - told]
@@ -199,7 +199,7 @@ def _items(world: World, batch: dict[str, Any]) -> set[Key]:
     if not batch["sha256"]:  # never begun, so it has no bytes
         return keys
     if batch["operation"] == "upload" and keys != {key for key, _ in _effects(world, batch["sha256"])}:
-        raise AssertionError(f"batch {batch['number']} of {batch['upload']} lists other items than its bytes carry")
+        raise AssertionError(f"batch {batch['id']} of {batch['upload']} lists other items than its bytes carry")
     return keys
 
 
@@ -209,8 +209,8 @@ def _keys(world: World, key: str) -> set[Key]:
     return set(zip(table["store_id"].to_pylist(), table["item_sku"].to_pylist(), strict=True))
 
 
-def _key(batch: dict[str, Any], folder: str, extension: str) -> str:
-    return f"uploads/{batch['upload']}/{batch['plan']}/{folder}/{int(batch['number']):04}.{extension}"
+def _key(batch: dict[str, Any], folder: str, ending: str) -> str:
+    return f"uploads/{batch['upload']}/{batch['plan']}/{folder}/{batch['id']}.{ending}"
 
 
 def _object(sandbox: Any, bucket: str, key: str) -> bytes:

@@ -15,18 +15,20 @@ import pandas as pd
 import urllib3
 
 from jwo_catalog_pipeline.catalog_api import requests
-from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp, Document, Link, origin_of
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.catalog_api.safe_http import Document, Link, SafeHttp, origin_of
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
-from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, upload_outcomes
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
@@ -87,7 +89,7 @@ class Shop:
         return parts
 
 
-class ThroughProxy(CheckedHttp):
+class ThroughProxy(SafeHttp):
     """Fetches through a forward proxy, where the product has none."""
 
     def __init__(self, seconds: float, proxy_url: str) -> None:
@@ -104,7 +106,7 @@ class ProxiedParts(Parts):
     """Reports are downloaded through the proxy as well, which leaves their links as they are."""
 
     clients: dict[str, Any]
-    downloads: CheckedHttp
+    downloads: SafeHttp
 
     def sender(self, **changes: Any) -> Sender:
         """One call after another: a fault is at the first, a middle or the last one."""
@@ -279,7 +281,7 @@ class History:
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
-            yield from (f"unaccounted: batch {each.number} is {each.state}" for each in batches if not each.is_closed)
+            yield from (f"unaccounted: batch {each.id} is {each.state}" for each in batches if not each.is_closed)
             if upload not in self.told:  # refused as a whole, and so never settled
                 self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
             if len(self.told[upload]) != sum(batch.items for batch in leaf_batches(batches)):

@@ -23,7 +23,7 @@ from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 

@@ -21,7 +21,7 @@ import dagster as dg
 
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor, overdue_ingestions_sensor
-from jwo_catalog_pipeline.upload.results.settle import uploads_to_fetch
+from jwo_catalog_pipeline.upload.results.polling import uploads_to_fetch
 from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.kills import at, die

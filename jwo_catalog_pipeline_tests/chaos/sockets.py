@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from jwo_catalog_pipeline.catalog_api.addresses import is_global
-from jwo_catalog_pipeline.catalog_api.checked_http import CheckedHttp
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import fetch_report
+from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp, is_global
 from jwo_catalog_pipeline_tests.chaos.urls import (
     BAD_ADDRESSES,
     GENUINE_REPORT_HOSTS,
@@ -29,7 +28,7 @@ from jwo_catalog_pipeline_tests.chaos.urls import (
 )
 
 S3 = "https://s3.us-east-1.amazonaws.com"
-HTTP = CheckedHttp(5)
+HTTP = SafeHttp(5)
 
 
 @dataclass

@@ -17,7 +17,8 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
-from jwo_catalog_pipeline.upload.results.settle import Settler, ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, notification
 from jwo_catalog_pipeline_tests.support.parts import Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox

@@ -11,6 +11,7 @@ import urllib3
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, SignedCall, http_pool
+from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS
 from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
@@ -22,7 +23,8 @@ from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 from jwo_catalog_pipeline.upload.plan.plan import Plan, PlanSettings, make_plan
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
-from jwo_catalog_pipeline.upload.results.settle import Settler, mark_reported
+from jwo_catalog_pipeline.upload.results.polling import mark_reported
+from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline_tests.support.project import assert_every_item_once
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
@@ -144,7 +146,7 @@ def api_client(sandbox: RunningSandbox, **changes: Any) -> CatalogApi:
 
 
 def deliver(api: CatalogApi, body: bytes, operation: str = "upload") -> Accepted:
-    return api.deliver(api.sign(operation, body))
+    return api.deliver(api.sign(OPERATIONS[operation], body))
 
 
 def impatient_pool() -> urllib3.PoolManager:

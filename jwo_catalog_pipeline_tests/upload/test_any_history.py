@@ -23,7 +23,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import ARCHIVE, IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads, rebuild_state
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 

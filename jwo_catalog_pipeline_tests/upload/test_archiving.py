@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
@@ -37,7 +38,7 @@ def test_absence_removes_nothing_while_archiving_is_off(shop: Parts) -> None:
 
 def test_a_sku_gone_from_all_stores_is_archived_with_the_full_list_of_stores(shop: Parts) -> None:
     (batch,) = shop.apply("u2", items("B"), archive_stores=STORES)
-    assert (batch.operation, batch.items, batch.state) == ("archive", 2, BatchState.SUBMITTED)
+    assert (batch.operation, batch.items, batch.state) == (ARCHIVE, 2, BatchState.SUBMITTED)
     assert json.loads(shop.bucket.get(body_key(batch))) == {"itemSkus": ["A"], "allApplicableStores": STORES}
     assert kinds(shop.plan("u3", items("B"), archive_stores=STORES)) == {
         "A@01": "in_flight",

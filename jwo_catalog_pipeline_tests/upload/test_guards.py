@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.upload.plan.changes import PLAN_COLUMNS
 from jwo_catalog_pipeline.upload.plan.guards import (
     GUARDS,
     AcknowledgedGaps,
@@ -14,13 +13,14 @@ from jwo_catalog_pipeline.upload.plan.guards import (
     check_plan,
     parse_limits,
 )
+from jwo_catalog_pipeline.upload.tables import PlanRow, columns
 
 
 def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = ("1.00", "1.10")) -> pd.DataFrame:
     """A plan with so many items of each kind; what is gone has no content."""
     rows = [
         {
-            **dict.fromkeys(PLAN_COLUMNS),
+            **dict.fromkeys(columns(PlanRow)),
             "change": change,
             "store_id": store,
             "item_sku": f"{change}-{i}",
@@ -32,7 +32,7 @@ def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = 
         for change, count in groups
         for i in range(count)
     ]
-    return pd.DataFrame(rows, columns=[*PLAN_COLUMNS, "standard_price"])
+    return pd.DataFrame(rows, columns=[*columns(PlanRow), "standard_price"])
 
 
 def nothing() -> pd.DataFrame:

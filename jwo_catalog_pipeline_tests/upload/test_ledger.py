@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -11,12 +10,11 @@ import boto3
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, UploadStopped
+from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Contended
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
+from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 ITEM = keys.news("i-1")
@@ -105,39 +103,6 @@ def test_every_item_says_of_which_schema_it_is(parts: Parts) -> None:
     parts.plan("u2", items("A"))
     table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
     assert [keys.name(item) for item in all_items(table) if item.get("schema") != SCHEMA] == []
-
-
-def test_a_ledger_of_the_first_version_is_read_and_its_upload_resumed(parts: Parts) -> None:
-    """That one knew no schema and no `first_row`, and made every batch's bytes before the first was sent."""
-    plan = parts.plan("u1", items("A", "B"))
-    parts.sandbox.misbehave(throttle=99)
-    with pytest.raises(UploadStopped):
-        parts.sender().apply("u1", plan, FIELDS)
-    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
-    for item in all_items(table):
-        new = {name: item.pop(name) for name in ("schema", "first_row") if name in item}
-        assert "schema" in new
-        assert keys.kind(item) != keys.BATCH or (item["sha256"] and "first_row" in new)
-        table.put_item(Item=item)
-    parts.sandbox.misbehave(throttle=0)
-    assert [str(batch.state) for batch in parts.sender().apply("u1", plan, FIELDS)] == ["submitted"]
-    assert parts.settle("u1")["outcome"].tolist() == ["accepted", "accepted"]
-    assert set(parts.plan("u2", items("A", "B"))["change"]) == {"unchanged"}
-
-
-def test_a_batch_that_schema_1_calls_accepted_is_submitted_and_settles(parts: Parts) -> None:
-    parts.apply("u1", items("A"))
-    table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
-    (old,) = [item for item in all_items(table) if keys.kind(item) == keys.BATCH and not keys.is_ingestion(item)]
-    assert (old["state"], old["schema"]) == ("submitted", 2)
-    table.put_item(Item={**old, "state": "accepted", "schema": 1})
-    (batch,) = parts.ledger.batches("u1")
-    assert batch.state is BatchState.SUBMITTED
-    assert parts.ledger.note_asked(batch, 1)
-    assert not parts.ledger.note_asked(replace(batch, attempts=2), 1)
-    assert parts.settle("u1")["outcome"].tolist() == ["accepted"]
-    (batch,) = parts.ledger.batches("u1")
-    assert batch.state is BatchState.SETTLED
 
 
 def test_what_a_newer_version_wrote_is_left_alone(parts: Parts) -> None:

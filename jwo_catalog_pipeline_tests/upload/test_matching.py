@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseLost, Up
 from jwo_catalog_pipeline.upload.model import BatchState, after_attempt
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -61,7 +61,7 @@ def test_a_batch_in_doubt_is_settled_by_news_of_an_ingestion_that_nobody_knew(pa
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.ingestion_id) == (BatchState.IN_DOUBT, "")
     parts.sandbox.drain()
-    assert set(hear(parts).values()) == {"is batch 1 of upload u1"}
+    assert set(hear(parts).values()) == {"is batch 0001 of upload u1"}
     hear(parts)  # five calls may have become five ingestions, and a tick looks at three
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.SETTLED, 0)
@@ -218,7 +218,7 @@ def test_what_a_killed_worker_sent_is_matched_though_nobody_resumes_it(parts: Pa
     parts.sandbox.drain()
     assert hear(parts) == {}
     parts.clock.seconds += 301
-    assert list(hear(parts).values()) == ["is batch 1 of upload u1"]
+    assert list(hear(parts).values()) == ["is batch 0001 of upload u1"]
     hear(parts)
     assert parts.ledger.upload("u1").state == "settled"
     assert parts.sent() == 1

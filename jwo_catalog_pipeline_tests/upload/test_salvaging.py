@@ -10,10 +10,8 @@ from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import overview
-from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
-from jwo_catalog_pipeline.upload.salvaging import salvage
-from jwo_catalog_pipeline.upload.send.bisect import parent_of
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -128,10 +126,3 @@ def test_a_ledger_that_lacks_nothing_is_left_alone(shop: Parts) -> None:
     before = all_items(shop)
     assert salvage(shop.ledger, shop.bucket, write=True) == []
     assert all_items(shop) == before
-
-
-def test_a_part_knows_what_it_was_cut_out_of() -> None:
-    assert [parent_of(number) for number in (7, 20_007, 30_007, 40_007, 70_007, 150_012)] == [
-        *(0, 7, 7),
-        *(20_007, 30_007, 70_012),
-    ]

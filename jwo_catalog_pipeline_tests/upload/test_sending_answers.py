@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.upload.errors import (
     UploadStopped,
 )
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, api_client, impatient_pool, items
 
 

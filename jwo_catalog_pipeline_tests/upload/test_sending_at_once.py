@@ -9,8 +9,7 @@ from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.upload.errors import NoPlan, UploadStopped
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.queries import item_history
-from jwo_catalog_pipeline.upload.results.settle import upload_outcomes
+from jwo_catalog_pipeline.upload.queries import item_history, upload_outcomes
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 
 PATIENCE_SECONDS = 30
@@ -62,10 +61,10 @@ def test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_e
     known = upload_outcomes(parts.ledger, parts.bucket, "u1")
     assert set(known["item_sku"]) == set(skus()), "items that nobody sent yet are not accounted for"
     assert set(known["outcome"]) == {"in_flight", "planned"}
-    accepted = {batch.number for batch in batches if batch.state is BatchState.SUBMITTED}
+    accepted = {batch.id for batch in batches if batch.state is BatchState.SUBMITTED}
     again = parts.sender().apply("u1", plan, FIELDS)
     assert {batch.state for batch in again} == {BatchState.SUBMITTED}
-    assert all(batch.attempts == 1 for batch in again if batch.number in accepted), "an accepted batch was sent again"
+    assert all(batch.attempts == 1 for batch in again if batch.id in accepted), "an accepted batch was sent again"
 
 
 def test_what_was_never_begun_is_made_of_the_recorded_plan_alone(parts: Parts) -> None:

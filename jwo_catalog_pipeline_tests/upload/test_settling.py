@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
-from jwo_catalog_pipeline.upload.results.settle import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.queue import queue_is_empty, send_to_queue
 
@@ -142,7 +142,7 @@ def test_news_that_comes_before_the_answer_is_kept_and_matched(parts: Parts) -> 
     mark_reported(parts.ledger)
     assert [news.ingestion_id for news in parts.ledger.news()] == ["i-early"]
     (batch,) = parts.apply("u1", items("A"))
-    parts.ledger._put({**keys.ingestion("i-early"), "upload": "u1", "plan": batch.plan, "number": 1})
+    parts.ledger._put({**keys.ingestion("i-early"), "upload": "u1", "plan": batch.plan, "batch": batch.id})
     mark_reported(parts.ledger)
     assert parts.ledger.news() == []
     assert uploads_to_fetch(parts.ledger) == {"u1": 1}

@@ -8,8 +8,7 @@ import pytest
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import body_key
-from jwo_catalog_pipeline.upload.queries import overview
-from jwo_catalog_pipeline.upload.results.settle import upload_outcomes
+from jwo_catalog_pipeline.upload.queries import overview, upload_outcomes
 from jwo_catalog_pipeline.upload.send import bisect as splitting
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 
@@ -77,11 +76,11 @@ def test_a_refused_archive_is_cut_by_sku(parts: Parts) -> None:
 def test_a_page_of_something_on_the_way_refuses_no_item_for_good() -> None:
     """Only Amazon's own message is held against an item; test_chaos_network tries it with a real proxy."""
     from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
-    from jwo_catalog_pipeline.catalog_api.responses import Answer, raise_for_status
+    from jwo_catalog_pipeline.catalog_api.responses import Response, raise_for_status
 
     for body, explained in ((b"<html>bad store id</html>", False), (b'{"errorMsg": "store id"}', True)):
         with pytest.raises(RequestRefused) as raised:
-            raise_for_status(Answer(400, {}, body))
+            raise_for_status(Response(400, {}, body))
         assert (raised.value.explained, raised.value.about_stores) == (explained, explained)
 
 
@@ -119,7 +118,7 @@ def test_a_worker_that_dies_between_refusal_and_record_leaves_nothing_behind(par
     client, died = parts.bucket.client, []
 
     def die(params: dict, **_: object) -> None:
-        if params["Key"].endswith("batches/30001.json") and not died:
+        if params["Key"].endswith("batches/0001.2.upload.json") and not died:
             died.append(True)
             raise KeyboardInterrupt
 
@@ -128,8 +127,8 @@ def test_a_worker_that_dies_between_refusal_and_record_leaves_nothing_behind(par
         parts.sender().apply("u1", plan, FIELDS)
     parts.clock.seconds += 301
     parts.sender().apply("u1", plan, FIELDS)
-    numbers = [each.number for each in parts.ledger.batches("u1")]
-    assert len(set(numbers)) == len(numbers) == 5
+    ids = [each.id for each in parts.ledger.batches("u1")]
+    assert ids == ["0001", "0001.1", "0001.2", "0001.2.1", "0001.2.2"]
     parts.settle("u1")
     assert {each["item_sku"] for each in parts.sandbox.get("catalog")} == {"A", "C"}
 

@@ -3,8 +3,8 @@
 import pytest
 
 from jwo_catalog_pipeline.defs.sensors import AFTER_TAG, waiting_items_sensor
-from jwo_catalog_pipeline.upload.results.settle import mark_reported
-from jwo_catalog_pipeline.upload.waiting import waiting_items
+from jwo_catalog_pipeline.upload.queries import waiting_items
+from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
 
@@ -22,7 +22,7 @@ def wait(project: Project) -> None:
 def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
     wait(project)
     said = project.tick(waiting_items_sensor).skip_message
-    assert said.startswith("1 items wait for 1 batches, the first is batch 1 of upload u1, submitted since")
+    assert said.startswith("1 items wait for 1 batches, the first is batch 0001 of upload u1, submitted since")
     project.settle("u1")
     (request,) = project.tick(waiting_items_sensor).run_requests
     assert request.tags[AFTER_TAG] == "u2"

@@ -17,7 +17,7 @@ from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
 
 # Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
 # alone, for this version does not know what it means.
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Conflict(Exception):

@@ -6,10 +6,9 @@
 | OPEN              | <upload>                | an upload with batches that are not final: the worklist             |
 | UPLOAD#<upload>   | PLAN                    | the newest plan, and the head it was made against                   |
 | UPLOAD#<upload>   | UPLOAD                  | the applied upload; its existence means: all batches recorded       |
-| UPLOAD#<upload>   | BATCH#<plan>#<number>   | a batch and its state                                               |
-| UPLOAD#<upload>   | ATTEMPT#<plan>#<number>#<attempt> | one try at sending it                                     |
-| INGESTION#<id>    | BATCH                   | the batch that became this ingestion                                |
-| INGESTION#<id>    | DUPLICATE               | the batch that also became this ingestion, besides its own          |
+| UPLOAD#<upload>   | BATCH#<plan>#<batch>    | a batch and its state                                               |
+| UPLOAD#<upload>   | ATTEMPT#<plan>#<batch>#<attempt> | one try at sending it                                     |
+| INGESTION#<id>    | BATCH                   | the batch that it came of, as that batch's own or one more          |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                 |
 | NEWS              | <id>                    | an ingestion has ended, and its batch is not marked as reported yet |
 | DOUBT             | <batch>                 | a batch that has more attempts than responses                       |
@@ -60,9 +59,9 @@ def upload(upload: str) -> Key:
     return _key(f"{UPLOAD}#{upload}", UPLOAD)
 
 
-def batch(upload: str, plan: str, number: int) -> Key:
+def batch(upload: str, plan: str, batch: str) -> Key:
     """Key of a batch."""
-    return _key(f"{UPLOAD}#{upload}", f"{BATCH}#{plan}#{number:04}")
+    return _key(f"{UPLOAD}#{upload}", f"{BATCH}#{plan}#{batch}")
 
 
 def batches(upload: str, plan: str) -> tuple[str, str]:
@@ -78,16 +77,16 @@ def attempt(batch: Batch, attempt: int) -> Key:
 
 def attempts(batch: Batch) -> tuple[str, str]:
     """Partition and prefix of a batch's attempts."""
-    return f"{UPLOAD}#{batch.upload}", f"{ATTEMPT}#{batch.plan}#{batch.number:04}#"
+    return f"{UPLOAD}#{batch.upload}", f"{ATTEMPT}#{batch.plan}#{batch.id}#"
 
 
 def ingestion(ingestion_id: str) -> Key:
-    """Key of an ingestion's own batch."""
+    """Key of the batch that an ingestion came of."""
     return _key(f"{INGESTION}#{ingestion_id}", BATCH)
 
 
-def duplicate(ingestion_id: str) -> Key:
-    """Key of the batch of which an ingestion is one more."""
+def former_duplicate(ingestion_id: str) -> Key:
+    """Where schema 2 kept the batch of which an ingestion is one more."""
     return _key(f"{INGESTION}#{ingestion_id}", DUPLICATE)
 
 
@@ -103,7 +102,7 @@ def news(ingestion_id: str) -> Key:
 
 def doubt(batch: Batch) -> Key:
     """Key of the doubt about a batch."""
-    return _key(DOUBT, f"{batch.upload}#{batch.plan}#{batch.number:04}")
+    return _key(DOUBT, f"{batch.upload}#{batch.plan}#{batch.id}")
 
 
 def orphan(ingestion_id: str) -> Key:
@@ -174,10 +173,10 @@ def name(item: Mapping[str, Any]) -> str:
     return str(item[SK])
 
 
-def attempted(item: Mapping[str, Any]) -> tuple[str, int, int]:
-    """Plan, number of the batch, and number of the attempt, of an attempt."""
-    _, plan, number, attempt = name(item).split("#")
-    return plan, int(number), int(attempt)
+def attempted(item: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Plan, batch, and number of the attempt, of an attempt."""
+    _, plan, batch, attempt = name(item).split("#")
+    return plan, batch, int(attempt)
 
 
 def _key(pk: str, sk: str) -> Key:

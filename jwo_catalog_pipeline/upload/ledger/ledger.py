@@ -7,13 +7,23 @@ says whether that held, the others raise `Conflict` where it did not.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import NewsLedger
-from jwo_catalog_pipeline.upload.ledger.writes import Part, attributes, batch_item, pointer, read, read_batch
+from jwo_catalog_pipeline.upload.ledger.writes import (
+    FENCE,
+    Part,
+    attributes,
+    batch_item,
+    pointed,
+    pointer,
+    read,
+    read_batch,
+)
 from jwo_catalog_pipeline.upload.model import (
     ONE_ITEM,
     AttemptFailure,
@@ -21,6 +31,7 @@ from jwo_catalog_pipeline.upload.model import (
     Batch,
     BatchState,
     Head,
+    Ingestion,
     News,
     PlanRecord,
     UploadRecord,
@@ -49,7 +60,7 @@ class Ledger(NewsLedger):
         self._transact(
             "upload and head",
             self._put_new({**keys.upload(upload), **attributes(record, "settled_at")}),
-            self._take_head(base, upload),
+            self._advance_head(base, upload),
             self._put_any(keys.open_upload(upload)),
         )
 
@@ -80,7 +91,7 @@ class Ledger(NewsLedger):
         self._transact(
             "attempt",
             self._change_batch(batch, **changes),
-            self._count_send(batch.upload),
+            self._advance_fence(batch.upload),
             self._put_new({**keys.attempt(batch, batch.attempts + 1), "started_at": now, "owner": owner}),
             *([self._note_doubt(batch)] if abandoned else []),
         )
@@ -93,7 +104,7 @@ class Ledger(NewsLedger):
         self._transact(
             f"batch {changes['state']}",
             self._change_batch(batch, **changes),
-            self._put_any({**keys.ingestion(ingestion_id), **pointer(batch)}),
+            self._put_any({**keys.ingestion(ingestion_id), **pointer(batch), "duplicate": False}),
             self._end_attempt(batch, outcome=str(Outcome.YES), ingestion_id=ingestion_id, **answer),
         )
         return replace(batch, **changes)
@@ -147,20 +158,16 @@ class Ledger(NewsLedger):
         if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING):
             left = left if batch.state is BatchState.IN_DOUBT else batch.doubts  # a dead worker's try is this one
             accepted = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": ""}
-            name, own, other = (
-                f"batch {BatchState.SUBMITTED}",
-                keys.ingestion(ingestion_id),
-                keys.duplicate(ingestion_id),
-            )
+            name, duplicate = f"batch {BatchState.SUBMITTED}", False
             parts = [self._change_batch(batch, **accepted, doubts=left), *self._reopen(batch.upload)]
         else:
-            name, own, other = "doubt ended", keys.duplicate(ingestion_id), keys.ingestion(ingestion_id)
+            name, duplicate = "doubt ended", True
             parts = [self._change_batch(batch, doubts=left), self._delete_any(keys.news(ingestion_id))]
         return self._try(
             name,
             *parts,
-            self._put_new({**own, **pointer(batch)}),
-            self._must_not_exist(other),
+            self._put_new({**keys.ingestion(ingestion_id), **pointer(batch), "duplicate": duplicate}),
+            self._must_not_exist(keys.former_duplicate(ingestion_id)),
             self._delete_any(keys.orphan(ingestion_id)),
             *([] if left else [self._forget_doubt(batch)]),
         )
@@ -213,21 +220,21 @@ class Ledger(NewsLedger):
         """Write an upload that the ledger had lost."""
         self._put({**keys.upload(upload), **attributes(record, *([] if record.settled_at else ["settled_at"]))})
 
-    def salvage_head(self, upload: str, sequence: int) -> None:
+    def salvage_head(self, upload: str, fence: int) -> None:
         """Write the head that the ledger had lost."""
-        self._put({**keys.head(), "upload": upload, "sequence": sequence})
+        self._put({**keys.head(), "upload": upload, FENCE: fence})
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     def head(self) -> Head:
         """The newest applied upload."""
         found = self._get(keys.head())
-        return Head(found["upload"], found["sequence"]) if found else Head()
+        return Head(found["upload"], found[FENCE]) if found else Head()
 
     def plan(self, upload: str) -> PlanRecord | None:
         """The newest plan of an upload."""
         found = self._get(keys.plan(upload))
-        return read(PlanRecord, found) if found else None
+        return read(PlanRecord, {"base_fence": found.get("base_sequence"), **found}) if found else None
 
     def upload(self, upload: str) -> UploadRecord | None:
         """The applied upload."""
@@ -240,13 +247,13 @@ class Ledger(NewsLedger):
         if record is None:
             return []
         found = [read_batch(item) for item in self._query(*keys.batches(upload, record.plan))]
-        return sorted(found, key=lambda batch: batch.number)
+        return sorted(found, key=attrgetter("place"))
 
-    def batch(self, upload: str, plan: str, number: int) -> Batch:
+    def batch(self, upload: str, plan: str, batch: str) -> Batch:
         """One batch as it is now."""
-        item = self._get(keys.batch(upload, plan, number))
+        item = self._get(keys.batch(upload, plan, batch))
         if item is None:
-            raise RecordNotFound(f"the ledger has lost batch {number} of upload {upload}", "restore the table")
+            raise RecordNotFound(f"the ledger has lost batch {batch} of upload {upload}", "restore the table")
         return read_batch(item)
 
     def attempts(self, batch: Batch) -> list[AttemptRecord]:
@@ -260,9 +267,11 @@ class Ledger(NewsLedger):
 
     def doubtful(self) -> list[Batch]:
         """Batches that have more attempts than responses."""
-        return [self.batch(item["upload"], item["plan"], item["number"]) for item in self._query(keys.DOUBT)]
+        return [self.batch(*pointed(item)) for item in self._query(keys.DOUBT)]
 
-    def ingestion(self, ingestion_id: str) -> Batch | None:
-        """The batch that became an ingestion; None while the ledger does not know it."""
-        found = self._get(keys.ingestion(ingestion_id))
-        return self.batch(found["upload"], found["plan"], found["number"]) if found else None
+    def ingestion(self, ingestion_id: str) -> Ingestion | None:
+        """The batch that an ingestion came of; None while the ledger does not know it."""
+        if found := self._get(keys.ingestion(ingestion_id)):
+            return Ingestion(self.batch(*pointed(found)), bool(found.get("duplicate")))
+        former = self._get(keys.former_duplicate(ingestion_id))
+        return Ingestion(self.batch(*pointed(former)), duplicate=True) if former else None

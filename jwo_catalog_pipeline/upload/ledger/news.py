@@ -1,12 +1,13 @@
 """The ledger's verbs for what is not a batch: news about ingestions, messages, alerts, the call budget."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointer, read
+from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read
 from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, UnreadableMessage
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
@@ -68,15 +69,11 @@ class NewsLedger(Writes):
     def orphan(self, ingestion_id: str) -> Orphan | None:
         """The orphan of an ingestion id."""
         found = self._get(keys.orphan(ingestion_id))
-        return read(Orphan, found, ingestion_id=ingestion_id) if found else None
+        return _orphan(found, ingestion_id) if found else None
 
     def orphans(self) -> list[Orphan]:
         """All orphans."""
-        return [read(Orphan, item, ingestion_id=keys.name(item)) for item in self._query(keys.UNMATCHED)]
-
-    def is_duplicate(self, ingestion_id: str) -> bool:
-        """Whether an ingestion is one more of a batch that has one of its own."""
-        return self._get(keys.duplicate(ingestion_id)) is not None
+        return [_orphan(item, keys.name(item)) for item in self._query(keys.UNMATCHED)]
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -163,3 +160,7 @@ class NewsLedger(Writes):
     def write_check(self, expires_at: int) -> None:
         """Write the item by which `jwo-catalog doctor` sees whether the table can be written."""
         self._put({**keys.doctor(), "expires_at": expires_at})
+
+
+def _orphan(item: Mapping[str, Any], ingestion_id: str) -> Orphan:
+    return Orphan(ingestion_id, *pointed(item), seen_at=item["seen_at"])

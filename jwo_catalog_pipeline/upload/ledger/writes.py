@@ -5,14 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
 from jwo_catalog_pipeline.upload.ledger.keys import Key
-from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head, whole_id
 
 # What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
 FORMER_STATES = {"accepted": BatchState.SUBMITTED}
 _FORMER_NAMES = {state: name for name, state in FORMER_STATES.items()}
+
+FENCE = "sequence"  # what the head's item calls its fence; a reserved word of DynamoDB
 
 T = TypeVar("T")
 Part = dict[str, Any]
@@ -73,23 +76,23 @@ class Writes(Table):
             {"#s": "state", "#o": "owner"},
         )
 
-    def _take_head(self, base: Head, upload: str) -> Part:
+    def _advance_head(self, base: Head, upload: str) -> Part:
         """Make `upload` the newest, provided that nothing was sent since `base` was read."""
-        condition = "#u = :base AND #q = :sequence" if base.upload else keys.IS_NEW
-        values = {":base": base.upload, ":sequence": base.sequence} if base.upload else {}
-        names = {"#u": "upload", "#q": "sequence"} if base.upload else {}
-        changes = {"upload": upload, "sequence": base.sequence + 1}
+        condition = "#u = :base AND #f = :fence" if base.upload else keys.IS_NEW
+        values = {":base": base.upload, ":fence": base.fence} if base.upload else {}
+        names = {"#u": "upload", "#f": FENCE} if base.upload else {}
+        changes = {"upload": upload, FENCE: base.fence + 1}
         return self._update(keys.head(), changes, condition, values, names)
 
-    def _count_send(self, upload: str) -> Part:
+    def _advance_fence(self, upload: str) -> Part:
         """Note that something is sent, provided that `upload` is still the newest."""
         return {
             "Update": {
                 **self._named,
                 "Key": keys.head(),
-                "UpdateExpression": "SET #q = #q + :one",
+                "UpdateExpression": "SET #f = #f + :one",
                 "ConditionExpression": "#u = :upload",
-                "ExpressionAttributeNames": {"#q": "sequence", "#u": "upload"},
+                "ExpressionAttributeNames": {"#f": FENCE, "#u": "upload"},
                 "ExpressionAttributeValues": {":one": 1, ":upload": upload},
             }
         }
@@ -141,23 +144,36 @@ class Writes(Table):
 
 def batch_key(batch: Batch) -> Key:
     """The batch's primary key."""
-    return keys.batch(batch.upload, batch.plan, batch.number)
+    return keys.batch(batch.upload, batch.plan, batch.id)
 
 
 def batch_item(batch: Batch) -> dict[str, Any]:
     """The table item of a batch."""
-    return {**batch_key(batch), **vars(batch), "state": str(batch.state)}
+    return {**batch_key(batch), **vars(batch), "state": str(batch.state), "operation": batch.operation.name}
 
 
 def read_batch(item: Mapping[str, Any]) -> Batch:
     """The batch of a table item."""
     state = item["state"]
-    return read(Batch, {**item, "state": FORMER_STATES.get(state) or BatchState(state)})
+    return read(
+        Batch,
+        {
+            **item,
+            "id": item.get("id") or whole_id(item["number"]),
+            "state": FORMER_STATES.get(state) or BatchState(state),
+            "operation": OPERATIONS[item["operation"]],
+        },
+    )
 
 
 def pointer(batch: Batch) -> dict[str, Any]:
     """What an item holds that names a batch."""
-    return {"upload": batch.upload, "plan": batch.plan, "number": batch.number}
+    return {"upload": batch.upload, "plan": batch.plan, "batch": batch.id}
+
+
+def pointed(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Upload, plan and id of the batch that an item names."""
+    return item["upload"], item["plan"], item.get("batch") or whole_id(item["number"])
 
 
 def read(record: type[T], item: Mapping[str, Any], **named: str | int) -> T:

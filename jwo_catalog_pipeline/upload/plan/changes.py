@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from jwo_catalog_pipeline.upload.tables import PlanRow, Published, columns, conform
+
 # Every kind of change, in the order in which people want to read them.
 INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
     "insert",
@@ -20,34 +22,6 @@ INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
 )
 KINDS = (INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT)
 SENT_KINDS = (INSERT, UPDATE)
-
-PLAN_COLUMNS = [
-    "change",
-    "store_id",
-    "item_sku",
-    "content_hash",
-    "document_bytes",
-    "published_hash",
-    "published_price",
-    "published_upload",
-    "published_batch",
-    "waits_for",
-    "reason",
-]
-_NUMBERS = {"document_bytes", "published_batch", "item_row"}
-PUBLISHED_COLUMNS = [
-    "store_id",
-    "item_sku",
-    "content_hash",
-    "standard_price",
-    "operation",
-    "state",
-    "reason",
-    "upload",
-    "batch",
-    "sent_at",
-    "doubted_at",
-]
 
 # The columns of the published state that a plan takes over, and what it calls them.
 _OF_PUBLISHED = {
@@ -82,14 +56,14 @@ def plan_changes(
 
     Args:
         documents: `store_id`, `item_sku`, `content_hash`, `document_bytes` of each valid item, keys unique.
-        published: `PUBLISHED_COLUMNS`, keys unique; a missing `content_hash` means that what Amazon holds is unknown.
+        published: `Published`, keys unique; a missing `content_hash` means that what Amazon holds is unknown.
             `doubted_at` is when the item may have been sent once more than is known, 0 for never.
         quarantined: `store_id`, `item_sku`, `external_product_id` of quarantined rows; they count as present, and a
             SKU that is quarantined in any store is not archived.
         rules: what may be concluded.
 
     Returns:
-        `PLAN_COLUMNS`, and `item_row` (the item's place in `documents`, -1 without one); one row per item that is valid
+        `PlanRow`, and `item_row` (the item's place in `documents`, -1 without one); one row per item that is valid
         or published and not quarantined, ordered by store and SKU.
         An item in flight waits, and so does one whose SKU is being archived (an archive acts on every store); one that
         was rejected and has not changed since is held; everything else follows from its hash. An absent item is only
@@ -99,7 +73,8 @@ def plan_changes(
     with duckdb.connect() as db:
         compared = documents[["store_id", "item_sku", "content_hash"]]
         db.register("documents", compared.assign(item_row=np.arange(len(documents))))
-        db.register("every_published", published[PUBLISHED_COLUMNS].assign(published_row=np.arange(len(published))))
+        every_published = published[list(columns(Published))].assign(published_row=np.arange(len(published)))
+        db.register("every_published", every_published)
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
         parameters = {
             "since": rules.waiting_since,
@@ -113,9 +88,8 @@ def plan_changes(
     places = plan.pop("published_row")
     item = take_rows(documents[["content_hash", "document_bytes"]], plan["item_row"])
     before = take_rows(published[list(_OF_PUBLISHED)], places).rename(columns=_OF_PUBLISHED)
-    plan = pd.concat([plan, item, before], axis="columns").fillna({"document_bytes": 0, "published_batch": 0})
-    types = {name: "int64" if name in _NUMBERS else "str" for name in plan.columns}
-    return plan.astype(types)[[*PLAN_COLUMNS, "item_row"]]
+    plan = pd.concat([plan, item, before], axis="columns").fillna({"document_bytes": 0})
+    return conform(PlanRow, plan).assign(item_row=plan["item_row"].astype("int64"))
 
 
 def take_rows(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:

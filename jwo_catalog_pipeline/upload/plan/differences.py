@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import UPDATE
-from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.published_state import batch_body, with_batch_ids
 
 # Bodies to read, up to 9.5 MB each: a plan's page must not take longer than the plan.
 COMPARED_BATCHES = 3
@@ -33,12 +33,13 @@ def field_differences(
         were compared: at most `COMPARED_ITEMS`, of the `COMPARED_BATCHES` batches that most of them were sent in.
     """
     updates = changes[(changes["change"] == UPDATE) & changes["published_hash"].notna()]
+    updates = with_batch_ids(updates, "published_batch")
     groups = updates.groupby(["published_upload", "published_batch"])
     largest = groups.size().sort_values(ascending=False, kind="stable").index[:COMPARED_BATCHES]
     found, compared = [], 0
-    for upload, number in largest:
-        rows = groups.get_group((upload, number)).head(COMPARED_ITEMS // COMPARED_BATCHES)
-        sent = _sent_items(ledger, bucket, str(upload), int(number))
+    for upload, batch in largest:
+        rows = groups.get_group((upload, batch)).head(COMPARED_ITEMS // COMPARED_BATCHES)
+        sent = _sent_items(ledger, bucket, str(upload), str(batch))
         documents = item_documents(rows, fields)
         for key, document in zip(_keys(documents), documents["document"], strict=True):
             before, after = sent.get(key, {}), json.loads(document)
@@ -54,9 +55,9 @@ def field_differences(
     return counted.sort_values("items", ascending=False, ignore_index=True)[DIFFERENCE_COLUMNS], compared
 
 
-def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, number: int) -> dict[tuple[str, str], dict[str, object]]:
-    batch = next(each for each in ledger.batches(upload) if each.number == number)
-    items = json.loads(bucket.get(body_key(batch))).get("catalogItems", [])
+def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, batch_id: str) -> dict[tuple[str, str], dict[str, object]]:
+    batch = next(each for each in ledger.batches(upload) if each.id == batch_id)
+    items = json.loads(batch_body(bucket, batch)).get("catalogItems", [])
     return {(item["store_id"], item["item_sku"]): item for item in items}
 
 

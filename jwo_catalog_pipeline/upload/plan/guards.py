@@ -98,7 +98,7 @@ def check_plan(
     """Ask every guard about a plan.
 
     Args:
-        plan: `PLAN_COLUMNS`, and `standard_price` in the rows that are sent.
+        plan: `PlanRow`, and `standard_price` in the rows that are sent.
         quarantined: `store_id` of quarantined rows, which count as present.
         limits: the thresholds.
         seen: what the applied plan before this one had left missing.

@@ -8,21 +8,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from jwo_catalog_pipeline.catalog_api.requests import (
-    archive_body,
-    archive_bounds,
-    serialiser,
-    upload_body,
-    upload_bounds,
-)
+from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS, Operation
+from jwo_catalog_pipeline.catalog_api.requests import serialiser
 from jwo_catalog_pipeline.storage import as_arrow, hash_table
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, Batch, Head, PlanRecord
+from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, whole_id
 from jwo_catalog_pipeline.upload.plan.changes import to_archive, to_send
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
@@ -33,7 +27,7 @@ class Payload:
     """The rows of a plan that are sent.
 
     Attributes:
-        sent: `fields`, `content_hash`, `document_bytes`; by store and SKU.
+        sent: what is uploaded: `fields`, `content_hash`, `document_bytes`; by store and SKU.
         archived: `store_id`, `item_sku`, by SKU and store, for a request names SKUs.
         fields: the item's fields.
         archive_stores: the retailer's complete list of stores where archiving is on.
@@ -46,7 +40,7 @@ class Payload:
 
     def digest(self, base: Head) -> str:
         """Names the plan by what it sends, in which form, and what it rests on."""
-        hashed = hashlib.sha256(f"{base.upload} {base.sequence}\n{serialiser(self.fields)}\n".encode())
+        hashed = hashlib.sha256(f"{base.upload} {base.fence}\n{serialiser(self.fields)}\n".encode())
         hash_table(hashed, self.sent.select([*self.fields, "content_hash"]))
         hash_table(hashed, self.archived)
         hashed.update("\0".join(self.archive_stores).encode())
@@ -55,15 +49,10 @@ class Payload:
     def batches(self, upload: str, plan: str) -> list[Batch]:
         """The batches of the plan, uploads first, none of them begun."""
         found: list[Batch] = []
-        for first, past_last, size in upload_bounds(self.sent["document_bytes"].to_numpy()):
-            found.append(Batch(upload, plan, len(found) + 1, past_last - first, size, first_row=first))
-        every = self.archived["item_sku"].to_pandas()
-        starts = np.flatnonzero(~every.duplicated())
-        bounds = archive_bounds(list(every.iloc[starts]), self.archive_stores)
-        starts = np.append(starts, len(every))
-        for first, past_last, size in bounds:
-            row, past_row = int(starts[first]), int(starts[past_last])
-            found.append(Batch(upload, plan, len(found) + 1, past_row - row, size, operation=ARCHIVE, first_row=row))
+        for operation in OPERATIONS.values():
+            for first, past_last, size in operation.bounds(self._rows_of(operation), self.archive_stores):
+                number = whole_id(len(found) + 1)
+                found.append(Batch(upload, plan, number, past_last - first, size, "", operation, first_row=first))
         return found
 
     def items(self, batch: Batch) -> pd.DataFrame | pa.Table:
@@ -72,27 +61,26 @@ class Payload:
         Those of an archive are what Amazon is known to hold of its SKUs, in every store.
         """
         rows = self._rows(batch)
-        if batch.operation == ARCHIVE:
+        if batch.operation.removes:
             return rows.to_pandas().assign(content_hash=None, standard_price=None).astype("str")
         return rows.select(["store_id", "item_sku", "content_hash", "standard_price"])
 
     def body(self, batch: Batch) -> bytes:
         """The bytes of a batch."""
-        rows = self._rows(batch)
-        if batch.operation == ARCHIVE:
-            return archive_body(rows["item_sku"].unique().to_pylist(), self.archive_stores)
-        return upload_body(rows, self.fields)
+        return batch.operation.body(self._rows(batch), self.fields, self.archive_stores)
 
     def _rows(self, batch: Batch) -> pa.Table:
-        table = self.archived if batch.operation == ARCHIVE else self.sent
-        return table.slice(batch.first_row, batch.items)
+        return self._rows_of(batch.operation).slice(batch.first_row, batch.items)
+
+    def _rows_of(self, operation: Operation) -> pa.Table:
+        return self.archived if operation.removes else self.sent
 
 
 def contents_of(changes: pd.DataFrame, fields: Sequence[str], archive_stores: Sequence[str]) -> Payload:
     """What a plan sends.
 
     Args:
-        changes: `PLAN_COLUMNS`, and the `fields` in the rows that are uploaded.
+        changes: `PlanRow`, and the `fields` in the rows that are uploaded.
         fields: the item's fields.
         archive_stores: the retailer's complete list of stores; empty where archiving is off.
     """

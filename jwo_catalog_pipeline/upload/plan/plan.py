@@ -112,7 +112,7 @@ def make_plan(
     recorded = PlanRecord(
         plan=digest,
         base_upload=base.upload,
-        base_sequence=base.sequence,
+        base_fence=base.fence,
         planned_at=ledger.now(),
         counts=counts_by_kind(changes),
         quarantined=len(quarantined),

@@ -57,7 +57,7 @@ def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], byt
         # Read again: what was found out just now has ended a doubt.
         matching = _matching(bucket, content, leaf_batches(ledger.doubtful())) if content else []
         if len(matching) == 1:
-            found[ingestion_id] = f"is batch {matching[0].number} of upload {matching[0].upload}"
+            found[ingestion_id] = f"is batch {matching[0].id} of upload {matching[0].upload}"
             ledger.end_doubt(ingestion_id, matching[0])
             continue
         found[ingestion_id] = f"fits {len(matching)} batches in doubt"

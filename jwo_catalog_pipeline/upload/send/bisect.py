@@ -15,15 +15,12 @@ from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import ARCHIVE, NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState
+from jwo_catalog_pipeline.upload.model import NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState, part_id
 from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, items_key
 
 # Parts of one upload, after which what is refused stays refused as a whole: 40 s of the call budget. A plan of which
 # every item is wrong would otherwise take two calls an item.
 MAX_PARTS = 400
-# A part's number tells its place: the batch's own number, and above it the part's place in the tree of halves, whose
-# root is 1 and whose halves of n are 2n and 2n + 1.
-PLACES = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error
         error: what Amazon says.
     """
     items = batch_items(bucket, batch)
-    rows = _first_rows(items) if batch.operation == ARCHIVE else np.arange(len(items))
-    if error.about_stores and (batch.operation == ARCHIVE or items["store_id"].nunique() == 1):
+    rows = batch.operation.first_rows(items)
+    if error.about_stores and (batch.operation.by_sku or items["store_id"].nunique() == 1):
         return Cut(ONE_STORE, [])
     if len(rows) == 1:
         return Cut(ONE_ITEM if error.explained else NOT_CUT, [])
@@ -57,12 +54,7 @@ def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error
     bodies = [join_body(before, some, after) for some in (documents[:middle], documents[middle:])]
     border = rows[middle]
     halves = [items.iloc[:border], items.iloc[border:].reset_index(drop=True)]
-    return Cut(SPLIT, [_store(bucket, batch, side, bodies[side], halves[side]) for side in (0, 1)])
-
-
-def _first_rows(items: pd.DataFrame) -> np.ndarray:
-    """Where each SKU's rows begin: an archive names SKUs, and the items are ordered by SKU."""
-    return np.flatnonzero(~items["item_sku"].duplicated())
+    return Cut(SPLIT, [_store(bucket, batch, side + 1, bodies[side], halves[side]) for side in (0, 1)])
 
 
 def _between_stores(stores: pd.Series) -> int:
@@ -71,24 +63,15 @@ def _between_stores(stores: pd.Series) -> int:
     return int(borders[np.abs(borders - len(stores) / 2).argmin()])
 
 
-def parent_of(number: int) -> int:
-    """The number of the batch that a part was cut out of; 0 for a batch that is no part."""
-    place, whole = divmod(number, PLACES)
-    return 0 if not place else whole if place < 4 else place // 2 * PLACES + whole
-
-
-def _store(bucket: Bucket, batch: Batch, side: int, body: bytes, items: pd.DataFrame) -> Batch:
-    place, number = divmod(batch.number, PLACES)
-    place = 2 * (place or 1) + side
+def _store(bucket: Bucket, batch: Batch, half: int, body: bytes, items: pd.DataFrame) -> Batch:
     part = Batch(
         batch.upload,
         batch.plan,
-        place * PLACES + number,
+        part_id(batch.id, half),
         len(items),
         len(body),
         hashlib.sha256(body).hexdigest(),
         batch.operation,
-        part_of=batch.number,
     )
     if batch.doubts:  # what may have been ingested of the whole may have been ingested of its parts
         part = replace(part, state=BatchState.IN_DOUBT, doubts=batch.doubts, doubted_at=batch.doubted_at)

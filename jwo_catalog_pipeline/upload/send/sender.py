@@ -31,7 +31,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
-from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload
 
@@ -136,11 +136,11 @@ class Sender:
                 with attempt:
                     return self._attempt(batch, body)
                 # As the failed attempt left it; the bytes stay these.
-                batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.number), sha256=batch.sha256)
+                batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.id), sha256=batch.sha256)
         except CatalogApiError as error:
             raise UploadStopped(
                 (
-                    f"batch {batch.number} of upload {batch.upload} was not accepted: {error}. What was "
+                    f"batch {batch.id} of upload {batch.upload} was not accepted: {error}. What was "
                     "accepted stays accepted"
                 ),
                 "materialize ingestion_record for this upload again to resume it",
@@ -150,7 +150,7 @@ class Sender:
     def _with_bytes(self, batch: Batch, contents: Payload | None) -> tuple[Batch, bytes]:
         """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
         if batch.sha256 or contents is None:
-            body = self.bucket.get(body_key(batch))
+            body = batch_body(self.bucket, batch)
             if hashlib.sha256(body).hexdigest() != batch.sha256:
                 raise UploadStopped(
                     f"{self.bucket.uri(body_key(batch))} was changed after it was recorded", "restore it"
@@ -178,12 +178,12 @@ class Sender:
         now = self.ledger.now()
         if batch.state is BatchState.SENDING and batch.owner != self.owner and batch.lease_until > now:
             raise LeaseHeld(
-                f"batch {batch.number} of upload {batch.upload} is being sent by run {batch.owner}",
+                f"batch {batch.id} of upload {batch.upload} is being sent by run {batch.owner}",
                 f"if that run is dead, resume after {utc(batch.lease_until)}",
                 seconds=batch.lease_until - now,
             )
         if not batch.state.sendable:
-            raise LeaseLost(f"batch {batch.number} of upload {batch.upload} is {batch.state} by now: nothing was sent")
+            raise LeaseLost(f"batch {batch.id} of upload {batch.upload} is {batch.state} by now: nothing was sent")
         try:
             return self.ledger.begin_attempt(batch, self.owner, self.lease_seconds)
         except Conflict:
@@ -193,7 +193,7 @@ class Sender:
         """Says who was faster; what was not sent of an upload that lost the head is taken out of play."""
         head = self.ledger.head()
         if head.upload == batch.upload:
-            return LeaseLost(f"another run took over batch {batch.number} of upload {batch.upload}")
+            return LeaseLost(f"another run took over batch {batch.id} of upload {batch.upload}")
         if batch.state is BatchState.PLANNED:
             self.ledger.supersede(batch, head.upload)
             close_if_final(self.ledger, batch.upload)
@@ -234,7 +234,7 @@ def _failure(error: CatalogApiError) -> AttemptFailure:
 
 
 def _taken_over(batch: Batch) -> str:
-    return f"another run took over batch {batch.number} of upload {batch.upload} while this one was sending it"
+    return f"another run took over batch {batch.id} of upload {batch.upload} while this one was sending it"
 
 
 def _wait(state: RetryCallState) -> float:

@@ -1,0 +1,86 @@
+"""What has ended: marks batches that there is news of, and asks the status API where there is none."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
+
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final
+from jwo_catalog_pipeline.upload.model import BatchState, Ingestion
+
+STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
+_log = logging.getLogger(__name__)
+
+
+def mark_reported(ledger: Ledger) -> None:
+    """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
+    for news in ledger.news():
+        ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
+        if ingestion is None:
+            continue
+        batch = ingestion.batch
+        if ingestion.duplicate or batch.state is BatchState.REPORTED or batch.state.final:
+            ledger.forget_news(news.ingestion_id)
+        elif batch.state is BatchState.SUBMITTED:
+            ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
+
+
+def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:
+    """Match an ingestion that a worker saw accepted after it had lost the batch."""
+    orphan = ledger.orphan(ingestion_id)
+    if orphan is None:
+        return None
+    ledger.end_doubt(ingestion_id, ledger.batch(orphan.upload, orphan.plan, orphan.batch))
+    return ledger.ingestion(ingestion_id)
+
+
+def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
+    """Open uploads with batches whose report is to be fetched, oldest first, and how many."""
+    found = {}
+    for upload in ledger.open_uploads():
+        reported = sum(batch.state is BatchState.REPORTED for batch in ledger.batches(upload))
+        if reported:
+            found[upload] = reported
+        else:
+            close_if_final(ledger, upload)
+    return found
+
+
+def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
+    """Ask the status API about submitted batches without news for so long, those not asked for the longest first.
+
+    Returns:
+        The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
+    """
+    now = ledger.now()
+    waiting: list[tuple[int, str, Callable[[], object]]] = [
+        (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.note_asked, batch, now))
+        for upload in ledger.open_uploads()
+        for batch in ledger.batches(upload)
+        if batch.state is BatchState.SUBMITTED
+    ]
+    waiting += [
+        (orphan.seen_at, orphan.ingestion_id, partial(ledger.note_orphan_asked, orphan, now))
+        for orphan in ledger.orphans()
+    ]
+    answers = {}
+    due = sorted((each for each in waiting if each[0] <= now - overdue_seconds), key=itemgetter(0))
+    for _, ingestion_id, note_asked in due[:STATUS_CALLS_A_TICK]:
+        try:
+            status = api.status(ingestion_id)
+        except CatalogApiError as error:
+            _log.warning("no status of ingestion %s: %s", ingestion_id, error)
+            answers[ingestion_id] = type(error).__name__
+            if not isinstance(error, RequestRefused):
+                break  # the next call would most likely meet it too
+            note_asked()  # it is about this id only; the others come first now
+            continue
+        answers[ingestion_id] = status.processing_status
+        if status.final:
+            ledger.keep_news(ingestion_id, "status", status.processing_status, status.report_url)
+        else:
+            note_asked()
+    return answers
