@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, shown
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline_tests.mapping_text import MINIMAL, write
 
@@ -34,9 +34,7 @@ additional_barcodes: [second]
     assert mapping.fields["store_id"].line == 7
     assert mapping.additional_barcodes[0].name == "additional_barcodes[1]"
     assert mapping.sha256 == hashlib.sha256(text.encode()).hexdigest()
-    table = mapping_table(mapping)
-    assert list(table.columns) == ["field", "expression", "source_columns", "note"]
-    assert table.loc[3, "expression"] == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
+    assert shown(mapping.fields["store_id"]) == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.expressions import parse_expression, suggest
@@ -177,14 +176,6 @@ def _check_encoding(place: Place) -> None:
         "".encode(place.text())
     except LookupError as error:
         raise place.error(f"{place.text()!r} is no text encoding that Python knows, such as utf-8 or cp1252") from error
-
-
-def mapping_table(mapping: FieldMapping) -> pd.DataFrame:
-    """The mapping for people: `field`, `expression`, `source_columns`, `note`, one row for each expression."""
-    rows = [(field.name, shown(field), ", ".join(field.columns), field.note or "") for field in mapping.expressions]
-    if mapping.stores:
-        rows.append(("store_id", f"every row in each of {', '.join(mapping.stores)}", "", ""))
-    return pd.DataFrame(rows, columns=["field", "expression", "source_columns", "note"], dtype="str")
 
 
 def shown(field: MappedField) -> str:
