@@ -34,9 +34,9 @@ class Place:
         """The line, from 1."""
         return self.node.start_mark.line + 1
 
-    def error(self, problem: str) -> MappingError:
+    def error(self, problem: str, remedy: str = "") -> MappingError:
         """A MappingError that names file, line and place."""
-        return MappingError(f"{self.file}, line {self.line}, {self.label}: {problem}")
+        return MappingError(f"{self.file}, line {self.line}, {self.label}: {problem}", remedy)
 
     def is_null(self) -> bool:
         """Is nothing written there, or `null`?"""
@@ -51,7 +51,7 @@ class Place:
         if not isinstance(self.node, yaml.ScalarNode):
             raise self.error("must be text")
         if self.is_null() or not (self.node.value or empty_allowed):
-            raise self.error("is empty; write a value or remove the key")
+            raise self.error("is empty", "write a value or remove the key")
         return str(self.node.value)
 
     def entries(self, known: Collection[str] | None = None) -> dict[str, Place]:
@@ -64,9 +64,9 @@ class Place:
             place = Place(self.file, f"{self.label}.{key}".lstrip("."), value_node)
             at_key = Place(self.file, place.label, key_node)
             if key in found:
-                raise at_key.error("the key stands here a second time; remove one")
+                raise at_key.error("the key stands here a second time", "remove one")
             if known is not None and key not in known:
-                raise at_key.error(f"the key {key!r} is not known{suggest(key, known)}")
+                raise at_key.error(f"the key {key!r} is not known", suggest(key, known))
             found[key] = place
         return found
 
@@ -86,7 +86,7 @@ def read_yaml(content: bytes, file: str) -> Place:
     try:
         node = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise MappingError(f"{file} is not UTF-8 text: save it as UTF-8") from error
+        raise MappingError(f"{file} is not UTF-8 text", "save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise MappingError(f"{file}, line {line}: this is no YAML: {error.problem}") from error

@@ -95,7 +95,7 @@ def load_mapping(path: Path) -> FieldMapping:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise MappingError(f"the field mapping {path} does not exist or is no file: check JWO_MAPPING") from error
+        raise MappingError(f"the field mapping {path} does not exist or is no file", "check JWO_MAPPING") from error
     root = read_yaml(content, str(path))
     parts = root.entries(known=("version", "source", "stores", "fields", "additional_barcodes"))
     if "version" not in parts or parts["version"].text() != "1":
@@ -111,7 +111,7 @@ def load_mapping(path: Path) -> FieldMapping:
         additional = tuple(_mapped_field(db, place.label, place) for place in further)
     stores = _stores(parts["stores"]) if "stores" in parts else ()
     if stores and "store_id" in fields:
-        raise parts["stores"].error("fields.store_id is mapped as well; keep one of the two")
+        raise parts["stores"].error("fields.store_id is mapped as well", "keep one of the two")
     for name in REQUIRED_FIELDS:
         if name not in fields and not (name == "store_id" and stores):
             raise parts["fields"].error(f"the required field {name!r} is not mapped: {ITEM_FIELDS[name]}")
@@ -126,7 +126,7 @@ def _stores(place: Place) -> tuple[str, ...]:
             raise each.error(f"{each.text()!r} is listed twice")
         found[each.text()] = None
     if not found:
-        raise place.error("is empty; list the stores, or map fields.store_id")
+        raise place.error("is empty", "list the stores, or map fields.store_id")
     return tuple(found)
 
 
@@ -144,7 +144,7 @@ def _mapped_field(db: duckdb.DuckDBPyConnection, name: str, place: Place) -> Map
     if "values" in parts:
         values = {key: each.text() for key, each in parts["values"].entries().items()}
         if not values:
-            raise parts["values"].error("is empty; list what becomes what, or remove the key")
+            raise parts["values"].error("is empty", "list what becomes what, or remove the key")
     if "else" in parts:
         if values is None:
             raise parts["else"].error("needs 'values' beside it")
@@ -159,7 +159,7 @@ def _source_options(place: Place) -> SourceOptions:
     parts = place.entries(known=("format", "records", "options"))
     texts = {key: parts[key].text() for key in ("format", "records") if key in parts}
     if "format" in texts and texts["format"] not in FORMATS:
-        raise parts["format"].error(f"must be one of {', '.join(FORMATS)}{suggest(texts['format'], FORMATS)}")
+        raise parts["format"].error(f"must be one of {', '.join(FORMATS)}", suggest(texts["format"], FORMATS))
     options: dict[str, str] = {}
     if "options" in parts:
         for key, value in parts["options"].entries(known=("delimiter", "quote", "encoding")).items():
@@ -175,7 +175,9 @@ def _check_encoding(place: Place) -> None:
     try:
         "".encode(place.text())
     except LookupError as error:
-        raise place.error(f"{place.text()!r} is no text encoding that Python knows, such as utf-8 or cp1252") from error
+        raise place.error(
+            f"{place.text()!r} is no text encoding that Python knows", "write one such as utf-8 or cp1252"
+        ) from error
 
 
 def shown(field: MappedField) -> str:
