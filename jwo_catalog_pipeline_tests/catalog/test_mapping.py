@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, mapping_table
+from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, shown
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, write
 
@@ -34,9 +34,7 @@ additional_barcodes: [second]
     assert mapping.fields["store_id"].line == 7
     assert mapping.additional_barcodes[0].name == "additional_barcodes[1]"
     assert mapping.sha256 == hashlib.sha256(text.encode()).hexdigest()
-    table = mapping_table(mapping)
-    assert list(table.columns) == ["field", "expression", "source_columns", "note"]
-    assert table.loc[3, "expression"] == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
+    assert shown(mapping.fields["store_id"]) == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +64,27 @@ additional_barcodes: [second]
         (MINIMAL.replace("  store_id: branch\n", "") + "stores: [S1, S2, S1]\n", 6, "'S1' is listed twice"),
         (MINIMAL.replace("  store_id: branch\n", "") + "stores: []\n", 6, "list the stores"),
         ("!!python/object/apply:os.system ['true']", 1, "must hold keys"),
+        ("fields: {}\n", 1, "'version' is missing; write `version: 1`"),
+        (MINIMAL.replace("version: 1", "version: [1]"), 1, "version: must be text; write one value"),
+        (MINIMAL.replace("item_name", "item_nme"), 5, "did you mean 'item_name'"),
+        (MINIMAL + "extras:\n\n  a: 1\n", 7, "the known keys are version, source, stores"),
+        (MINIMAL.replace(": name", ": {expr: }"), 5, "item_name.expr: is empty; write the SQL expression"),
+        (MINIMAL.replace(": name", ":\n    expr: name\n    values: {a: [b]}"), 7, "item_name.values.a: must be text"),
+        (MINIMAL.replace(": name", ": {expr: name, values: {}}"), 5, "list what becomes what"),
+        (MINIMAL.replace(": name", ": {expr: name, values: {~: x}}"), 5, "put it in quotes"),
+        (MINIMAL.replace(": name", ": {expr: name, values: [x]}"), 5, "values: must hold keys"),
+        (MINIMAL + "source:\n", 7, "source: is empty; write a value or remove the key"),
+        (MINIMAL + "source: {format: jsn}\n", 7, "did you mean 'json' or 'jsonl'"),
+        (MINIMAL + 'source: {options: {encoding: "\\0"}}\n', 7, "no text encoding"),
+        (MINIMAL + "additional_barcodes:\n  - second\n  -\n", 9, "additional_barcodes[2]: is empty"),
+        (
+            MINIMAL + "additional_barcodes:\n  - second\n  - note: x\n",
+            9,
+            "additional_barcodes[2]: the key 'expr' is missing",
+        ),
+        # Of two errors, the first in the file.
+        (MINIMAL.replace(": sku", ": []") + "source: csv\n", 3, "fields.item_sku: must hold keys"),
+        (MINIMAL.replace("fields", "source: csv\nfields").replace(": sku", ": []"), 2, "source: must hold keys"),
     ],
 )
 def test_a_wrong_mapping_file_is_named_with_line_and_remedy(
@@ -76,8 +95,48 @@ def test_a_wrong_mapping_file_is_named_with_line_and_remedy(
         load_mapping(path)
     assert expected in str(caught.value)
     assert str(path) in str(caught.value)
+    assert caught.value.remedy
     if line is not None:
         assert f"line {line}" in str(caught.value)
+
+
+def test_values_are_text_as_it_is_written(tmp_path: Path) -> None:
+    lookup = "{expr: branch, values: {no: yes, 2026-11-23: 1_000, 0x1F: 055, true: 1e3, '': .5}, else: 1:30}"
+    path = write(tmp_path, MINIMAL.replace(": branch", f": {lookup}"))
+    field = load_mapping(path).fields["store_id"]
+    assert field.values == {"no": "yes", "2026-11-23": "1_000", "0x1F": "055", "true": "1e3", "": ".5"}
+    assert field.otherwise == "1:30"
+
+
+@pytest.mark.parametrize(
+    ("written", "otherwise"), [("", None), (", else: ", ""), (", else: ''", ""), (", else: x", "x")]
+)
+def test_an_empty_else_is_not_a_missing_one(tmp_path: Path, written: str, otherwise: str | None) -> None:
+    text = MINIMAL.replace(": branch", f": {{expr: branch, values: {{a: b}}{written}}}")
+    assert load_mapping(write(tmp_path, text)).fields["store_id"].otherwise == otherwise
+
+
+def test_aliases_give_what_their_anchor_gives(tmp_path: Path) -> None:
+    text = MINIMAL.replace(": name", ": &a {expr: name, note: x}") + "additional_barcodes: [*a]\n"
+    mapping = load_mapping(write(tmp_path, text))
+    assert mapping.additional_barcodes[0].note == mapping.fields["item_name"].note == "x"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "&z [" + ", ".join(f"&l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" if n else "&l0 [x]" for n in range(30)) + "]",
+        "&z {a: *z}",
+        "&z [*z]",
+    ],
+    ids=["grows", "keys in themselves", "list in itself"],
+)
+@pytest.mark.parametrize("place", ["version", "fields", "stores", "extras", "source"])
+def test_aliases_fill_no_memory(tmp_path: Path, value: str, place: str) -> None:
+    path = write(tmp_path, f"{place}: {value}\n")
+    with pytest.raises(MappingError, match="line 1") as caught:
+        load_mapping(path)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
@@ -147,5 +206,6 @@ def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
 )
 def test_only_one_scalar_expression_is_allowed(tmp_path: Path, expr: str) -> None:
     text = MINIMAL.replace("item_name: name", "item_name: " + json.dumps(expr))
-    with pytest.raises(MappingError, match=r"mapping\.yaml, line 5, fields\.item_name: "):
+    with pytest.raises(MappingError, match=r"mapping\.yaml, line 5, fields\.item_name: ") as caught:
         load_mapping(write(tmp_path, text))
+    assert caught.value.remedy

@@ -1,10 +1,15 @@
 """The JSON Schema that editors use: it says of a file's shape what the loader says."""
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import jwo_catalog_pipeline
@@ -20,8 +25,30 @@ fields:
 """
 
 
+class EditorLoader(yaml.SafeLoader):
+    """Reads dates as text, as YAML 1.2 does, and so do editors."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def accepts(text: str) -> bool:
-    return Draft202012Validator(mapping_schema()).is_valid(yaml.safe_load(text))
+    return Draft202012Validator(mapping_schema()).is_valid(yaml.load(text, EditorLoader))
+
+
+def loads(path: Path, text: str) -> bool:
+    path.write_text(text, encoding="utf-8")
+    try:
+        load_mapping(path)
+    except MappingError as error:
+        # Never pydantic's own words.
+        assert str(error).startswith(f"{path}, line ")
+        assert error.remedy
+        assert not any(word in str(error) for word in ("Input should", "Field required", "pydantic"))
+        return False
+    return True
 
 
 def test_the_file_in_the_package_is_the_schema() -> None:
@@ -51,14 +78,109 @@ def test_it_accepts_every_mapping_that_ships(path: Path) -> None:
         RIGHT + "source: {format: excel}\n",
         RIGHT + "source: {options: {delimiter: '||'}}\n",
         RIGHT + "additional_barcodes: e\n",
+        RIGHT.replace("version: 1", "version: '1'"),
+        RIGHT.replace("version: 1\n", ""),
+        RIGHT.replace("item_name: {expr: c, note: x}", "item_name:"),
+        RIGHT.replace("note: x", "note:"),
+        RIGHT.replace("note: x", "note: 2026-11-23"),
+        RIGHT.replace("else:", "else: yes"),
+        RIGHT.replace("else:", "else: ''"),
+        RIGHT.replace("else:", "else: []"),
+        RIGHT.replace("1: S", "no: yes, 055: 022"),
+        RIGHT.replace("1: S", "1:"),
+        RIGHT + "source: {}\n",
+        RIGHT + "source:\n",
+        RIGHT + "source: {format:}\n",
+        RIGHT + "source: {options: {delimiter: ''}}\n",
+        RIGHT + "source: {options: {encoding: ''}}\n",
+        RIGHT + "source: {records: 2026}\n",
+        RIGHT + "additional_barcodes: []\n",
+        RIGHT + "additional_barcodes: [[e]]\n",
+        RIGHT.replace(", store_id: {expr: d, values: {1: S}, else: }", ""),
+        RIGHT.replace(", store_id: {expr: d, values: {1: S}, else: }", "") + "stores: []\n",
+        RIGHT.replace(", store_id: {expr: d, values: {1: S}, else: }", "") + "stores: [S, S]\n",
+        RIGHT.replace(", store_id: {expr: d, values: {1: S}, else: }", "") + "stores: [022, {}]\n",
     ],
 )
 def test_it_agrees_with_the_loader(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "mapping.yaml"
-    path.write_text(text)
-    try:
-        load_mapping(path)
-        loads = True
-    except MappingError:
-        loads = False
-    assert accepts(text) is loads
+    assert accepts(text) is loads(tmp_path / "mapping.yaml", text)
+
+
+WHOLE = """version: 1
+source: {format: csv, records: r, options: {delimiter: ';', quote: '"', encoding: utf-8}}
+stores: [S1, S2]
+fields:
+  item_sku: a
+  external_product_id: {expr: b, values: {x: y}, else: z, note: n}
+  item_name: c
+additional_barcodes: [e, {expr: f, values: {1: 2}}]
+"""
+KEYS = ["version", "source", "stores", "fields", "additional_barcodes", "format", "records", "options", "delimiter"]
+KEYS += ["quote", "encoding", "expr", "values", "else", "note", "item_sku", "store_id", "brand_name", "other"]
+# Each is a right expression, or no expression at all: only DuckDB can tell wrong SQL from right.
+VALUES: list[Any] = [
+    None,
+    "",
+    "a",
+    "ab",
+    7.5,
+    True,
+    [],
+    ["a"],
+    ["a", "a"],
+    {},
+    {"expr": "a"},
+    {"a": "b"},
+    [{}],
+    {"a": None},
+]
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """The value and all that is in it, where it holds others."""
+    if isinstance(value, dict | list):
+        yield value
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from parts(each)
+
+
+@st.composite
+def mappings(draw: st.DrawFn) -> dict[str, Any]:
+    """A right mapping, changed in up to three places."""
+    mapping = copy.deepcopy(yaml.safe_load(draw(st.sampled_from([WHOLE, RIGHT]))))
+    for _ in range(draw(st.integers(0, 3))):
+        holder = draw(st.sampled_from(list(parts(mapping))))
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        if keys and draw(st.booleans()):
+            del holder[draw(st.sampled_from(keys))]
+        elif isinstance(holder, dict):
+            holder[draw(st.sampled_from([*keys, *KEYS]))] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+        else:
+            holder.append(copy.deepcopy(draw(st.sampled_from(VALUES))))
+    return mapping
+
+
+def has_a_wrong_encoding(mapping: dict[str, Any]) -> bool:
+    """Which encodings there are, only Python knows."""
+    source = mapping.get("source")
+    options = source.get("options") if isinstance(source, dict) else None
+    return isinstance(options, dict) and options.get("encoding") in ("a", "ab", 7.5, True)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mapping=mappings().filter(lambda mapping: not has_a_wrong_encoding(mapping)))
+def test_it_agrees_with_the_loader_on_any_changed_mapping(tmp_path: Path, mapping: dict[str, Any]) -> None:
+    text = yaml.safe_dump(mapping, sort_keys=False)
+    assert accepts(text) is loads(tmp_path / "mapping.yaml", text), text
+
+
+def described(schema: dict[str, Any], keys: str = "") -> Iterator[str]:
+    for name, part in schema.get("properties", {}).items():
+        target = part.get("$ref", "").rpartition("/")[2]
+        if not (part.get("description") or mapping_schema()["$defs"].get(target, {}).get("description")):
+            yield f"{keys}.{name}"
+
+
+def test_it_describes_every_key() -> None:
+    schema = mapping_schema()
+    assert [*described(schema), *(key for name, part in schema["$defs"].items() for key in described(part, name))] == []

@@ -1,7 +1,7 @@
 """Which SQL expressions a field mapping may hold: scalar ones over the columns of the export, and nothing else.
 
 Belongs here: parsing an expression with DuckDB's own parser and refusing what is not allowed.
-Does not belong here: evaluating it (see `mapping.py`).
+Does not belong here: evaluating it (see `transform.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def parse_expression(db: duckdb.DuckDBPyConnection, sql: str, where: str) -> tup
     row = db.execute("SELECT json_serialize_sql($sql)", {"sql": f"SELECT\n{sql}\n"}).fetchone()
     parsed = json.loads(row[0]) if row else {}
     if parsed.get("error"):
-        raise MappingError(f"{where}: {sql!r} is no SQL expression: {parsed.get('error_message')}")
+        raise MappingError(
+            f"{where}: {sql!r} is no SQL expression: {parsed.get('error_message')}",
+            "write names that are no plain word in double quotes, and text in single quotes",
+        )
     columns: dict[str, None] = {}
     _walk(_only_expression(parsed, sql, where), where, columns)
     return tuple(columns)
@@ -65,7 +68,10 @@ def _only_expression(parsed: dict[str, Any], sql: str, where: str) -> dict[str, 
         and not node["cte_map"]["map"]
     )
     if not bare:
-        raise MappingError(f"{where}: {sql!r} must be one SQL expression over the columns of the export, no more")
+        raise MappingError(
+            f"{where}: {sql!r} is not one SQL expression",
+            "write one expression over the columns of the export, and nothing else",
+        )
     expression: dict[str, Any] = node["select_list"][0]
     return expression
 
@@ -94,7 +100,7 @@ def _check(part: dict[str, Any], kind: str, where: str, columns: dict[str, None]
         if len(part["column_names"]) != 1:
             name = ".".join(part["column_names"])
             raise MappingError(
-                f'{where}: {name} is no column: write a name that holds a point in double quotes, "{name}"'
+                f"{where}: {name} is no column", f'write a name that holds a point in double quotes, "{name}"'
             )
         columns[part["column_names"][0]] = None
     elif kind == "FUNCTION":
@@ -107,12 +113,14 @@ def _check_function(part: dict[str, Any], where: str) -> None:
     if plain and not part["order_bys"]["orders"] and name.lower() in callable_functions():
         if name.lower() in _LENGTH_GIVEN and not _is_small_number(part["arguments"]):
             raise MappingError(
-                f"{where}: the second argument of {name} must be a plain number of at most {MAX_LENGTH_GIVEN:,}"
+                f"{where}: the second argument of {name} is not a plain, small number",
+                f"write a number of at most {MAX_LENGTH_GIVEN:,}",
             )
         return
     raise MappingError(
         f"{where}: the function {name} does not exist or is not allowed (aggregates, window and table functions, and "
-        f"what depends on the time, on chance or on the session, are not){suggest(name.lower(), callable_functions())}"
+        "what depends on the time, on chance or on the session, are not)",
+        suggest(name.lower(), callable_functions()) or "docs/mapping.md lists the functions",
     )
 
 
@@ -122,8 +130,8 @@ def _is_small_number(arguments: list[dict[str, Any]]) -> bool:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known ones, or nothing."""
+    """The remedy for an unknown name: the nearest known ones as a question, or "" where none is near."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     near = near or [each for each in by_lower if len(name) > 2 and name.lower() in each][:3]
-    return f"; did you mean {' or '.join(repr(by_lower[each]) for each in near)}?" if near else ""
+    return f"did you mean {' or '.join(repr(by_lower[each]) for each in near)}?" if near else ""

@@ -1,83 +1,110 @@
 """Reads YAML strictly, with line numbers: a typing error in a mapping must never be passed over.
 
-Belongs here: walking PyYAML's nodes, duplicate and unknown keys, text values as they are written.
-Does not belong here: what the keys mean (see `mapping.py`).
+Belongs here: walking PyYAML's nodes, values as they are written, and the messages for what pydantic finds wrong.
+Does not belong here: what the keys mean (see `model.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Place:
+class YamlNode:
     """A value in the file.
 
     Attributes:
         file: What messages call the file.
-        label: Where in the file, in its own words, such as `fields.item_sku`.
+        label: Where in the file, in its own words, such as `fields.item_sku`; "" for the whole file.
         node: The value.
+        key: The key before it; None for the whole file and for what stands in a list.
     """
 
     file: str
     label: str
     node: yaml.Node
+    key: yaml.Node | None = None
 
     @property
     def line(self) -> int:
         """The line, from 1."""
         return self.node.start_mark.line + 1
 
-    def error(self, problem: str) -> MappingError:
+    def error(self, problem: str, remedy: str = "") -> MappingError:
         """A MappingError that names file, line and place."""
-        return MappingError(f"{self.file}, line {self.line}, {self.label}: {problem}")
+        place = f", {self.label}" if self.label else ""
+        return MappingError(f"{self.file}, line {self.line}{place}: {problem}", remedy)
 
-    def is_null(self) -> bool:
-        """Is nothing written there, or `null`?"""
-        return self.node.tag == "tag:yaml.org,2002:null"
+    # These two are cached: each of many errors in a long lookup is found from the root.
+    @cached_property
+    def entries(self) -> dict[str, YamlNode]:
+        """The values of a mapping by their keys.
 
-    def is_scalar(self) -> bool:
-        """Is it text, a number or nothing, rather than keys or a list?"""
-        return isinstance(self.node, yaml.ScalarNode)
-
-    def text(self, empty_allowed: bool = False) -> str:
-        """The text as it is written: 055 stays 055, yes stays yes."""
-        if not isinstance(self.node, yaml.ScalarNode):
-            raise self.error("must be text")
-        if self.is_null() or not (self.node.value or empty_allowed):
-            raise self.error("is empty; write a value or remove the key")
-        return str(self.node.value)
-
-    def entries(self, known: Collection[str] | None = None) -> dict[str, Place]:
-        """The keys and values of a mapping; keys must be unique and, if `known` is given, known."""
-        if not isinstance(self.node, yaml.MappingNode):
-            raise self.error("must hold keys with values")
-        found: dict[str, Place] = {}
-        for key_node, value_node in self.node.value:
-            key = Place(self.file, self.label, key_node).text(empty_allowed=True)
-            place = Place(self.file, f"{self.label}.{key}".lstrip("."), value_node)
-            at_key = Place(self.file, place.label, key_node)
-            if key in found:
-                raise at_key.error("the key stands here a second time; remove one")
-            if known is not None and key not in known:
-                raise at_key.error(f"the key {key!r} is not known{suggest(key, known)}")
-            found[key] = place
+        Raises:
+            MappingError: a key is no text, or stands there twice.
+        """
+        found: dict[str, YamlNode] = {}
+        for key, value in self.node.value:
+            if not isinstance(key, yaml.ScalarNode) or _is_null(key):
+                raise replace(self, node=key).error("a key is no text", "put it in quotes")
+            label = f"{self.label}.{key.value}".lstrip(".")
+            if key.value in found:
+                raise replace(self, label=label, node=key).error("the key stands here a second time", "remove one")
+            found[key.value] = YamlNode(self.file, label, value, key)
         return found
 
-    def items(self) -> list[Place]:
+    @cached_property
+    def items(self) -> list[YamlNode]:
         """The values of a list."""
-        if not isinstance(self.node, yaml.SequenceNode):
-            raise self.error("must be a list")
-        return [Place(self.file, f"{self.label}[{number}]", node) for number, node in enumerate(self.node.value, 1)]
+        return [YamlNode(self.file, f"{self.label}[{number}]", node) for number, node in enumerate(self.node.value, 1)]
+
+    def at(self, location: Iterable[str | int]) -> YamlNode:
+        """The value at a location of pydantic's, or the last one on the way there that the file has.
+
+        A location holds more than keys and indices, such as the tags of a union; the file has none of these.
+        """
+        found = self
+        for part in location:
+            if isinstance(found.node, yaml.SequenceNode) and isinstance(part, int):
+                found = found.items[part]
+            elif isinstance(found.node, yaml.MappingNode):
+                found = found.entries.get(str(part), found)
+        return found
+
+    def plain(self, made: dict[int, Any] | None = None) -> Any:
+        """The value as dicts, lists, text and None. Text is as it is written: 055 stays 055, yes stays yes.
+
+        An alias gives the very object of its anchor. Copies would let a few lines fill the memory, or never end.
+        """
+        made = {} if made is None else made
+        if isinstance(self.node, yaml.ScalarNode):
+            return None if _is_null(self.node) else str(self.node.value)
+        if id(self.node) not in made and isinstance(self.node, yaml.MappingNode):
+            keys = made[id(self.node)] = dict[str, Any]()
+            keys.update((key, value.plain(made)) for key, value in self.entries.items())
+        elif id(self.node) not in made:
+            values = made[id(self.node)] = list[Any]()
+            values.extend(value.plain(made) for value in self.items)
+        return made[id(self.node)]
 
 
-def read_yaml(content: bytes, file: str) -> Place:
+def _is_null(node: yaml.Node) -> bool:
+    return bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def read_yaml(content: bytes, file: str) -> YamlNode:
     """Parse one YAML document; nothing in it is ever made into an object.
 
     Raises:
@@ -86,12 +113,80 @@ def read_yaml(content: bytes, file: str) -> Place:
     try:
         node = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise MappingError(f"{file} is not UTF-8 text: save it as UTF-8") from error
+        raise MappingError(f"{file} is not UTF-8 text", "save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise MappingError(f"{file}, line {line}: this is no YAML: {error.problem}") from error
+        raise MappingError(
+            f"{file}, line {line}: this is no YAML: {error.problem}", "check brackets, quotes and indentation"
+        ) from error
     except yaml.YAMLError as error:
-        raise MappingError(f"{file} is no YAML: {str(error).splitlines()[0]}") from error
+        raise MappingError(f"{file} is no YAML: {str(error).splitlines()[0]}", "save it as plain text") from error
     if node is None:
-        raise MappingError(f"{file} is empty")
-    return Place(file, "", node)
+        raise MappingError(f"{file} is empty", "`jwo-catalog mapping init EXPORT` proposes a mapping")
+    return YamlNode(file, "", node)
+
+
+def wrong(problem: str, remedy: str, *place: str | int, at_key: bool = False) -> PydanticCustomError:
+    """What a validator raises; `place` leads from the value that it validates to the one that is wrong."""
+    context = {"problem": problem, "remedy": remedy, "place": place, "at_key": at_key}
+    return PydanticCustomError("wrong", "{problem}; {remedy}", context)
+
+
+def validated(model: type[Model], root: YamlNode) -> Model:
+    """The file as a model.
+
+    Raises:
+        MappingError: it is not as the model says; the message is about the first line that is wrong.
+    """
+    try:
+        return model.model_validate(root.plain())
+    except ValidationError as failure:
+        errors = [(_place(root, each), each) for each in failure.errors(include_url=False)]
+    # Not chained: printing a ValidationError prints the values, which aliases can make endless.
+    node, error = min(errors, key=lambda each: each[0].line)
+    raise node.error(*_sentence(error))
+
+
+def _place(root: YamlNode, error: ErrorDetails) -> YamlNode:
+    context = error.get("ctx", {})
+    node = root.at((*error["loc"], *context.get("place", ())))
+    return replace(node, node=node.key) if context.get("at_key") and node.key else node
+
+
+# What replaces the messages of pydantic's own checks: https://docs.pydantic.dev/latest/errors/validation_errors/
+_SENTENCES = {
+    "string_type": ("must be text", "write one value, not a list and not keys"),
+    "string_pattern_mismatch": ("is not a version that is known", "it must be `version: 1`"),
+    "list_type": ("must be a list", "write [a, b], or each value on a line of its own after a dash"),
+    "dict_type": ("must hold keys with values", "write each as `key: value`"),
+    "model_type": ("must hold keys with values", "write each as `key: value`"),
+}
+# For keys that cannot be left out or left empty.
+_REMEDIES = {
+    "version": "write `version: 1`",
+    "fields": "map the required fields below it",
+    "expr": "write the SQL expression there",
+    "stores": "list the stores, or map fields.store_id",
+    "values": "list what becomes what, or remove the key",
+}
+
+
+def _sentence(error: ErrorDetails) -> tuple[str, str]:
+    """Problem and remedy."""
+    kind, key = error["type"], str(error["loc"][-1]) if error["loc"] else ""
+    if kind == "wrong":
+        return error["ctx"]["problem"], error["ctx"]["remedy"]
+    if kind == "missing" and key in ITEM_FIELDS:
+        return not_mapped(key), f"add `{key}:` with a column"
+    if kind == "missing":
+        return f"the key {key!r} is missing", _REMEDIES.get(key, "add it")
+    if error["input"] is None or kind in ("too_short", "string_too_short"):
+        return "is empty", _REMEDIES.get(key, "write a value or remove the key")
+    if kind == "string_too_long":
+        return f"must be one character and is {error['input']!r}", "write a single one"
+    return _SENTENCES.get(kind, (error["msg"], ""))
+
+
+def not_mapped(field: str) -> str:
+    """The problem that a required field is in none of its places."""
+    return f"the required field {field!r} is not mapped: {ITEM_FIELDS[field].rstrip('.')}"

@@ -1,8 +1,8 @@
 """The field mapping: from which columns of an export each JWO field comes.
 
-Belongs here: the mapping file's meaning (DESIGN.md, "Field mapping file").
-Does not belong here: YAML (see `mapping_file.py`), what SQL is allowed (see `expressions.py`), applying it to an export
-(see `applying.py`).
+Belongs here: the mapping file as a pydantic model, its JSON Schema, and the mapping that the pipeline works with.
+Does not belong here: YAML and messages (see `file.py`), what SQL is allowed (see `expressions.py`), applying it to an
+export (see `transform.py`).
 """
 
 from __future__ import annotations
@@ -10,21 +10,189 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import duckdb
-import pandas as pd
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    RootModel,
+    Tag,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.expressions import parse_expression, suggest
-from jwo_catalog_pipeline.catalog.mapping.file import Place, read_yaml
-from jwo_catalog_pipeline.catalog.rules.rules import (
-    ADDITIONAL_BARCODES,
-    ITEM_FIELDS,
-    REQUIRED_FIELDS,
-)
+from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, not_mapped, read_yaml, validated, wrong
+from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, ITEM_FIELDS, REQUIRED_FIELDS
 from jwo_catalog_pipeline.catalog.source.reading import FORMATS, SourceOptions
 
 MAPPABLE_FIELDS = [field for field in ITEM_FIELDS if field != ADDITIONAL_BARCODES]
+_SQL = "A DuckDB SQL expression over the columns of the export."
+
+
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        raise wrong(f"must be one of {', '.join(FORMATS)}", suggest(name, FORMATS) or "write one of these")
+    return name
+
+
+def _text_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise wrong(f"{name!r} is no text encoding that Python knows", "write one such as utf-8 or cp1252") from error
+    return name
+
+
+Text = Annotated[str, Field(min_length=1)]
+# The default of what is not written. Pydantic does not validate it, so an empty value in the file is still an error.
+_NOTHING = ""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, written: Any) -> Any:
+        # Before extra="forbid" does: that names no key that is near, and reports a misspelt key as missing as well.
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in written if isinstance(written, dict) else ():
+            if key not in known:
+                remedy = suggest(key, known) or f"the known keys are {', '.join(known)}"
+                raise wrong(f"the key {key!r} is not known", remedy, key, at_key=True)
+        return written
+
+
+class Options(_Part):
+    """How a text file is written."""
+
+    delimiter: Annotated[Text, Field(max_length=1)] = Field(default=_NOTHING, description="CSV: between fields.")
+    quote: Annotated[str, Field(max_length=1)] = Field(
+        default=_NOTHING, description="CSV: around fields; empty where nothing is quoted."
+    )
+    encoding: Annotated[Text, AfterValidator(_text_encoding)] = Field(
+        default=_NOTHING, description="A Python codec; default utf-8."
+    )
+
+
+class Source(_Part):
+    """How to read the export."""
+
+    format: Annotated[Text, AfterValidator(_known_format), Field(json_schema_extra={"enum": [*FORMATS]})] = Field(
+        default=_NOTHING, description="Default: by the file's name."
+    )
+    records: Text = Field(default=_NOTHING, description="JSON: the key that holds the list of records.")
+    options: Options = Field(default_factory=Options, description="How a text file is written.")
+
+    def as_options(self) -> SourceOptions:
+        """What is written, with the defaults of the reader for the rest."""
+        written = self.model_dump(exclude_unset=True)
+        return SourceOptions(**written.pop("options", {}), **written)
+
+
+class Expression(_Part):
+    """A SQL expression with a lookup or a remark."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"else": ["values"]}})
+
+    expr: Text = Field(description=_SQL)
+    values: dict[str, Text] = Field(
+        default_factory=dict, min_length=1, description="What each result of the expression becomes."
+    )
+    # None where nothing is written; what is written empty makes the result empty.
+    otherwise: Annotated[str | None, AfterValidator(lambda written: written or "")] = Field(
+        default=None,
+        alias="else",
+        description="What every other result becomes; without it, that is an error of the row.",
+    )
+    note: Text = Field(default=_NOTHING, description="A remark for the people who review the mapping.")
+
+    @model_validator(mode="after")
+    def _else_needs_values(self) -> Expression:
+        if self.otherwise is not None and not self.values:
+            raise wrong("needs 'values' beside it", "add them, or remove `else`", "else")
+        return self
+
+
+def _as_text_or_keys(written: Any) -> str:
+    return "text" if written is None or isinstance(written, str) else "keys"
+
+
+class FieldExpression(
+    RootModel[
+        Annotated[
+            Annotated[Text, Field(description=_SQL), Tag("text")] | Annotated[Expression, Tag("keys")],
+            Discriminator(_as_text_or_keys),
+        ]
+    ]
+):
+    """A SQL expression, alone or with a lookup or a remark."""
+
+    @property
+    def with_keys(self) -> Expression:
+        """The same, as if it were written with keys."""
+        return self.root if isinstance(self.root, Expression) else Expression(expr=self.root)
+
+
+_FIELDS: dict[str, Any] = {
+    name: (
+        FieldExpression,
+        # store_id is required in one of two places: see MappingFile.
+        Field(... if name in REQUIRED_FIELDS and name != "store_id" else None, description=ITEM_FIELDS[name]),
+    )
+    for name in MAPPABLE_FIELDS
+}
+Fields = create_model("Fields", __base__=_Part, __doc__="Where each JWO field comes from.", **_FIELDS)
+
+
+class MappingFile(_Part):
+    """From which columns of an export each JWO field comes (docs/mapping.md)."""
+
+    model_config = ConfigDict(
+        title="Field mapping of jwo_catalog_pipeline",
+        # A store for every item, from one of the two places.
+        json_schema_extra={"oneOf": [{"required": ["stores"]}, {"properties": {"fields": {"required": ["store_id"]}}}]},
+    )
+
+    version: Annotated[Text, Field(pattern="^1$"), WithJsonSchema({"enum": [1, "1"]})] = Field(
+        description="The version of this file format."
+    )
+    source: Source = Field(default_factory=Source, description="How to read the export.")
+    stores: list[Text] = Field(
+        default_factory=list,
+        min_length=1,
+        json_schema_extra={"uniqueItems": True},
+        description="Every row is an item in each of these stores; instead of fields.store_id.",
+    )
+    fields: Fields = Field(description="Where each JWO field comes from.")  # type: ignore[valid-type]
+    additional_barcodes: list[FieldExpression] = Field(
+        default_factory=list, description="Further barcodes of the same product, one expression for each."
+    )
+
+    @field_validator("stores")
+    @classmethod
+    def _each_store_once(cls, stores: list[str]) -> list[str]:
+        for place, store in enumerate(stores):
+            if store in stores[:place]:
+                raise wrong(f"{store!r} is listed twice", "remove one", place)
+        return stores
+
+    @model_validator(mode="after")
+    def _stores_from_one_place(self) -> MappingFile:
+        mapped = self.fields.store_id is not None  # type: ignore[attr-defined]
+        if self.stores and mapped:
+            raise wrong("fields.store_id is mapped as well", "keep one of the two", "stores")
+        if not self.stores and not mapped:
+            raise wrong(not_mapped("store_id"), "map it, or list `stores`", "fields")
+        return self
 
 
 @dataclass(frozen=True)
@@ -83,108 +251,41 @@ class FieldMapping:
 
     def where(self, field: MappedField) -> str:
         """The beginning of a message about a field."""
-        return f"{self.path}, line {field.line}, {_label(field.name)}"
+        label = field.name if field.name.startswith("additional_barcodes") else f"fields.{field.name}"
+        return f"{self.path}, line {field.line}, {label}"
 
 
 def load_mapping(path: Path) -> FieldMapping:
     """Load a field mapping file and check all that can be checked without the export.
 
     Raises:
-        MappingError: the file is missing, not as DESIGN.md says, or holds an expression that is not allowed. The
+        MappingError: the file is missing, not as `MappingFile` says, or holds an expression that is not allowed. The
             message names file, line, field and remedy.
     """
     try:
         content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise MappingError(f"the field mapping {path} does not exist or is no file: check JWO_MAPPING") from error
+        raise MappingError(f"the field mapping {path} does not exist or is no file", "check JWO_MAPPING") from error
     root = read_yaml(content, str(path))
-    parts = root.entries(known=("version", "source", "stores", "fields", "additional_barcodes"))
-    if "version" not in parts or parts["version"].text() != "1":
-        raise parts.get("version", root).error("must be `version: 1`")
-    if "fields" not in parts:
-        raise MappingError(f"{path}: the key 'fields' is missing")
+    file = validated(MappingFile, root)
     with duckdb.connect() as db:  # only its parser is used
         fields = {
-            name: _mapped_field(db, name, place)
-            for name, place in parts["fields"].entries(known=MAPPABLE_FIELDS).items()
+            name: _mapped_field(db, node, getattr(file.fields, name))
+            for name, node in root.at(["fields"]).entries.items()
         }
-        further = parts["additional_barcodes"].items() if "additional_barcodes" in parts else []
-        additional = tuple(_mapped_field(db, place.label, place) for place in further)
-    stores = _stores(parts["stores"]) if "stores" in parts else ()
-    if stores and "store_id" in fields:
-        raise parts["stores"].error("fields.store_id is mapped as well; keep one of the two")
-    for name in REQUIRED_FIELDS:
-        if name not in fields and not (name == "store_id" and stores):
-            raise parts["fields"].error(f"the required field {name!r} is not mapped: {ITEM_FIELDS[name]}")
-    source = _source_options(parts["source"]) if "source" in parts else SourceOptions()
-    return FieldMapping(path, source, fields, additional, stores, hashlib.sha256(content).hexdigest())
+        additional = tuple(
+            _mapped_field(db, root.at(["additional_barcodes", place]), written)
+            for place, written in enumerate(file.additional_barcodes)
+        )
+    sha256 = hashlib.sha256(content).hexdigest()
+    return FieldMapping(path, file.source.as_options(), fields, additional, tuple(file.stores), sha256)
 
 
-def _stores(place: Place) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for each in place.items():
-        if each.text() in found:
-            raise each.error(f"{each.text()!r} is listed twice")
-        found[each.text()] = None
-    if not found:
-        raise place.error("is empty; list the stores, or map fields.store_id")
-    return tuple(found)
-
-
-def _label(name: str) -> str:
-    return name if name.startswith("additional_barcodes") else f"fields.{name}"
-
-
-def _mapped_field(db: duckdb.DuckDBPyConnection, name: str, place: Place) -> MappedField:
-    parts = {"expr": place}
-    if not place.is_scalar():
-        parts = place.entries(known=("expr", "values", "else", "note"))
-        if "expr" not in parts:
-            raise place.error("the key 'expr' is missing")
-    values, otherwise = None, None
-    if "values" in parts:
-        values = {key: each.text() for key, each in parts["values"].entries().items()}
-        if not values:
-            raise parts["values"].error("is empty; list what becomes what, or remove the key")
-    if "else" in parts:
-        if values is None:
-            raise parts["else"].error("needs 'values' beside it")
-        otherwise = "" if parts["else"].is_null() else parts["else"].text(empty_allowed=True)
-    expr = parts["expr"].text()
-    columns = parse_expression(db, expr, f"{place.file}, line {parts['expr'].line}, {_label(name)}")
-    note = parts["note"].text() if "note" in parts else None
-    return MappedField(name, expr, values, otherwise, note, parts["expr"].line, columns)
-
-
-def _source_options(place: Place) -> SourceOptions:
-    parts = place.entries(known=("format", "records", "options"))
-    texts = {key: parts[key].text() for key in ("format", "records") if key in parts}
-    if "format" in texts and texts["format"] not in FORMATS:
-        raise parts["format"].error(f"must be one of {', '.join(FORMATS)}{suggest(texts['format'], FORMATS)}")
-    options: dict[str, str] = {}
-    if "options" in parts:
-        for key, value in parts["options"].entries(known=("delimiter", "quote", "encoding")).items():
-            options[key] = value.text(empty_allowed=key == "quote")
-            if key != "encoding" and len(options[key]) > 1:
-                raise value.error(f"must be one character and is {options[key]!r}")
-            if key == "encoding":
-                _check_encoding(value)
-    return SourceOptions(**texts, **options)
-
-
-def _check_encoding(place: Place) -> None:
-    try:
-        "".encode(place.text())
-    except LookupError as error:
-        raise place.error(f"{place.text()!r} is no text encoding that Python knows, such as utf-8 or cp1252") from error
-
-
-def mapping_table(mapping: FieldMapping) -> pd.DataFrame:
-    """The mapping for people: `field`, `expression`, `source_columns`, `note`, one row for each expression."""
-    rows = [(field.name, shown(field), ", ".join(field.columns), field.note or "") for field in mapping.expressions]
-    if mapping.stores:
-        rows.append(("store_id", f"every row in each of {', '.join(mapping.stores)}", "", ""))
-    return pd.DataFrame(rows, columns=["field", "expression", "source_columns", "note"], dtype="str")
+def _mapped_field(db: duckdb.DuckDBPyConnection, node: YamlNode, written: FieldExpression) -> MappedField:
+    name, line = node.label.removeprefix("fields."), node.at(["expr"]).line
+    parts = written.with_keys
+    columns = parse_expression(db, parts.expr, f"{node.file}, line {line}, {node.label}")
+    return MappedField(name, parts.expr, parts.values or None, parts.otherwise, parts.note or None, line, columns)
 
 
 def shown(field: MappedField) -> str:

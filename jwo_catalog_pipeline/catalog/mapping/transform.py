@@ -1,8 +1,8 @@
 """Applies a field mapping to an export: every expression, in one locked SQL statement.
 
 Belongs here: making that statement, and telling whose fault it is where it does not fit the export.
-Does not belong here: what a mapping file may say (see `mapping.py`), whether the result is a valid item (see
-`schema.py`).
+Does not belong here: what a mapping file may say (see `model.py`), whether the result is a valid item (see
+`rules/validation.py`).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> pd.DataFrame:
             table = db.sql(_select(mapping, every)).to_arrow_table().combine_chunks()
         except duckdb.OutOfMemoryException as error:
             raise MappingError(
-                f"{mapping.path}: the mapping needs more than {MEMORY_LIMIT}: look for an expression that makes very "
-                "long text"
+                f"{mapping.path}: the mapping needs more than {MEMORY_LIMIT}",
+                "look for an expression that makes very long text",
             ) from error
     frame = pd.DataFrame(table.to_pandas()).astype(dict.fromkeys(table.column_names[1:], "str"))
     # DuckDB promises no order, though it keeps this one.
@@ -76,14 +76,11 @@ def _check_columns(mapping: FieldMapping, fields: list[MappedField], source: pd.
             problem = f"{mapping.where(field)}: the export has no column {column!r}"
             if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
                 raise MappingError(
-                    f"{problem}",
-                    (
-                        f"its only column is {columns[0]!r}: the delimiter is probably wrong, set "
-                        "source.options.delimiter"
-                    ),
+                    f"{problem}; its only column is {columns[0]!r}",
+                    "the delimiter is probably wrong: set source.options.delimiter",
                 )
-            near = suggest(column, columns) or f"; its columns are {', '.join(map(repr, columns[:30]))}"
-            raise MappingError(f"{problem}{near} (text, other than names, goes in single quotes)")
+            near = suggest(column, columns) or f"its columns are {', '.join(map(repr, columns[:30]))}"
+            raise MappingError(problem, f"{near} (text, other than names, goes in single quotes)")
 
 
 def _check_types(db: duckdb.DuckDBPyConnection, mapping: FieldMapping, field: MappedField) -> None:
@@ -91,7 +88,10 @@ def _check_types(db: duckdb.DuckDBPyConnection, mapping: FieldMapping, field: Ma
         db.sql(f"SELECT {_try(field)} FROM source")  # noqa: S608 - parsed and checked when it was loaded
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         reason = str(error).splitlines()[0]
-        raise MappingError(f"{mapping.where(field)}: {field.expr!r} does not work: {reason}") from error
+        raise MappingError(
+            f"{mapping.where(field)}: {field.expr!r} does not work: {reason}",
+            "columns arrive as text; convert them first, such as TRY_CAST(x AS DATE)",
+        ) from error
 
 
 def _try(field: MappedField) -> str:
