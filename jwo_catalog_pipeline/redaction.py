@@ -65,7 +65,7 @@ _SIGNATURE = re.compile(rf"(\bSignature:{_GAP})[0-9a-f]{{64}}\b")
 _PATTERNS = (_QUERY, _SCHEME, _NAMED, _TOKEN, _ELEMENT, _SIGNATURE)
 
 _hidden: deque[str] = deque(maxlen=MAX_HIDDEN)
-_hidden_pattern: re.Pattern[str] | None = None
+_hidden_forms: tuple[str, ...] = ()  # of the hidden values, the longest first, for one may be a part of another
 _lock = threading.Lock()
 
 
@@ -83,8 +83,8 @@ class Frozen(Protocol):
 
 def redacted(text: str) -> str:
     """The text with every secret struck out that is known by pattern or by value, fit to be kept for good."""
-    if _hidden_pattern is not None:
-        text = _hidden_pattern.sub(STRUCK_OUT, text)
+    for form in _hidden_forms:
+        text = text.replace(form, STRUCK_OUT)
     for pattern in _PATTERNS:
         text = pattern.sub(_struck_out, text)
     return text
@@ -96,16 +96,16 @@ def _struck_out(match: re.Match[str]) -> str:
 
 def hide(value: str | None) -> None:
     """Have a secret struck out from now on wherever it appears, also escaped or URL-encoded."""
-    global _hidden_pattern
+    global _hidden_forms
     value = (value or "").strip()
     if len(value) < MIN_CHARACTERS or value in _hidden:
         return
     with _lock:
         if value not in _hidden:
             _hidden.append(value)
-            # The longest first, for one may be a part of another.
-            forms = sorted({form for each in _hidden for form in _forms(each)}, key=len, reverse=True)
-            _hidden_pattern = re.compile("|".join(map(re.escape, forms)))
+            # Not one pattern of them all: compiling that takes longer than many replacements.
+            every = {form for hidden in _hidden for form in _forms(hidden)}
+            _hidden_forms = tuple(sorted(every, key=len, reverse=True))
 
 
 def hide_credentials(frozen: Frozen | None) -> None:

@@ -85,7 +85,7 @@ def fresh_redaction(monkeypatch: pytest.MonkeyPatch):
     present = logging.getLogRecordFactory()
     logging.setLogRecordFactory(logging.LogRecord)
     monkeypatch.setattr(redaction, "_hidden", redaction.deque(maxlen=redaction.MAX_HIDDEN))
-    monkeypatch.setattr(redaction, "_hidden_pattern", None)
+    monkeypatch.setattr(redaction, "_hidden_forms", ())
     yield
     logging.setLogRecordFactory(present)
 
