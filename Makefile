@@ -1,9 +1,9 @@
-# `make demo` and `make test` are all that is needed; each sets up .venv the first time.
+# Start with `make demo` and `make test`; each sets up .venv the first time.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-# What needs a PostgreSQL server, an environment of its own, or minutes of outage.
+# Tests that need a PostgreSQL server, their own environment, or outages of minutes.
 PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/cli/test_doctor.py
 
 .PHONY: demo test test-thorough test-production seeded-bugs chaos bench lint screenshots lock clean
@@ -12,22 +12,22 @@ demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
-# Files in their order, for the longest (test_any_history) is among the first; xdist would leave it to the end.
+# Keeps the order of the files: the longest (test_any_history) is among the first, and xdist would run it last.
 HERE := $(PYTEST) --no-loadscope-reorder $(PRODUCTION:%=--ignore=%)
 
-# The whole flow, the UI and a little of each part of chaos, within five minutes on two cores.
+# The whole flow, the UI and a small part of each chaos test, within five minutes on two cores.
 test: .venv/installed
 	$(HERE) -m "not thorough" $(ARGS)
 
-# The long searches, and what takes seconds for each test.
+# The long searches, and tests that take seconds each.
 test-thorough: .venv/installed
 	$(HERE) -m thorough $(ARGS)
 
-# The deployment of deploy/ on this machine: PostgreSQL, runs as tasks of ECS, doctor. Needs Debian's postgresql.
+# The deployment of deploy/ on this machine: PostgreSQL, runs as ECS tasks, doctor. Needs Debian's postgresql.
 test-production: .venv/installed
 	$(PYTEST) $(PRODUCTION) $(ARGS)
 
-# Puts bugs into copies of the project, one for each guarantee, and runs the test that must notice it.
+# Puts one bug for each guarantee into a copy of the project, and runs the test that must fail.
 seeded-bugs: .venv/installed
 	$(BIN)/python -m jwo_catalog_pipeline_tests.seeded_bugs $(ARGS)
 
@@ -35,7 +35,7 @@ seeded-bugs: .venv/installed
 chaos: .venv/installed
 	$(BIN)/python -m jwo_catalog_pipeline_tests.chaos $(ARGS)
 
-# The figures of docs/performance.md (with ARGS=--write they are written there).
+# The figures of docs/performance.md; ARGS=--write writes them into it.
 bench: .venv/bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -46,7 +46,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deploy/cloudformation.yaml deploy/ecs.yaml
 
-# pip installs the locked set from whatever index it is configured for.
+# Installs the locked versions from the index that pip is configured for.
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
@@ -54,12 +54,12 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What only the benchmarks need.
+# Dependencies that only the benchmarks need.
 .venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable .[bench]
 	touch $@
 
-# The pictures in docs/; needs chromium.
+# The screenshots in docs/; needs chromium.
 screenshots: .venv/installed
 	SCREENSHOTS=docs $(BIN)/pytest jwo_catalog_pipeline_tests/defs/test_dagster_dev.py jwo_catalog_pipeline_tests/catalog/test_review.py
 

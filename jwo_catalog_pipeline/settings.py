@@ -1,7 +1,7 @@
-"""Every `JWO_` variable, once: name, type, default, bounds and meaning. The only module that reads one.
+"""Every `JWO_` variable, once: name, type, default, bounds and meaning. No other module reads one.
 
-README's table, `deploy/ecs.yaml` and `deploy/helm-values.yaml` are compared with this by tests. AWS's and Dagster's own
-variables are theirs. None of these is a secret.
+Tests compare README's table, `deploy/ecs.yaml` and `deploy/helm-values.yaml` with this. The variables of AWS and of
+Dagster are not in it. No variable is a secret.
 https://docs.pydantic.dev/latest/concepts/pydantic_settings/
 """
 
@@ -44,33 +44,33 @@ def _variable(name: str, default: Any, description: str, *, needed: bool = False
 
 
 class Settings(BaseSettings):
-    """The settings of one installation. Whoever uses a needed one complains if it is not set."""
+    """The settings of one installation. Code that uses a needed setting raises an error if it is not set."""
 
     model_config = SettingsConfigDict(case_sensitive=True, frozen=True)
 
     source_uri: str = _variable(
-        "JWO_SOURCE_URI", "", "s3://bucket/key, s3://bucket/prefix/ (newest object), or a local path", needed=True
+        "JWO_SOURCE_URI", "", "the export: s3://bucket/key, s3://bucket/prefix/ (newest object), or a path", needed=True
     )
-    mapping: str = _variable("JWO_MAPPING", "", "path of the field mapping file", needed=True)
+    mapping: str = _variable("JWO_MAPPING", "", "path of the field mapping", needed=True)
     bucket: str = _variable("JWO_BUCKET", "", "bucket for everything that the pipeline stores", needed=True)
     ledger_table: str = _variable("JWO_LEDGER_TABLE", "", "DynamoDB table of the ledger", needed=True)
     queue_url: str = _variable("JWO_QUEUE_URL", "", "SQS queue subscribed to Amazon's topic", needed=True)
     topic_arn: str = _variable(
-        "JWO_TOPIC_ARN", "", "Amazon's topic; messages of other topics are not believed", needed=True
+        "JWO_TOPIC_ARN", "", "Amazon's topic; messages of other topics are rejected", needed=True
     )
     verify_signatures: Switch = _variable(
-        "JWO_VERIFY_SIGNATURES", True, "whether only envelopes with a valid SNS signature are believed"
+        "JWO_VERIFY_SIGNATURES", True, "whether to reject messages without a valid SNS signature"
     )
-    api_url: str = _variable("JWO_API_URL", "", "scheme and host that Amazon handed out", needed=True)
-    api_region: str = _variable("JWO_API_REGION", "", "signing region; never guessed from the host", needed=True)
-    api_role_arn: str = _variable("JWO_API_ROLE_ARN", "", "role to assume; empty: the ambient credentials")
+    api_url: str = _variable("JWO_API_URL", "", "scheme and host of the Catalog API, from Amazon", needed=True)
+    api_region: str = _variable("JWO_API_REGION", "", "signing region of the Catalog API, from Amazon", needed=True)
+    api_role_arn: str = _variable("JWO_API_ROLE_ARN", "", "role to assume for API calls; empty: ambient credentials")
     api_requests_per_second: int = _variable(
-        "JWO_API_REQUESTS_PER_SECOND", 10, "the call budget of all processes that share the ledger; 0 means none", ge=0
+        "JWO_API_REQUESTS_PER_SECOND", 10, "limit over all processes that share the ledger; 0 means no limit", ge=0
     )
     alert_topic_arn: str = _variable(
         "JWO_ALERT_TOPIC_ARN",
         "",
-        "SNS topic for alerts to people; empty: no alert is published",
+        "SNS topic for alerts; empty: no alert is published",
         advice="no alert is published when something goes wrong",
     )
     store_ids: Listed = _variable(
@@ -86,13 +86,17 @@ class Settings(BaseSettings):
     overdue_minutes: float = _variable(
         "JWO_OVERDUE_MINUTES",
         90,
-        "after how long without news an ingestion's status is asked for",
+        "how long to wait for an ingestion's notification before asking for its status",
         ge=0,
         allow_inf_nan=False,
     )
-    lease_seconds: int = _variable("JWO_LEASE_SECONDS", 300, "how long a worker holds a batch without renewing", gt=0)
+    lease_seconds: int = _variable("JWO_LEASE_SECONDS", 300, "how long a worker's lease on a batch lasts", gt=0)
     in_flight_hours: float = _variable(
-        "JWO_IN_FLIGHT_HOURS", 24, "after how long an item without outcome is sent again", gt=0, allow_inf_nan=False
+        "JWO_IN_FLIGHT_HOURS",
+        24,
+        "how long to wait for an item's outcome before it may be sent again",
+        gt=0,
+        allow_inf_nan=False,
     )
     catalog_cron: str = _variable("JWO_CATALOG_CRON", "0 3 * * *", "when catalog_schedule starts an upload")
     timezone: str = _variable("JWO_TIMEZONE", "UTC", "time zone of JWO_CATALOG_CRON")
@@ -106,21 +110,21 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is handed in: callers pass the environment, so that a test or the doctor can pass another."""
+        """Use only the values that are passed in: a test or the doctor can pass another environment."""
         return (init_settings,)
 
 
 @dataclass(frozen=True)
 class Variable:
-    """What is known of a variable without its value.
+    """A variable, without its value.
 
     Attributes:
-        name: the variable's.
-        default: as it would be written in the environment; "" for none.
-        description: what it means, in a line.
-        needed: whether there is no upload without it.
-        advice: what is missed where it is unset; "" for nothing.
-        allowed: which values can be read; "" for any text.
+        name: its name.
+        default: as written in the environment; "" for none.
+        description: its meaning, in one line.
+        needed: whether an upload requires it.
+        advice: the consequence of leaving it unset; "" for none.
+        allowed: the valid values; "" for any text.
     """
 
     name: str
@@ -160,10 +164,10 @@ VARIABLES = {variable.name: variable for variable in map(_described, Settings.mo
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings as the environment gives them; an empty variable counts as unset.
+    """The settings from the environment; an empty variable counts as unset.
 
     Raises:
-        ConfigurationError: a variable cannot be read; names it, its value and what is allowed.
+        ConfigurationError: a value is invalid; names the variable, its value and what is allowed.
     """
     settings, complaints = readable_settings(environment)
     if complaints:
@@ -172,7 +176,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def readable_settings(environment: Mapping[str, str]) -> tuple[Settings, list[ConfigurationError]]:
-    """The settings with the defaults of those that cannot be read, and an error about each of these."""
+    """The settings, with the default for each invalid value, and an error for each of these."""
     source = EnvSettingsSource(Settings)
     source.env_vars = {name: value for name, value in environment.items() if value}
     values = source()
@@ -188,12 +192,12 @@ def readable_settings(environment: Mapping[str, str]) -> tuple[Settings, list[Co
 
 
 def unset_needed(environment: Mapping[str, str]) -> list[str]:
-    """The variables that are needed and not set."""
+    """The needed variables that are not set."""
     return [name for name, variable in VARIABLES.items() if variable.needed and not environment.get(name)]
 
 
 def unset_advised(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are not set and need not be, and what is missed without them."""
+    """The optional variables that should be set but are not, and the consequence of each."""
     return {
         name: variable.advice for name, variable in VARIABLES.items() if variable.advice and not environment.get(name)
     }

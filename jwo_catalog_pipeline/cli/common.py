@@ -1,4 +1,4 @@
-"""What the commands share: options, error output and JSON."""
+"""Shared by the commands: options, error output and JSON."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @contextmanager
 def cli_errors(doing: str = "") -> Iterator[dict[str, Any]]:
-    """The resources as `.env` and the environment configure them; an error that the user can fix ends as a sentence."""
+    """Give the resources that `.env` and the environment configure; print a `PipelineError` as one message."""
     import logging
     import os
     from contextlib import nullcontext
@@ -38,7 +38,7 @@ def cli_errors(doing: str = "") -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def with_status(what: str) -> Iterator[None]:
-    """Show what takes a moment; show an error that the user can fix as a sentence."""
+    """Show what is in progress; print a `PipelineError` as one message."""
     from rich.console import Console
 
     from jwo_catalog_pipeline.errors import PipelineError
@@ -51,5 +51,5 @@ def with_status(what: str) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """For machines."""
+    """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

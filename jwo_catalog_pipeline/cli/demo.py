@@ -8,25 +8,25 @@ from jwo_catalog_pipeline.cli.common import EXISTING
 
 
 @click.command()
-@click.option("--source", type=EXISTING, help="Another export file.")
-@click.option("--mapping", type=EXISTING, help="Its field mapping.")
+@click.option("--source", type=EXISTING, help="Your own export, instead of the sample.")
+@click.option("--mapping", type=EXISTING, help="The field mapping for it.")
 @click.option(
     "--max-invalid-share",
     type=click.FloatRange(0, 1),
     default=0.05,
     show_default=True,
-    help="Share of invalid rows above which nothing is sent.",
+    help="Largest share of invalid rows to accept.",
 )
-@click.option("--ui/--no-ui", default=True, help="Leave Dagster's UI running afterwards, or end.")
+@click.option("--ui/--no-ui", default=True, help="Keep Dagster's UI running afterwards.")
 @click.option("--port", default=3000, show_default=True, help="Port of Dagster's UI.")
-@click.option("--json", "as_json", is_flag=True, help="Print what happened as JSON (no UI).")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON (no UI).")
 def demo(
     source: Path | None, mapping: Path | None, max_invalid_share: float, ui: bool, port: int, as_json: bool
 ) -> None:
     """Send a catalog through the whole pipeline, against the sandbox, and show the outcome of every item.
 
-    Without options it sends the project's sample. Everything stays on this machine. The demo writes to .demo, which
-    the next demo empties.
+    Without options it sends the project's sample. Nothing leaves this machine. The demo writes to .demo; the next demo
+    empties it.
     """
     from jwo_catalog_pipeline.demo.run import DemoError, run_demo
 

@@ -20,8 +20,8 @@ def doctor(*, thorough: bool, as_json: bool) -> None:
     """Check this installation, and say how to fix each problem.
 
     The exit code is 1 if there is a problem, and 0 if there are only warnings. The doctor asks Amazon about one
-    ingestion and sends nothing else. It writes one small object (doctor/check) to the bucket, and one item that expires
-    to the ledger.
+    ingestion and sends nothing else. It writes one small object (doctor/check) to the bucket, and an item that
+    expires to the ledger.
     """
     import logging
     import os

@@ -1,4 +1,4 @@
-"""Commands that show what was sent and what became of it: status, item, fix-list."""
+"""Commands that show what was sent and the outcome: status, item, fix-list."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
 
 
 @click.command()
-@click.option("--uploads", "limit", default=10, show_default=True, help="How many, the newest first.")
+@click.option("--uploads", "limit", default=10, show_default=True, help="How many uploads to show, the newest first.")
 @json_option
 def status(limit: int, *, as_json: bool) -> None:
-    """Show the newest uploads, what is open and since when, and what waits."""
+    """Show the newest uploads, open batches, items in doubt and waiting items."""
     with cli_errors("reading the ledger") as resources:
         from jwo_catalog_pipeline.console import counted, show_table
         from jwo_catalog_pipeline.upload.queries import overview
@@ -45,7 +45,7 @@ def status(limit: int, *, as_json: bool) -> None:
 @click.option("--store", help="Only in this store.")
 @json_option
 def item(sku: str, store: str | None, *, as_json: bool) -> None:
-    """Show every version of an item that was sent, what Amazon said, and where the item is now."""
+    """Show every version of an item that was sent, Amazon's response, and the item's current state."""
     with cli_errors("reading the item's history") as resources:
         from jwo_catalog_pipeline.console import brief, show_table
         from jwo_catalog_pipeline.upload.queries import item_history
@@ -70,7 +70,7 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
 
 
 def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, Any]:
-    """What the newest applied plan and the newest quarantine say of the item."""
+    """The item in the newest applied plan and in the newest quarantine."""
     from jwo_catalog_pipeline.defs.io_manager import table_key
     from jwo_catalog_pipeline.storage import NoSuchObject
     from jwo_catalog_pipeline.upload.queries import records
@@ -91,10 +91,10 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, 
 
 
 @click.command("fix-list")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: fix_list.* here.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: ./fix_list.*")
 @json_option
 def fix_list(output: Path | None, *, as_json: bool) -> None:
-    """Write what was quarantined or rejected, with reasons, in the export's own columns and format."""
+    """Write the quarantined and rejected rows, with reasons, in the export's own columns and format."""
     with cli_errors("fetching the fix list") as resources:
         from jwo_catalog_pipeline.catalog.source.fix_list import as_export
         from jwo_catalog_pipeline.defs.io_manager import table_key

@@ -1,4 +1,4 @@
-"""The command line `jwo-catalog`. Commands import what they need when they run, so that --help answers at once."""
+"""The command line `jwo-catalog`. Commands import what they need when they run, so that --help is fast."""
 
 import os
 import sys

@@ -17,7 +17,10 @@ def mapping() -> None:
 export_argument = click.argument("export", type=EXISTING)
 output_option = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 stores_option = click.option(
-    "--stores", envvar="JWO_STORE_IDS", default="", help="The retailer's stores, comma-separated; checked if given."
+    "--stores",
+    envvar="JWO_STORE_IDS",
+    default="",
+    help="The retailer's stores, comma-separated; other stores are invalid.",
 )
 
 
@@ -36,12 +39,14 @@ def schema() -> None:
 @mapping.command()
 @export_argument
 @output_option
-@click.option("--format", "format_", type=click.Choice(["csv", "json", "jsonl", "parquet"]), help="Default: by name.")
+@click.option(
+    "--format", "format_", type=click.Choice(["csv", "json", "jsonl", "parquet"]), help="Default: by the file's name."
+)
 @click.option("--records", help="JSON: the key that holds the list of records.")
-@click.option("--delimiter", help="CSV: between fields; default a comma.")
+@click.option("--delimiter", help="CSV: separates the fields; default: a comma.")
 @click.option("--encoding", default="utf-8", show_default=True, help="A text encoding that Python knows.")
 def init(export: Path, output: Path | None, **source: Any) -> None:
-    """Propose a mapping for EXPORT, with the evidence for each line, and mark what is not sure."""
+    """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
     from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
 
@@ -66,7 +71,7 @@ def init(export: Path, output: Path | None, **source: Any) -> None:
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request instead of writing a page.")
 @json_option
 def review(export: Path, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
-    """Show what a mapping makes of EXPORT: one HTML page that opens anywhere."""
+    """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
     from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
@@ -100,11 +105,11 @@ def review(export: Path, path: Path, stores: str, output: Path | None, *, markdo
     "--fail-on",
     multiple=True,
     type=click.Choice(["changed", "keys", "invalid"]),
-    help="End with exit code 1 where any field changes; where store or SKU do; where valid items become invalid.",
+    help="Exit with code 1 if any field changes; if the store or SKU changes; if valid items become invalid.",
 )
 @json_option
 def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
-    """Show what the mapping NEW changes in the items of EXPORT, compared with OLD, as Markdown."""
+    """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
     from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source

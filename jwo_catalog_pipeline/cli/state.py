@@ -13,10 +13,10 @@ def state() -> None:
 
 
 @state.command()
-@click.option("--restore", is_flag=True, help="Replace the snapshot that the running state starts from.")
+@click.option("--restore", is_flag=True, help="Also replace the snapshot from which the running state is computed.")
 @json_option
 def rebuild(*, restore: bool, as_json: bool) -> None:
-    """Derive the published state again from every batch and report, and compare it with the running one."""
+    """Recompute the published state from every batch and report, and compare it with the running state."""
     with cli_errors() as resources:
         from rich.console import Console
         from rich.progress import Progress
@@ -50,10 +50,10 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
 
 
 @state.command()
-@click.option("--write", is_flag=True, help="Write it into the ledger; nothing else may be running.")
+@click.option("--write", is_flag=True, help="Write to the ledger; stop everything else first.")
 @json_option
 def salvage(*, write: bool, as_json: bool) -> None:
-    """Bring a ledger that was lost, or restored to an earlier moment, up to what the bucket shows was sent."""
+    """Restore from the bucket what a lost ledger, or one restored to an earlier time, lacks."""
     with cli_errors() as resources:
         from rich.console import Console
         from rich.progress import Progress

@@ -1,6 +1,6 @@
-"""`jwo-catalog upload`: plan, show, ask, send and follow one upload, with the jobs that `dagster dev` runs.
+"""`jwo-catalog upload`: plan, show, confirm, send and follow one upload, with the jobs that `dagster dev` runs.
 
-Functions import what they need when they run, so that --help answers at once.
+Functions import what they need when they run, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -39,9 +39,15 @@ def _guards(_context: click.Context, _option: click.Parameter, names: tuple[str,
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Plan and show; send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking.")
-@click.option("--retry-rejected", is_flag=True, help="Send rejected items again though they have not changed.")
+@click.option("--retry-rejected", is_flag=True, help="Send rejected items again even if they have not changed.")
 @click.option("--allow", metavar="GUARD", multiple=True, callback=_guards, help="Override this guard for this upload.")
-@click.option("--max-invalid-share", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="See demo.")
+@click.option(
+    "--max-invalid-share",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Largest share of invalid rows to accept.",
+)
 @click.option("--resume", metavar="UPLOAD", help="Resume an upload that stopped or has not settled.")
 @click.option(
     "--follow-minutes", type=click.FloatRange(0), default=120, show_default=True, help="How long to wait for results."
@@ -50,7 +56,7 @@ def _guards(_context: click.Context, _option: click.Parameter, names: tuple[str,
 def upload(
     *, dry_run: bool, yes: bool, resume: str | None, follow_minutes: float, as_json: bool, **settings: Any
 ) -> None:
-    """Plan an upload, show the plan, ask, send it, and follow it until every item has an outcome."""
+    """Plan an upload, show the plan, ask for confirmation, send it, and wait until every item has an outcome."""
     if as_json and not (dry_run or yes or resume):
         raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
     from datetime import UTC, datetime
@@ -95,7 +101,7 @@ def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
 
 @contextmanager
 def open_pipeline() -> Iterator[Pipeline]:
-    """The pipeline as the environment configures it; its runs are shown in Dagster's UI where DAGSTER_HOME is set."""
+    """The pipeline as the environment configures it; Dagster's UI shows its runs if DAGSTER_HOME is set."""
     import dagster as dg
 
     from jwo_catalog_pipeline.definitions import build_defs  # reads the environment
@@ -123,7 +129,7 @@ class Upload:
 
         Returns:
             `upload`, `compared_with`, `counts` by kind, `quarantined`, `requests`, `stopped_by` and `allowed`
-            (sentences of guards), `why` (`change`, `reason`, `items`), `changed_fields` (`DIFFERENCE_COLUMNS`).
+            (messages of guards), `why` (`change`, `reason`, `items`), `changed_fields` (`DIFFERENCE_COLUMNS`).
 
         Raises:
             RunFailed: there is no plan.
@@ -164,11 +170,11 @@ class Upload:
         """Send the plan, or the rest of it, and follow the upload until it settles.
 
         Returns:
-            `upload`, `state`, `items` by outcome, `reasons` why items were not accepted, `fix_list` (its address).
+            `upload`, `state`, `items` by outcome, `reasons` why items were not accepted.
 
         Raises:
-            RunFailed: it stopped; what was accepted stays accepted.
-            NotSettled: not within `follow_minutes`.
+            RunFailed: it stopped; accepted batches stay accepted.
+            NotSettled: it has not settled within `follow_minutes`.
         """
         from jwo_catalog_pipeline.defs.in_process import follow
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB

@@ -1,1 +1,1 @@
-"""Everything of Dagster: assets, checks, jobs, schedules, sensors, resources. The only floor that imports dagster."""
+"""The Dagster objects: assets, checks, schedules, sensors, resources. No package below this one imports Dagster."""

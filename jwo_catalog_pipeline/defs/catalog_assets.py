@@ -1,4 +1,4 @@
-"""The current state: the export as it is, and what the field mapping makes of it. Thin, as all assets are.
+"""The assets of the current state: the export as it is, and the items that the field mapping makes from it.
 
 https://docs.dagster.io/guides/build/assets
 """
@@ -50,7 +50,7 @@ from jwo_catalog_pipeline.defs.resources import (
 
 GROUP = "jwo_catalog"
 DATA_TEAM = ["team:catalog-data"]
-# Made every night by default (JWO_CATALOG_CRON); what is older than a night and a long run is stale.
+# Made every night by default (JWO_CATALOG_CRON); stale when older than a day plus a long run.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
@@ -62,7 +62,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         file = source.find()
         path, sha256 = source.fetch(file, Path(folder))
         rows = read_source(path, mapping.source, file.uri)
-        # Another run may have read and sent a newer version meanwhile, which this one would overwrite.
+        # Another run may have read and sent a newer version in the meantime; this run would overwrite it.
         if (newest := source.find()).version != file.version:
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
@@ -95,7 +95,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
             owners=DATA_TEAM,
             kinds={"duckdb", "pandera"},
             code_version="1",
-            description="The export as JWO items: mapped, and every row valid. What Amazon's catalog should be.",
+            description="The valid rows of the export as JWO items: what Amazon's catalog should contain.",
         ),
         "quarantined_items": dg.AssetOut(
             group_name=GROUP,
@@ -103,7 +103,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
             owners=DATA_TEAM,
             kinds={"pandera"},
             code_version="1",
-            description="Rows that break a rule, each with its row in the source and the reasons: the worklist.",
+            description="Rows that break a rule, each with its source row and the reasons: the worklist.",
         ),
     },
     check_specs=check_specs(),
@@ -130,11 +130,11 @@ def mapped_catalog(
         file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
         review = collect(mapping, source_catalog, mapped, validation, file)
         page = store_review(storage.open_bucket(), review, context.run.run_id)
-    del mapped  # a million items take 200 MB, and storing what follows takes as much again
+    del mapped  # a million items take 200 MB, and storing the tables below takes as much again
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
         table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
-    # First the worklist, which is needed most when the rest is blocked.
+    # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",
         value=quarantined,
@@ -177,7 +177,7 @@ def mapped_catalog(
 
 
 def _last_metadata(context: dg.AssetExecutionContext, name: str) -> Any:
-    """A metadata value of the asset's newest materialization; None where there is none."""
+    """A metadata value of the asset's newest materialization; None if there is none."""
     event = context.instance.get_latest_materialization_event(context.asset_key)
     found = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
     return found.value if found else None

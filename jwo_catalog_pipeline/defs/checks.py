@@ -1,4 +1,4 @@
-"""Asset checks made from the pandera schemas: one per rule, with counts and samples.
+"""Asset checks: one for each rule and each guard, with counts and samples.
 
 https://docs.dagster.io/guides/test/asset-checks
 """
@@ -15,21 +15,21 @@ from jwo_catalog_pipeline.upload.plan.guards import GUARDS, Verdict
 
 STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
-# Every rule there can be: the one about stores is asked only where the stores are configured.
+# All rules, including the one about stores, which is checked only if the stores are configured.
 _RULES = rules(store_ids=["any"])
 _ASSET, _PLAN = dg.AssetKey("jwo_catalog"), dg.AssetKey("catalog_changes")
 
 
 class CatalogConfig(dg.Config):
-    """How much may be wrong with a catalog."""
+    """The run config of `jwo_catalog`."""
 
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows above which nothing is sent")
 
 
 class ChangesConfig(dg.Config):
-    """What is different for one upload."""
+    """The run config of `catalog_changes`, for one upload."""
 
-    retry_rejected: bool = Field(False, description="send rejected items again though they have not changed")
+    retry_rejected: bool = Field(False, description="send rejected items again even if they have not changed")
     allow: list[str] = Field([], description=f"guards to override for this upload: {', '.join(GUARDS)}")
 
     @field_validator("allow")
@@ -44,7 +44,7 @@ def check_specs() -> list[dg.AssetCheckSpec]:
     """The checks of `jwo_catalog`: structure, the share of invalid rows (blocking both), and every rule."""
     blocking = {
         STRUCTURE: "The mapped table has the columns of a JWO catalog, as text.",
-        INVALID_SHARE: "There are rows, and no larger share of them is invalid than allowed; else nothing is sent.",
+        INVALID_SHARE: "There are rows, and the share of invalid ones is within the limit; otherwise nothing is sent.",
     }
     return [
         *(dg.AssetCheckSpec(name, asset=_ASSET, description=text, blocking=True) for name, text in blocking.items()),
@@ -53,7 +53,7 @@ def check_specs() -> list[dg.AssetCheckSpec]:
 
 
 def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
-    """One result per rule: how many rows break it, and samples of them."""
+    """One result for each rule: how many rows break it, with samples."""
     asked = {result.name for result in validation.rules}
     for name in [rule.name for rule in _RULES if rule.name not in asked]:
         said = "not checked, for JWO_STORE_IDS is not set"
@@ -73,12 +73,12 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
 
 
 def structure_result() -> dg.AssetCheckResult:
-    """The structure holds; where it does not, `validate` raises."""
+    """The structure is right; otherwise `validate` raises an error."""
     return dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=STRUCTURE)
 
 
 def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
-    """Whether enough rows are valid for anything to be sent."""
+    """Whether enough rows are valid for the catalog to be sent."""
     invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
     share = invalid / rows if rows else 1.0
     if not rows:
@@ -103,7 +103,7 @@ def guard_specs() -> list[dg.AssetCheckSpec]:
 
 
 def guard_results(verdicts: Sequence[Verdict]) -> Iterator[dg.AssetCheckResult]:
-    """One result per guard; what a person has allowed passes with a warning's text."""
+    """One result for each guard; a guard that a person overrode passes, and its description says so."""
     for verdict in verdicts:
         yield dg.AssetCheckResult(
             passed=verdict.passed,

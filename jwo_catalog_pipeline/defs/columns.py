@@ -1,4 +1,4 @@
-"""What the columns of the stored tables mean: a name means the same wherever it stands. Shown in Dagster's UI."""
+"""Descriptions of the columns of stored tables, for Dagster's UI; a name means the same in every table."""
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.upload.tables import BatchRecord, ItemOutcome, PlanRow, columns
@@ -8,6 +8,6 @@ COLUMNS: dict[str, str] = {
     **columns(BatchRecord),
     **columns(ItemOutcome),
     **ITEM_FIELDS,
-    "source_row": "The number of the record in the export, from 1; header and blank lines do not count.",
-    "reasons": "The rules that the row breaks, each with what is wrong.",
+    "source_row": "The number of the record in the export, from 1; the header and blank lines do not count.",
+    "reasons": "The rules that the row breaks, each with the problem.",
 }

@@ -1,4 +1,4 @@
-"""How a run is started on ECS (deploy/dagster.yaml): as `EcsRunLauncher` does it, with an exit code that tells.
+"""Starts runs on ECS (deploy/dagster.yaml) like `EcsRunLauncher`, but a failed run gives a failing exit code.
 
 https://docs.dagster.io/deployment/oss/deployment-options/aws
 """
@@ -9,10 +9,10 @@ from dagster_aws.ecs import EcsRunLauncher
 
 
 class TellingEcsRunLauncher(EcsRunLauncher):
-    """Has a run's task end with 1 where the run failed.
+    """Lets the task of a failed run end with exit code 1.
 
-    A run that loses Dagster's database cannot note that it failed. By itself its task then ends with 0, which run
-    monitoring takes for a run that is well: it would stay "started", and hold the pool of uploaders, for hours.
+    A run that loses Dagster's database cannot record its failure. By default its task then ends with 0, and run
+    monitoring does not notice the failure: the run would stay "started" and block the upload pool for hours.
     """
 
     def _get_command_args(self, run_args: Any, context: Any) -> list[str]:

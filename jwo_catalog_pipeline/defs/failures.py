@@ -1,4 +1,4 @@
-"""How a run, and a sensor's tick, show errors: people read both parts, and no error shows a secret."""
+"""How runs and sensor ticks show errors: with problem and remedy, and without secrets."""
 
 from types import TracebackType
 
@@ -9,24 +9,24 @@ from jwo_catalog_pipeline.redaction import redact_exceptions
 
 
 class RunFailed(PipelineError):
-    """A run in this process failed; the problem is the failed step's own sentence."""
+    """A run in this process failed; the problem is the error message of the failed step."""
 
 
 class NotSettled(PipelineError):
-    """An upload has not settled in the time given to it."""
+    """An upload has not settled within the given time."""
 
 
 class DemoError(PipelineError):
-    """The demo could not be finished."""
+    """The demo failed."""
 
 
 class as_dagster_failure(redact_exceptions):
-    """Turns a `PipelineError` into a Failure with its text, which is not retried; no error shows a secret."""
+    """Turns a `PipelineError` into a Failure, which Dagster does not retry; redacts secrets in all errors."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise the Failure in place of a pipeline error; let everything else through that holds no secret."""
+        """Raise a Failure in place of a `PipelineError`; other errors pass, redacted if they contain a secret."""
         super().__exit__(kind, error, trace)
         if isinstance(error, PipelineError):
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,4 +1,4 @@
-"""The pipeline's jobs and sensors, run in this process for the command line, with a display."""
+"""Runs the pipeline's jobs and sensors in this process, and shows the progress, for the command line."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from jwo_catalog_pipeline.upload.model import leaf_batches
 
 T = TypeVar("T")
 
-SHOW_SECONDS = 0.3  # between two looks at how far it is
+SHOW_SECONDS = 0.3  # between two updates of the progress bars
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Pipeline:
         Args:
             job: its name.
             upload: the upload's key.
-            ops: run config by op.
-            only: the assets to materialize; all of the job's if not given.
+            ops: the run config, by op.
+            only: the assets to materialize; if not given, all assets of the job.
 
         Returns:
             The results of the asset checks.
@@ -59,7 +59,7 @@ class Pipeline:
         return list(result.get_asset_check_evaluations())
 
     def fetch_results(self, upload: str) -> None:
-        """One tick of the sensors that collect results, and the run for this upload, if they ask for it."""
+        """Run one tick of the sensors that collect results, and the run for this upload if they request it."""
         asked: set[str | None] = set()
         for sensor in (ingestion_results_sensor, overdue_ingestions_sensor):
             needed = {key: (self.defs.resources or {})[key] for key in sensor.required_resource_keys}
@@ -71,7 +71,7 @@ class Pipeline:
             self.run(RESULTS_JOB, upload)
 
     def row_count(self, asset: str) -> int:
-        """Rows of an asset's newest materialization."""
+        """The number of rows in an asset's newest materialization."""
         event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
         found = event.asset_materialization if event else None
         return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
@@ -87,17 +87,17 @@ def follow(
     seconds: float,
     poll_seconds: float,
 ) -> T:
-    """Start something that applies an upload, and collect its results until it is settled, showing how far it is.
+    """Start applying an upload, and collect its results until it has settled; show the progress meanwhile.
 
     Args:
-        console: where it is shown.
+        console: shows the progress.
         pipeline: collects the results.
-        ledger: says how far it is.
+        ledger: has the progress.
         upload: the upload's key.
-        start: what to start; gives what it gives.
-        doing: what it does before the upload is recorded, for the display.
-        seconds: after which to stop waiting.
-        poll_seconds: between two ticks of the sensors.
+        start: applies the upload; its result is returned.
+        doing: text to show until the upload is recorded.
+        seconds: the longest time to wait for the results.
+        poll_seconds: the time between two ticks of the sensors.
 
     Raises:
         RunFailed: a run failed.
@@ -153,7 +153,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _sentence(event: dg.DagsterEvent) -> str:
-    """What a failed step's own error says."""
+    """The message of a failed step's own error."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description

@@ -1,4 +1,4 @@
-"""Tables between assets: Parquet in JWO_BUCKET, one object per asset and partition (never pickle).
+"""Stores the assets' tables: as Parquet in JWO_BUCKET, one object per asset and partition (never pickle).
 
 https://docs.dagster.io/guides/build/io-managers
 """
@@ -19,7 +19,7 @@ class ParquetIOManager(dg.IOManager):
         self._bucket = bucket
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
-        """Write the table over the previous one; the bucket keeps versions."""
+        """Overwrite the previous table; the bucket keeps old versions."""
         if not isinstance(obj, pd.DataFrame):
             raise TypeError(f"{context.asset_key.to_user_string()} gave {type(obj).__name__}, not a DataFrame")
         key = self._key(context)
@@ -43,7 +43,7 @@ class ParquetIOManager(dg.IOManager):
 
 
 def table_key(*path: str) -> str:
-    """Where the table of an asset is kept: its name, and its partition, if it has one."""
+    """The object key of an asset's table, from the asset's name and, if any, its partition."""
     return f"{'/'.join(['assets', *path])}.parquet"
 
 
@@ -55,7 +55,7 @@ def table_version(table: pd.DataFrame) -> dg.DataVersion:
 
 
 def table_schema(table: pd.DataFrame) -> dg.TableSchema:
-    """The columns of a table for the UI, described where they are the pipeline's own."""
+    """The columns of a table for the UI, with descriptions of the pipeline's own columns."""
     return dg.TableSchema(
         [dg.TableColumn(str(name), str(dtype), COLUMNS.get(str(name))) for name, dtype in table.dtypes.items()]
     )

@@ -1,4 +1,4 @@
-"""What Dagster's UI shows of a field mapping and of a plan: tables, column lineage, constraints and the review page.
+"""Metadata for Dagster's UI about a field mapping and a plan: tables, column lineage, constraints, the review page.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags/column-level-lineage
 """
@@ -35,11 +35,11 @@ SHOWN_STORES = 100
 
 
 def mapping_code_version(path: str) -> str:
-    """The code version of what a mapping makes: another mapping file is other code, so the assets become stale."""
+    """The code version of assets that depend on the mapping: a changed mapping file makes them stale."""
     try:
         return f"{_CODE_VERSION}-{load_mapping(Path(path)).sha256[:12]}" if path else _CODE_VERSION
     except (MappingError, OSError):
-        return _CODE_VERSION  # the run says what is wrong with it
+        return _CODE_VERSION  # the run reports the error
 
 
 def store_review(bucket: Bucket, review: Review, run_id: str) -> dg.MetadataValue:
@@ -61,7 +61,7 @@ def field_mapping(review: Review) -> dg.MetadataValue:
 
 
 def column_lineage(review: Review) -> dg.TableColumnLineage:
-    """From which columns of `source_catalog` each field comes."""
+    """The columns of `source_catalog` from which each field comes."""
     source = dg.AssetKey("source_catalog")
     return dg.TableColumnLineage(
         {
@@ -73,7 +73,7 @@ def column_lineage(review: Review) -> dg.TableColumnLineage:
 
 
 def constrained_schema(items: pd.DataFrame) -> dg.TableSchema:
-    """The columns of valid items, with what the error rules promise of them."""
+    """The columns of valid items, with the error rules as constraints."""
     promised: dict[str, list[str]] = {}
     for rule in rules(["any"]):
         if rule.level == "error":
@@ -93,7 +93,7 @@ def constrained_schema(items: pd.DataFrame) -> dg.TableSchema:
 
 
 def plan_values(plan: Plan) -> dict[str, int | str]:
-    """Counts by kind of change, requests needed, and what the plan was compared with."""
+    """Counts by kind of change, the number of requests, and the state that the plan was compared with."""
     return {
         **counts_by_kind(plan.changes),
         "requests": plan.requests,
@@ -103,7 +103,7 @@ def plan_values(plan: Plan) -> dict[str, int | str]:
 
 
 def counts_by_store(changes: pd.DataFrame) -> pd.DataFrame:
-    """`store_id`, and a column per kind of change with the number of items."""
+    """`store_id`, and for each kind of change a column with the number of items."""
     counts = pd.crosstab(changes["store_id"], changes["change"]).reindex(columns=list(KINDS), fill_value=0)
     return counts.rename_axis(columns=None).reset_index()
 
@@ -121,7 +121,7 @@ def reasons(changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def plan_tables(changes: pd.DataFrame, differences: tuple[pd.DataFrame, int]) -> dict[str, dg.MetadataValue]:
-    """The plan as tables for people; one that would be empty is left out."""
+    """The plan as tables for people, without empty tables."""
     fields, compared = differences
     samples = {
         "inserted": changes[changes["change"] == INSERT],

@@ -1,4 +1,4 @@
-"""Which run and which export made a stored table; tables that do not belong together are refused."""
+"""The run and the export from which a stored table comes; tables of different runs or exports are not combined."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a 
 
 
 def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
-    """Refuse to plan with the catalog of one run and the quarantine of another: items would count as gone.
+    """Refuse to plan with the catalog of one run and the quarantine of another: items would seem to be gone.
 
     Raises:
         NoPlan: they were made by different runs, or the newest run was stopped before it stored a catalog.
@@ -26,10 +26,10 @@ def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
 
 
 def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
-    """Refuse to look up rows in another version of the export than the one that was mapped.
+    """Refuse to look up rows in a different version of the export from the one that was mapped.
 
     Raises:
-        NoPlan: the export has been read again since.
+        NoPlan: the export was read again after the mapping.
     """
     if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
         raise NoPlan("source_catalog was read again since jwo_catalog was made", "materialize jwo_catalog first")

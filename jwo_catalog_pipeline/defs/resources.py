@@ -1,6 +1,6 @@
-"""Configuration: thin Dagster resources that hand out ordinary objects, made from `settings`.
+"""Thin Dagster resources, made from `settings`, that create ordinary objects.
 
-Nothing here is a secret, and nothing connects before it is asked to.
+They hold no secrets, and connect to nothing before they are used.
 https://docs.dagster.io/guides/build/external-resources
 """
 
@@ -59,13 +59,13 @@ def _topic(arn: str, variable: str) -> str:
 
 
 def _region(topic_arn: str) -> str:
-    """A topic is used in its own region, which need not be ours."""
+    """The region of a topic, which may differ from the pipeline's."""
     return topic_arn.split(":")[3]
 
 
 @functools.cache
 def _budget(ledger_table: str, calls: int) -> DistributedRateLimiter:
-    """One a process, so that its threads need not compete in the ledger."""
+    """One limiter for each process, so that its threads need not compete in the ledger."""
     return DistributedRateLimiter(Ledger(dynamodb_table(ledger_table)), calls)
 
 
@@ -81,7 +81,7 @@ class SourceResource(dg.ConfigurableResource[None]):
     mapping_path: str = _field("mapping")
 
     def find(self) -> SourceFile:
-        """The version of the export that is there now."""
+        """The current version of the export."""
         return find_source(self.uri, aws_client("s3") if self.uri.startswith("s3://") else None)
 
     def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
@@ -117,11 +117,11 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
     requests_per_second: int = _field("api_requests_per_second")
 
     def credentials(self) -> CredentialSource:
-        """Whose signature calls carry: the role's where there is one, else the ambient credentials'."""
+        """The credentials that sign calls: those of the role if one is set, otherwise the ambient ones."""
         return _credentials(self.role_arn)
 
     def client(self, ledger: Ledger) -> CatalogApi:
-        """The client; the whole process shares its connections, and all that share the ledger the budget."""
+        """The client; a process shares its connections, and processes with the same ledger share the call budget."""
         return CatalogApi(
             url=_set(self.url, "JWO_API_URL"),
             region=_set(self.region, "JWO_API_REGION"),
@@ -134,13 +134,13 @@ class CatalogApiResource(dg.ConfigurableResource[None]):
 
 @functools.cache
 def _credentials(role_arn: str) -> CredentialSource:
-    """Kept by role, so that a process assumes it once and botocore refreshes it."""
+    """Cached by role, so that a process assumes the role once and botocore refreshes the session."""
     return RoleCredentials(role_arn, lambda: aws_client("sts")) if role_arn else AmbientCredentials()
 
 
 @functools.cache
 def _signing_clock() -> SigningClock:
-    """Kept, so that a process learns only once how far its clock is off."""
+    """Cached, so that a process measures the error of its clock only once."""
     return SigningClock()
 
 
@@ -152,7 +152,7 @@ class QueueResource(dg.ConfigurableResource[None]):
     verify_signatures: bool = _field("verify_signatures")
 
     def inbox(self, ledger: Ledger, bucket: Bucket) -> Inbox:
-        """Takes messages from the queue into the ledger."""
+        """Moves messages from the queue into the ledger."""
         topic_arn = self.topic()
         return Inbox(
             sqs=aws_client("sqs"),
@@ -169,14 +169,14 @@ class QueueResource(dg.ConfigurableResource[None]):
         return _topic(self.topic_arn, "JWO_TOPIC_ARN")
 
     def attributes(self) -> dict[str, str]:
-        """What SQS says of the queue: its policy, its dead-letter queue, how much waits."""
+        """The queue's attributes in SQS: its policy, its dead-letter queue, the number of waiting messages."""
         names = ["Policy", "RedrivePolicy", "ApproximateNumberOfMessages"]
         url = _set(self.queue_url, "JWO_QUEUE_URL")
         found: dict[str, str] = aws_client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return found
 
     def dead_letters(self) -> list[Alert]:
-        """An alert while messages wait in the dead-letter queue."""
+        """An alert if there are messages in the dead-letter queue."""
         return dead_letter_alerts(aws_client("sqs"), _set(self.queue_url, "JWO_QUEUE_URL"))
 
 
@@ -197,7 +197,7 @@ class AlertsResource(dg.ConfigurableResource[None]):
 
 
 class UploadPolicyResource(dg.ConfigurableResource[None]):
-    """What an upload may do, and how long it waits."""
+    """Limits and waiting times of uploads."""
 
     store_ids: list[str] = _field("store_ids")
     archive: bool = _field("archive")
@@ -207,16 +207,16 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     guards: str = _field("guards")
 
     def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
-        """How an upload is planned.
+        """The settings of a plan.
 
         Raises:
-            ConfigurationError: archiving is on, but the stores are not known; or the thresholds cannot be read.
+            ConfigurationError: archiving is on, but the stores are not set; or the thresholds are invalid.
         """
         stores = self.store_ids if self.archive else []
         return PlanSettings(self.in_flight_hours, stores, retry_rejected, self.limits(), allow)
 
     def limits(self) -> GuardLimits:
-        """The guards' thresholds; raises as `plan_settings` does."""
+        """The guards' thresholds; raises the same errors as `plan_settings`."""
         if self.archive and not self.store_ids:
             raise ConfigurationError(
                 "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set: Amazon wants the complete list of stores to archive"
@@ -228,16 +228,16 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:
-    """Fetches reports with the resources at hand."""
+    """Fetches reports and settles uploads with these resources."""
     ledger, bucket = storage.open_ledger(), storage.open_bucket()
     return Settler(ledger, bucket, api.client(ledger), report_http(), bucket.client.meta.endpoint_url)
 
 
 def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The resources as the environment configures them; an unset variable is complained of where it is needed.
+    """The resources as the environment configures them; a needed variable that is not set raises an error on first use.
 
     Raises:
-        ConfigurationError: a variable cannot be read.
+        ConfigurationError: the value of a variable is invalid.
     """
     return build_resources(read_settings(environment))
 
@@ -271,7 +271,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
 
 def settings_complaints(environment: Mapping[str, str]) -> list[str]:
-    """A sentence about everything that is wrong with the settings: needed and not set, or set and not readable."""
+    """One message for each problem with the settings: needed but not set, or invalid."""
     unset = unset_needed(environment)
     complaints = [f"not set: {', '.join(unset)}"] if unset else []
     settings, unreadable = readable_settings(environment)

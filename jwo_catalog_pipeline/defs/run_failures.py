@@ -1,4 +1,4 @@
-"""Runs that failed, as alerts: what the step said, which check or guard stopped it, and since when.
+"""Alerts about failed runs: the error of the step, and the checks or guards that stopped the run.
 
 https://docs.dagster.io/guides/observe/alerts
 """
@@ -12,25 +12,25 @@ from dagster import DagsterEventType
 from jwo_catalog_pipeline.upload.alerts import Alert
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 
-OVERLAP_SECONDS = 60  # looked at once more, for runs may become visible out of the order of their times
+OVERLAP_SECONDS = 60  # looked at again, because runs may become visible out of the order of their times
 LOOK_BACK = timedelta(days=1)  # a longer outage of this sensor sets off the alarm on its metric
-MOST_RUNS = 100  # in one look; the rest comes with the next
+MOST_RUNS = 100  # in one tick; the next tick takes the rest
 WILL_RETRY = "dagster/will_retry"
-_SHOWN = 1_500  # characters of what a step said
+_SHOWN = 1_500  # characters of the error of a step
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
 
 
 def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime) -> tuple[list[Alert], float | None]:
-    """Alerts of runs that failed for good.
+    """Alerts about runs that failed and will not be retried.
 
     Args:
         instance: has the runs.
-        since: the moment up to which runs were looked at, epoch seconds; None: a day ago.
-        now: the present.
+        since: the time up to which runs were looked at before, epoch seconds; None: a day ago.
+        now: the current time.
 
     Returns:
-        The alerts, oldest first, and the moment up to which runs were looked at now. A run that Dagster will retry is
-        left out; so is a second run of a job that says the same of the same upload, by its key.
+        The alerts, oldest first, and the time up to which runs were looked at. Runs that Dagster will retry are
+        left out. Failures of the same job, upload, step and error share a key, so only one alert is published.
     """
     after = max(datetime.fromtimestamp(since or 0, UTC), now - LOOK_BACK)
     records = instance.get_run_records(
@@ -68,7 +68,7 @@ def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
 
 
 def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[str]]:
-    """The failed step ("" where the run did not get so far), what it said, and the blocking checks that failed."""
+    """The failed step ("" if no step failed), its error, and the blocking checks that failed."""
     step, said, stopped_by = "", "", []
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=_EVENTS)]
     for event in filter(None, events):

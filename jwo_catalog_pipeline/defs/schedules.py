@@ -1,4 +1,4 @@
-"""The schedule: a new upload by the clock.
+"""The schedule: starts a new upload at fixed times.
 
 https://docs.dagster.io/guides/automate/schedules
 """
@@ -11,7 +11,7 @@ from jwo_catalog_pipeline.upload.model import upload_key
 
 
 def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
-    """`catalog_schedule`: it sends data to Amazon, so it starts stopped."""
+    """`catalog_schedule`; because it sends data to Amazon, it is off at first."""
 
     @dg.schedule(
         name="catalog_schedule",
@@ -21,8 +21,8 @@ def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def catalog_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        """Bring Amazon's catalog up to date: a new upload."""
-        # The key comes from the scheduled time, so a tick that is evaluated twice asks for one upload.
+        """Start a new upload, which brings Amazon's catalog up to date."""
+        # The key comes from the scheduled time, so a tick that is evaluated twice requests only one upload.
         key = upload_key(context.scheduled_execution_time)
         with effect("dagster: partition"):
             context.instance.add_dynamic_partitions(str(catalog_uploads.name), [key])

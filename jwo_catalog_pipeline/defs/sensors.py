@@ -1,8 +1,8 @@
-"""The sensors: a changed export starts an upload; news about ingestions starts fetching their results, and, where items
-had to wait for those, the next upload.
+"""The sensors: they start uploads of a changed export, fetch the results of ingestions, start uploads of waiting items,
+and publish alerts.
 
-A tick does little, and only what may be done twice; what it requests follows from the ledger and the run records, never
-from what this very tick happened to receive.
+A tick does little, and only what may be repeated. It requests runs from the state of the ledger and the run records,
+never from the messages that it has just received.
 https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -35,14 +35,14 @@ from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_report
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # On a run: the upload whose waiting items it sends.
 AFTER_TAG = "jwo_catalog/sends_what_waited_in"
-# What somebody may be waiting for; a tick without messages is one call to SQS.
+# Short, because people may be waiting for results; a tick without messages is one call to SQS.
 RESULTS_SECONDS = 5
-# A tick is cut off at 60 s; receiving ends well before, and the rest waits in the queue for the next tick.
+# Dagster stops a tick after 60 s; receiving ends well before that, and the next tick takes the other messages.
 RECEIVE_SECONDS = 20
 # After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
 MAX_PAUSE = timedelta(hours=1)
 RECENT_RUNS = 10
-# A run that has not been heard of for so long is dead, though Dagster may not know it (run monitoring is optional).
+# A run without an update for so long is dead, even if Dagster does not know it (run monitoring is optional).
 LOST_RUN = timedelta(hours=1)
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -61,7 +61,7 @@ def source_catalog_sensor(
     known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
     if known and known.value == file.version:
         return dg.SkipReason(f"{file.uri} has not changed since it was read last")
-    # One run for a version of the file: what is wrong with a file does not get better by reading it again.
+    # One run for each version of the file: reading a bad file again does not make it better.
     if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": file.version})):
         return dg.SkipReason(
             f"an upload of this version of {file.uri} was started already; if it failed, start it again"
@@ -80,13 +80,13 @@ def source_catalog_sensor(
 def ingestion_results_sensor(
     context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Take Amazon's messages from the queue, and have the reports fetched that they announce."""
+    """Take Amazon's messages from the queue, and request runs that fetch the announced reports."""
     try:
         ledger = storage.open_ledger()
         received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
     except PipelineError as error:
         return dg.SkipReason(str(error))
-    if received:  # what a tick logs is an object in S3 where compute logs are kept there
+    if received:  # each tick that logs writes an object to S3 if compute logs are kept there
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items()))
         context.log.info(f"received {said} messages")
     return _fetch_requests(context, ledger)
@@ -100,7 +100,7 @@ def overdue_ingestions_sensor(
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask Amazon about ingestions without news, so that uploads settle without the queue, and end doubts."""
+    """Ask Amazon about ingestions without a notification, so that uploads settle without the queue; end doubts."""
     try:
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
         answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
@@ -118,7 +118,7 @@ def overdue_ingestions_sensor(
 def waiting_items_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Start the next upload when the results are in that items of the last one had to wait for."""
+    """Start the next upload when the results are in for which items of the last one had to wait."""
     try:
         waiting = waiting_items(storage.open_ledger(), policy.in_flight_hours)
     except PipelineError as error:
@@ -154,7 +154,7 @@ def alerts_sensor(
     policy: UploadPolicyResource,
     alerts: AlertsResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Publish an alert about what stopped, failed or was not accepted, and the metric of stuck batches."""
+    """Publish alerts about stopped, failed and stuck uploads and rejected items, and the metric of stuck batches."""
     if not alerts.topic_arn:
         return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
     try:
@@ -183,7 +183,7 @@ def _seconds(cursor: str | None) -> float | None:
 
 
 def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
-    """A run for every upload that has something to fetch and is not being fetched, from the ledger's state."""
+    """Request a run for every upload whose reports can be fetched, unless a run is already fetching them."""
     try:
         mark_reported(ledger)
         waiting = uploads_to_fetch(ledger)
@@ -202,7 +202,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
             context.log.info(f"upload {upload}: {batches} reports to fetch")
             requests.append(dg.RunRequest(partition_key=upload))
     if requests:
-        # The partitions too: the ledger outlives a Dagster instance, and people delete partitions.
+        # Adds the partitions too: the ledger outlives a Dagster instance, and people delete partitions.
         known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
         failpoint("before dagster: run requests")
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
@@ -210,9 +210,9 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
 
 
 def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
-    """Why no run is requested yet, given the upload's recent runs, newest first; None where one is.
+    """Why no run is requested yet, given the upload's recent runs, newest first; None if one may be.
 
-    A run key would be simpler, but a key whose run failed is never run again.
+    A run key would be simpler, but Dagster never runs a key again, even if its run failed.
     """
     failures = 0
     for status, _ in runs:

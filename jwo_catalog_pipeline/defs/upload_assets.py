@@ -1,4 +1,4 @@
-"""One upload: its plan, its batches, its results, and the fix list. Each but the last has a partition for each upload.
+"""The assets of one upload: its plan, batches and results, each with a partition for each upload; and the fix list.
 
 https://docs.dagster.io/guides/build/partitions-and-backfills
 """
@@ -61,7 +61,7 @@ upload_asset = partial(
     partitions_def=catalog_uploads,
     freshness_policy=FRESH,
 )
-# deploy/dagster.yaml limits this pool to one run at a time. Without that limit, the ledger still lets one upload send.
+# deploy/dagster.yaml limits this pool to one run at a time. Without it, the ledger still lets only one upload send.
 UPLOAD_POOL = "jwo_uploader"
 # Retries unexpected errors, such as a short outage of Dagster's database; a resumed run sends nothing twice.
 STEP_RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
@@ -78,7 +78,7 @@ def catalog_changes(
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
-    """What this upload would send: the difference between the catalog and what Amazon holds. Sends nothing."""
+    """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing."""
     with as_dagster_failure():
         check_same_run(jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()
@@ -115,7 +115,7 @@ def ingestion_record(
     policy: UploadPolicyResource,
     catalog_changes: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """The batches of this upload, sent and answered. Materializing it again resumes it: nothing accepted is resent."""
+    """The batches of this upload, sent to Amazon. Materialize again to resume; accepted batches are not resent."""
     with as_dagster_failure():
         revalidate(to_send(catalog_changes), policy.store_ids or None)
         ledger = storage.open_ledger()
@@ -132,7 +132,7 @@ def ingestion_record(
         try:
             batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
         except LeaseHeld as error:
-            # As a rule of the run that this one is the retry of: its task was lost, and no other run would resume it.
+            # Usually the lost run that this one retries holds the lease; no other run would resume the upload.
             context.log.warning(f"{error}; this run waits for that")
             raise dg.RetryRequested(max_retries=WAITS_FOR_LEASES, seconds_to_wait=error.seconds + 1) from error
     record = batch_record(batches)
@@ -153,7 +153,7 @@ def ingestion_record(
 def ingestion_results(
     context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
-    """The outcome of every item of this upload, from Amazon's reports: one row per item."""
+    """The outcome of every item of this upload, from Amazon's reports."""
     with as_dagster_failure():
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
     reasons = not_accepted(outcomes)
@@ -169,7 +169,7 @@ def ingestion_results(
         },
     )
     if problems:
-        # After what could be had is stored; the sensors try again after a growing pause.
+        # Fails only after storing what is known; the sensors try again after a growing pause.
         raise dg.Failure("; ".join(problems), allow_retries=False)
 
 
@@ -179,7 +179,7 @@ def ingestion_results(
     kinds={"s3"},
     code_version="1",
     deps=[ingestion_results],
-    op_tags={"dagster/priority": "-1"},  # people can wait for it longer than Amazon for the first batch
+    op_tags={"dagster/priority": "-1"},  # below ingestion_record: the first batch is more urgent
 )
 def fix_list(
     source: SourceResource,
@@ -188,7 +188,7 @@ def fix_list(
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """What was quarantined or rejected, with the reasons, in the export's own columns: to be fixed and sent again."""
+    """The quarantined and rejected rows, with the reasons, in the export's own columns, to fix and send again."""
     with as_dagster_failure():
         check_same_source(source_catalog, jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()

@@ -1,7 +1,7 @@
-"""The JWO item as a table: its fields, its key, its structure and its rules (CATALOG_API.md, "Upload request").
+"""The JWO item as a table: its fields, its key, its structure and its rules.
 
-Belongs here: names and descriptions of columns; the structure and every rule as pandera schema and checks.
-Does not belong here: running the rules and parting the rows by the result (see `validation.py`).
+This module has the names and descriptions of the columns, and the structure and all rules as pandera schema and checks.
+`validation.py` runs the rules and separates valid from invalid rows.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def _text(description: str) -> pa.Column:
     return pa.Column("str", checks=is_text, nullable=True, description=description)
 
 
-# What a table must look like before a rule is asked.
+# The structure that a table must have before the rules are checked.
 STRUCTURE = pa.DataFrameSchema(
     {
         SOURCE_ROW: pa.Column("int64", description="The number of the record in the export, from 1."),
         **{name: _text(description) for name, description in ITEM_FIELDS.items()},
-        MAPPING_ERRORS: _text("What the field mapping could not do; missing where all is well."),
+        MAPPING_ERRORS: _text("Why the field mapping failed for this row; missing if it did not."),
     },
     name="jwo_catalog_structure",
 )
@@ -58,16 +58,16 @@ STRUCTURE = pa.DataFrameSchema(
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that Amazon requires of items, or that people should look at.
+    """One requirement of Amazon, or one thing that people should look at.
 
     Attributes:
-        name: Unique, letters and underscores.
-        fields: The JWO fields that it is about.
-        level: An error keeps a row from being sent; a warning does not.
+        name: Unique; letters and underscores.
+        fields: The JWO fields that it checks.
+        level: A row with an error is not sent; a row with a warning is.
         description: What is required, and why.
-        sentence: What is wrong with a row; `{value}` stands for what its `shown` column holds.
-        shown: The column with the offending value.
-        check: Over a frame of items with the facts of `facts.py`: one boolean for each row, true where all is well.
+        sentence: What is wrong with a row; `{value}` is replaced by the value of the `shown` column.
+        shown: The column with the invalid value.
+        check: Takes items with the facts of `facts.py`; gives one boolean for each row, true if the row passes.
     """
 
     name: str
@@ -98,7 +98,7 @@ def rules(store_ids: Sequence[str] | None = None) -> tuple[Rule, ...]:
     """Every rule, errors first.
 
     Args:
-        store_ids: The retailer's stores; None or empty: any store will do.
+        store_ids: The retailer's stores; None or empty: any store is valid.
     """
     stores = _store_rule(store_ids) if store_ids else ()
     return (_MAPPING, *_required(), *_lengths(), *stores, *_barcode_errors(), _PRICE, _UNIQUE, *_warnings())
@@ -108,7 +108,7 @@ _MAPPING = _rule(
     "mapping",
     MAPPING_ERRORS,
     "error",
-    "The field mapping could be applied to the row in full.",
+    "The field mapping works for the whole row.",
     "{value}",
     lambda items: items[MAPPING_ERRORS].isna(),
 )
@@ -125,7 +125,7 @@ _UNIQUE = _rule(
     "item_unique",
     ("item_sku", "store_id"),
     "error",
-    "A SKU stands once in a store; which of two rows Amazon would keep is not known, so none of them is sent.",
+    "A SKU occurs once in a store. It is not known which of two rows Amazon would keep, so neither is sent.",
     "another row has the same store and the same SKU '{value}'",
     lambda items: ~items["item_repeated"],
 )
@@ -159,7 +159,7 @@ def _lengths() -> list[Rule]:
             f"{field}_length",
             field,
             "error",
-            f"{field} has at most {MAX_LENGTH} characters; Amazon refuses a whole request that holds a longer one.",
+            f"{field} has at most {MAX_LENGTH} characters; Amazon rejects the whole request if one is longer.",
             f"'{{value}}' is longer than {MAX_LENGTH} characters",
             partial(_short_enough, field),
         )
@@ -174,7 +174,7 @@ def _store_rule(store_ids: Sequence[str]) -> tuple[Rule]:
             "store_known",
             "store_id",
             "error",
-            "The store is one of JWO_STORE_IDS; Amazon refuses a whole request that names another.",
+            "The store is one of JWO_STORE_IDS; Amazon rejects the whole request if one is not.",
             "'{value}' is not among the retailer's stores (JWO_STORE_IDS)",
             lambda items: items["store_id"].isna() | items["store_id"].isin(listed),
         ),
@@ -188,7 +188,7 @@ def _barcode_errors() -> list[Rule]:
             "barcode_type_known",
             kind,
             "error",
-            f"The type of a barcode is one of {', '.join(BARCODE_TYPES)}, or is left out.",
+            f"The type of a barcode is one of {', '.join(BARCODE_TYPES)}, or is missing.",
             f"'{{value}}' is not one of {', '.join(BARCODE_TYPES)}",
             lambda items: items[kind].isna() | items[kind].isin(BARCODE_TYPES),
         ),
@@ -205,7 +205,7 @@ def _barcode_errors() -> list[Rule]:
             "barcode_check_digit",
             (code, kind),
             "error",
-            "A barcode ends in its check digit (GS1; ISBN-10: modulo 11); without the right one ingestion fails. "
+            "A barcode ends in its check digit (GS1; ISBN-10: modulo 11); with a wrong one, ingestion fails. "
             "11 digits are a UPC without its check digit or its leading zero: see restore_barcode.",
             "the check digit of '{value}' is wrong or missing",
             lambda items: items["check_digit_right"],
@@ -223,7 +223,7 @@ def _barcode_errors() -> list[Rule]:
             "additional_barcodes_check_digit",
             ADDITIONAL_BARCODES,
             "error",
-            "Every further barcode ends in its right check digit, for the same reason as the main one.",
+            "Every further barcode ends in its correct check digit, for the same reason as the main one.",
             "the check digit of '{value}' is wrong or missing",
             lambda items: items["additional_wrong"].isna(),
             "additional_wrong",
@@ -245,7 +245,7 @@ def _warnings() -> list[Rule]:
             "item_name_ascii",
             "item_name",
             "warning",
-            "A name is plain ASCII; receipts may not print other letters. The mapping function ascii() replaces them.",
+            "A name is plain ASCII; receipts may lack other letters. The mapping function ascii() replaces them.",
             "'{value}' holds letters that are not plain ASCII",
             lambda items: items["item_name"].isna() | items["item_name"].str.isascii(),
         ),
@@ -253,7 +253,7 @@ def _warnings() -> list[Rule]:
             "barcode_form_known",
             "external_product_id",
             "warning",
-            "A barcode looks like one of the types that Amazon knows; another can be sent but may never be scanned.",
+            "A barcode has the form of a type that Amazon knows; any other can be sent, but may never scan.",
             "'{value}' has the form of no known type of barcode",
             lambda items: items["form_known"],
         ),
@@ -261,7 +261,7 @@ def _warnings() -> list[Rule]:
             "barcode_unambiguous",
             "external_product_id",
             "warning",
-            "An 8-digit barcode is right either as EAN8 or as UPC-E; of one that is both, only the product can tell.",
+            "An 8-digit barcode is valid as EAN8 or as UPC-E, not as both; if both, only the product can tell.",
             "'{value}' is right both as EAN8 and as UPC-E",
             lambda items: ~items["form_ambiguous"],
         ),
@@ -269,7 +269,7 @@ def _warnings() -> list[Rule]:
             "price_not_zero",
             "standard_price",
             "warning",
-            "A price is above zero; the item would be given away.",
+            "A price is above zero; otherwise the item would be given away.",
             "the price is {value}",
             lambda items: ~items["standard_price"].str.fullmatch(r"0+(\.0{1,2})?").fillna(False).astype(bool),
         ),
@@ -277,7 +277,7 @@ def _warnings() -> list[Rule]:
             "barcode_same_in_stores",
             ("external_product_id", "item_sku"),
             "warning",
-            "A SKU has one barcode, whatever the store; several can mean that two products share a SKU.",
+            "A SKU has the same barcode in every store; several can mean that two products share a SKU.",
             "the SKU has other barcodes than '{value}' in other stores",
             lambda items: ~items["barcode_differs"],
         ),
