@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jwo_catalog_pipeline.wording import plural
+
 
 def show_plan(console: Console, plan: dict[str, Any]) -> None:
     """What an upload would send, and why; `plan` as `Upload.plan` gives it."""
@@ -18,8 +20,7 @@ def show_plan(console: Console, plan: dict[str, Any]) -> None:
     show_table("Why", plan["why"][:20], console=console)
     for sentence in plan["allowed"]:
         console.print(f"Allowed: {sentence}", markup=False)
-    requests = "1 request" if plan["requests"] == 1 else f"{plan['requests']:,} requests"
-    console.print(f"{requests} to Amazon")
+    console.print(f"{plural(plan['requests'], 'request')} to Amazon")
 
 
 def show_done(console: Console, done: dict[str, Any]) -> None:

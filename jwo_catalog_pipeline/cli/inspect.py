@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+from jwo_catalog_pipeline.wording import plural
 
 
 @click.command()
@@ -33,11 +34,13 @@ def status(limit: int, *, as_json: bool) -> None:
     show_table("More attempts than responses: changes of these items wait", found["in_doubt"])
     if found["waiting"]["items"]:
         on = ", ".join(found["waiting"]["for"]) or "the next upload"
-        click.echo(f"{found['waiting']['items']:,} items wait for {on}.")
+        click.echo(f"Waiting for {on}: {plural(found['waiting']['items'], 'item')}.")
     if found["unreadable_messages"]:
-        click.echo(f"{found['unreadable_messages']:,} messages could not be read; they are in inbox/unreadable/.")
+        click.echo(f"Could not be read: {plural(found['unreadable_messages'], 'message')}, kept in inbox/unreadable/.")
     if found["unknown_ingestions"]:
-        click.echo(f"{found['unknown_ingestions']:,} ingestions in Amazon's messages match no batch of ours.")
+        click.echo(
+            f"Without a matching batch: {plural(found['unknown_ingestions'], 'ingestion')} in Amazon's messages."
+        )
 
 
 @click.command()
@@ -108,5 +111,4 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"rows": len(fixes), "file": str(target)})
     else:
-        rows = "1 row" if len(fixes) == 1 else f"{len(fixes):,} rows"
-        click.echo(f"wrote {target}: {rows} to fix, with the reasons in the first column")
+        click.echo(f"wrote {target}: {plural(len(fixes), 'row')} to fix, with the reasons in the first column")

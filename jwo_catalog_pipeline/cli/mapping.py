@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jwo_catalog_pipeline.cli.common import EXISTING, json_option, print_json, with_status
+from jwo_catalog_pipeline.wording import plural
 
 
 @click.group()
@@ -90,7 +91,9 @@ def review(export: Path, path: Path, stores: str, output: Path | None, *, markdo
         rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in found.rules}
         print_json({**counts, "rules": rules, "page": str(target)})
         return
-    click.echo(f"{found.rows:,} mapped rows: {found.valid:,} valid, {len(found.quarantined):,} would be quarantined")
+    click.echo(
+        f"{plural(found.rows, 'mapped row')}: {found.valid:,} valid, {len(found.quarantined):,} would be quarantined"
+    )
     for rule in found.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")

@@ -5,6 +5,7 @@ import sys
 import click
 
 from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+from jwo_catalog_pipeline.wording import plural
 
 
 @click.group()
@@ -39,7 +40,7 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
         print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
     else:
         relation = "the same bytes as" if same else "NOT the same as"
-        click.echo(f"{len(rebuilt.now):,} items; {relation} the running state")
+        click.echo(f"{plural(len(rebuilt.now), 'item')}; {relation} the running state")
         if restored:
             click.echo(f"wrote {restored}")
         elif not same:

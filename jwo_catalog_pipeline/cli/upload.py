@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
+from jwo_catalog_pipeline.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,8 +82,7 @@ def upload(
                 _end_of_plan(plan, as_json=as_json)
                 return
             if plan["requests"] and not yes:
-                requests = "1 request" if plan["requests"] == 1 else f"{plan['requests']:,} requests"
-                click.confirm(f"Send {requests} to Amazon?", abort=True)
+                click.confirm(f"Send {plural(plan['requests'], 'request')} to Amazon?", abort=True)
         done = work.apply(console, follow_minutes)
     if as_json:
         print_json({**plan, **done})

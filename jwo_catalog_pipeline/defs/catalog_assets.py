@@ -47,6 +47,7 @@ from jwo_catalog_pipeline.defs.resources import (
     StorageResource,
     UploadPolicyResource,
 )
+from jwo_catalog_pipeline.wording import plural
 
 GROUP = "jwo_catalog"
 DATA_TEAM = ["team:catalog-data"]
@@ -67,7 +68,9 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
     unchanged = _last_metadata(context, "sha256") == sha256
-    context.log.info(f"{file.uri}: {len(rows):,} rows" + (", unchanged since the last time" if unchanged else ""))
+    context.log.info(
+        f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
+    )
     return dg.MaterializeResult(
         value=rows,
         data_version=dg.DataVersion(sha256),

@@ -12,6 +12,7 @@ from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rules import Rule, rules
 from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, Validation
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS, Verdict
+from jwo_catalog_pipeline.wording import plural
 
 STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
@@ -67,7 +68,7 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
             asset_key=_ASSET,
             check_name=result.name,
             severity=_severity(result),
-            description=f"{result.count:,} rows: {result.description}" if result.count else None,
+            description=f"{plural(result.count, 'row')}: {result.description}" if result.count else None,
             metadata=metadata,
         )
 
@@ -84,8 +85,9 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
     if not rows:
         said = "the source has no rows: nothing is sent; check the export"
     else:
-        said = f"{invalid:,} of {rows:,} rows ({share:.1%}) are invalid, {max_invalid_share:.1%} are allowed" + (
-            "" if share <= max_invalid_share else _REMEDY
+        said = (
+            f"{invalid:,} of {plural(rows, 'row')} ({share:.1%}) failed a check; the limit is {max_invalid_share:.1%}"
+            + ("" if share <= max_invalid_share else _REMEDY)
         )
     return dg.AssetCheckResult(
         passed=bool(rows) and share <= max_invalid_share,

@@ -31,6 +31,7 @@ from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.queries import waiting_items
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.wording import plural
 
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # On a run: the upload whose waiting items it sends.
@@ -87,8 +88,8 @@ def ingestion_results_sensor(
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if received:  # each tick that logs writes an object to S3 if compute logs are kept there
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(received.items()))
-        context.log.info(f"received {said} messages")
+        said = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
+        context.log.info(f"received {said}")
     return _fetch_requests(context, ledger)
 
 
@@ -128,17 +129,17 @@ def waiting_items_sensor(
     if waiting.blocked_by:
         first = waiting.blocked_by[0]
         return dg.SkipReason(
-            f"{waiting.items:,} items wait for {len(waiting.blocked_by)} batches, the first is batch {first.id} of "
-            f"upload {first.upload}, {first.state} since {utc(first.sent_at)}"
+            f"{plural(waiting.items, 'item')} waiting for {plural(len(waiting.blocked_by), 'batch')}, first for "
+            f"batch {first.id} of upload {first.upload}, {first.state} since {utc(first.sent_at)}"
         )
     runs = context.instance.get_run_records(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
     recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
     if reason := backoff_reason(recent, datetime.now(UTC)):
-        return dg.SkipReason(f"{waiting.items:,} items can be sent; {reason}")
+        return dg.SkipReason(f"{plural(waiting.items, 'item')} can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
-    context.log.info(f"upload {key} sends the {waiting.items:,} items that upload {waiting.upload} left waiting")
+    context.log.info(f"upload {key} sends {plural(waiting.items, 'item')} that upload {waiting.upload} left waiting")
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
         dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
@@ -174,8 +175,8 @@ def alerts_sensor(
         return dg.SkipReason(str(error))
     for key in published:
         context.log.info(f"published alert {key}")
-    count = "1 alert" if len(published) == 1 else f"{len(published)} alerts"
-    return dg.SensorResult(skip_reason=f"published {count}", cursor=str(looked_at) if looked_at else context.cursor)
+    said = f"published {plural(len(published), 'alert')}"
+    return dg.SensorResult(skip_reason=said, cursor=str(looked_at) if looked_at else context.cursor)
 
 
 def _seconds(cursor: str | None) -> float | None:
@@ -226,6 +227,6 @@ def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: da
         pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
         again = runs[0][1].replace(tzinfo=UTC) + pause
         if now < again:
-            count = "1 run" if failures == 1 else f"{failures} runs"
+            count = plural(failures, "run")
             return f"{count} failed; the next starts after {again:%H:%M:%S} UTC"
     return None

@@ -48,6 +48,7 @@ from jwo_catalog_pipeline.upload.plan.plan import make_plan
 from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.upload.tables import batch_record
+from jwo_catalog_pipeline.wording import plural
 
 catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
@@ -126,7 +127,7 @@ def ingestion_record(
             owner=context.run.run_id,
             lease_seconds=policy.lease_seconds,
             on_batch=lambda batch, of: context.log.info(
-                f"batch {batch.id} of {of}: {batch.items:,} items, {batch.state} {batch.ingestion_id}"
+                f"batch {batch.id} of {of}: {plural(batch.items, 'item')}, {batch.state} {batch.ingestion_id}"
             ),
         )
         try:

@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import utc
+from jwo_catalog_pipeline.wording import plural
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
 OBJECT = "doctor/check"  # always the same one, for the role may not delete
@@ -161,7 +162,7 @@ def _named(keys: dict[str, tuple[str, str]]) -> str:
 def queue(installation: Installation) -> Finding:
     """Whether the queue can be looked at, and how much waits there."""
     waiting = int(installation.resources["queue"].attributes()["ApproximateNumberOfMessages"])
-    return ok(f"the queue exists; about {waiting:,} messages wait in it")
+    return ok(f"the queue exists; it holds about {plural(waiting, 'message')}")
 
 
 def queue_policy(installation: Installation) -> Finding:
@@ -207,7 +208,7 @@ def dead_letters(installation: Installation) -> Finding:
             f"{AGAIN}: it gives the queue one",
         )
     if alerts := resource.dead_letters():
-        return problem(alerts[0].text.partition("\n")[0], 'docs/runbook.md, "Messages in the dead-letter queue"')
+        return problem(alerts[0].problem, alerts[0].remedy)
     return ok("nothing waits in the dead-letter queue")
 
 
@@ -219,7 +220,7 @@ def notifications(installation: Installation) -> Finding:
     if unreadable:
         last = max(unreadable, key=lambda message: message.received_at)
         return warning(
-            f"{len(unreadable):,} messages could not be read, the newest: {last.reason}; "
+            f"{plural(len(unreadable), 'message')} could not be read, the newest: {last.reason}; "
             f"{arrived or 'no notification that could be read has arrived yet'}",
             f'check {last.kept_at}; docs/runbook.md, "A message that cannot be read"',
         )

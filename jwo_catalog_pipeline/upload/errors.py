@@ -3,12 +3,20 @@
 from jwo_catalog_pipeline.errors import PipelineError
 
 
+class Conflict(Exception):
+    """A conditional write found the ledger changed since it was read; nothing was written. The caller decides."""
+
+
 class UploadError(PipelineError):
     """An upload cannot go on."""
 
 
 class LedgerUnavailable(UploadError):
     """The DynamoDB table is missing, or cannot be reached or used."""
+
+
+class Contended(LedgerUnavailable):
+    """A write was cancelled by the load or the writes of others, not by a condition; nothing was written."""
 
 
 class RecordNotFound(UploadError):

@@ -95,7 +95,7 @@ def test_the_status_says_what_is_open_and_what_waits(project: Project, run) -> N
     (batch,) = found["open_batches"]
     assert (batch["state"], batch["items"]) == ("submitted", 3)
     assert found["waiting"] == {"items": 1, "for": [f"batch 0001 of upload {batch['upload']}"]}
-    assert "1 items wait for batch 0001" in run("status").output
+    assert "Waiting for batch 0001 of upload" in run("status").output
 
 
 @pytest.mark.thorough

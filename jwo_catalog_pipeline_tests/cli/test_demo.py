@@ -51,7 +51,7 @@ def test_a_catalog_with_many_invalid_rows_leaves_the_worklist_behind(tmp_path: P
     own = ("--no-ui", "--source", "export.csv", "--mapping", "mapping.yaml")
     blocked = demo(tmp_path, *own)
     assert blocked.returncode == 1
-    assert "1 of 2 rows (50.0%) are invalid" in blocked.stderr
+    assert "1 of 2 rows (50.0%) failed a check" in blocked.stderr
     assert ".demo/quarantined_items.csv" in blocked.stderr
     kept = (tmp_path / ".demo/quarantined_items.csv").read_text()
     assert "the check digit of '4006381333932' is wrong or missing" in kept

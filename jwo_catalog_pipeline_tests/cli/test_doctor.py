@@ -430,7 +430,7 @@ def test_messages_in_the_dead_letter_queue_and_a_queue_without_one(project: Proj
     dead = sqs.get_queue_url(QueueName=json.loads(policy)["deadLetterTargetArn"].split(":")[-1])["QueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody="{}")
     said = found(look, "dead-letter queue", "problem")
-    assert "About 1 messages are in the dead-letter queue" in said
+    assert "holds about 1 message." in said
     assert "docs/runbook.md" in said
     project.env["JWO_QUEUE_URL"] = sqs.create_queue(QueueName="plain")["QueueUrl"]
     said = found(look, "dead-letter queue", "problem")
@@ -448,7 +448,7 @@ def test_notifications_that_never_came_or_could_not_be_read(project: Project, lo
     project.must_upload("u1")
     project.settle("u1")
     said = found(look, "notifications", "warning")
-    assert "1 messages could not be read, the newest: not JSON" in said
+    assert "1 message could not be read, the newest: not JSON" in said
     assert "inbox/unreadable/" in said
 
 
@@ -715,7 +715,7 @@ def test_no_secret_is_shown(project: Project, look: Look, monkeypatch: pytest.Mo
     link = "https://bucket.s3.amazonaws.com/r?X-Amz-Signature=abcdef0123456789"
     project.ledger.keep_unreadable("m", f"{link} {secret}", "s3://b/k")
     said = _run(project, "--json").output + _run(project).output
-    assert "1 messages could not be read" in said
+    assert "1 message could not be read" in said
     assert "abcdef0123456789" not in said
     assert secret not in said
 

@@ -133,7 +133,7 @@ def test_a_changed_mapping_is_another_code_version(project: Project) -> None:
 def test_too_many_invalid_rows_block_but_the_worklist_is_stored(project: Project) -> None:
     project.export(HEADER, *ROWS, "D,4006381333932,Wrong check digit,JWO-STORE-01,1.00")
     result = project.upload("u1")
-    assert "1 of 4 rows (25.0%) are invalid, 5.0% are allowed: nothing is sent" in failure(result)
+    assert "1 of 4 rows (25.0%) failed a check; the limit is 5.0%: nothing is sent" in failure(result)
     assert len(project.table("quarantined_items")) == 1
     (share,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "invalid_share"]
     assert not share.passed

@@ -75,7 +75,7 @@ def test_a_rejected_item_is_held_until_it_is_asked_for(project: Project) -> None
 def test_a_plan_does_not_mix_the_tables_of_two_runs(project: Project) -> None:
     project.must_upload("u1")
     project.export(HEADER, ROWS[0], *(f"X{n},123,No,JWO-STORE-01,x" for n in range(9)))
-    assert "are invalid" in failure(project.upload("u2"))
+    assert "failed a check" in failure(project.upload("u2"))
     assert "stored by different runs" in failure(project.run("catalog_upload_job", "u3", only=["catalog_changes"]))
 
 

@@ -177,9 +177,7 @@ def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mai
     assert publisher(parts, mailbox).publish(overdue_alerts(stuck)) == []
     ((subject, text),) = mailbox.take()
     assert subject == "JWO catalog: no results of upload u1"
-    assert (
-        "2 items in 1 batches of upload u1 have no result, the oldest since 2027-01-15T08:00:00Z (1 submitted)" in text
-    )
+    assert "Upload u1 has no result for 2 items in 1 batch, the oldest since 2027-01-15T08:00:00Z (1 submitted)" in text
     parts.settle("u1")
     assert stuck_batches(parts.ledger, overdue_minutes=0) == []
 

@@ -10,9 +10,9 @@ import boto3
 import pytest
 import urllib3
 
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.errors import Conflict, Contended, LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Contended
+from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox

@@ -22,7 +22,7 @@ def wait(project: Project) -> None:
 def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
     wait(project)
     said = project.tick(waiting_items_sensor).skip_message
-    assert said.startswith("1 items wait for 1 batches, the first is batch 0001 of upload u1, submitted since")
+    assert said.startswith("1 item waiting for 1 batch, first for batch 0001 of upload u1, submitted since")
     project.settle("u1")
     (request,) = project.tick(waiting_items_sensor).run_requests
     assert request.tags[AFTER_TAG] == "u2"

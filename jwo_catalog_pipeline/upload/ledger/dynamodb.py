@@ -12,20 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
+from jwo_catalog_pipeline.upload.errors import Conflict, Contended, LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
 
 # Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
 # alone, for this version does not know what it means.
 SCHEMA = 3
-
-
-class Conflict(Exception):
-    """A conditional write found the table changed since it was read; nothing was written."""
-
-
-class Contended(LedgerUnavailable):
-    """A transaction was cancelled by others' load or writes, not by a condition; nothing was written."""
 
 
 # Full jitter, up to 0.05, 0.1, 0.2 ... s: such collisions are over in milliseconds.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Contended
+from jwo_catalog_pipeline.upload.errors import Contended
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 
 WINDOW_SECONDS = 1.06  # a second, and 6 % for calls that travel at different speeds; 9.4 of 10 calls remain

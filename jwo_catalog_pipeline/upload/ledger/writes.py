@@ -6,8 +6,9 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS
+from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Conflict, Table, versioned
+from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Table, versioned
 from jwo_catalog_pipeline.upload.ledger.keys import Key
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head, whole_id
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import pandas as pd
 
 from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
+from jwo_catalog_pipeline.wording import plural
 
 ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED = (
     "archive_share",
@@ -139,7 +140,7 @@ _Finding = tuple[str, bool, str, dict[str, float]]
 def _archive_share(published: pd.DataFrame, limits: GuardLimits) -> _Finding:
     skus = published["item_sku"].nunique()
     archived = published.loc[published["change"] == ARCHIVE, "item_sku"].nunique()
-    what = f"{archived:,} of {skus:,} published SKUs would be archived"
+    what = f"{archived:,} of {plural(skus, 'published SKU')} would be archived"
     return _share(ARCHIVE_SHARE, what, archived, skus, limits.archive_share, few=0)
 
 
@@ -152,7 +153,7 @@ def _changed_share(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
             & (present["published_hash"] != present["content_hash"])
         ).sum()
     )
-    what = f"{changed:,} of {len(present):,} published items would change"
+    what = f"{changed:,} of {plural(len(present), 'published item')} would change"
     return _share(CHANGED_SHARE, what, changed, len(present), limits.changed_share)
 
 
@@ -161,7 +162,7 @@ def _price_jumps(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
     before = pd.to_numeric(updates["published_price"], errors="coerce")
     after = pd.to_numeric(updates["standard_price"], errors="coerce")
     jumps = int(((after > before * limits.price_factor) | (after * limits.price_factor < before)).sum())
-    what = f"the price of {jumps:,} of {len(present):,} published items would change by more than a factor of "
+    what = f"the price of {jumps:,} of {plural(len(present), 'published item')} would change by more than a factor of "
     return _share(PRICE_JUMPS, f"{what}{limits.price_factor:g}", jumps, len(present), limits.price_share)
 
 
@@ -170,14 +171,16 @@ def _store_missing(stores: set[str], published: pd.DataFrame, seen: Acknowledged
     items = int(published["store_id"].isin(new).sum())
     shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
     message = (
-        f"no row of the source is for {shown}, of which Amazon holds {items:,} items" if new else "none is missing"
+        f"no row of the source is for {shown}, of which Amazon holds {plural(items, 'item')}"
+        if new
+        else "none is missing"
     )
     return STORE_MISSING, not new, message, {"stores": len(new), "items": items}
 
 
 def _truncated(published: int, missing: int, limits: GuardLimits, seen: AcknowledgedGaps) -> _Finding:
     newly, of = max(0, missing - seen.absent), max(0, published - seen.absent)
-    what = f"{newly:,} of {of:,} published items are newly missing from the source"
+    what = f"newly missing from the source: {newly:,} of {plural(of, 'published item')}"
     return _share(SOURCE_TRUNCATED, what, newly, of, limits.missing_share, few=0)
 
 

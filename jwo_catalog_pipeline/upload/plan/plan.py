@@ -7,8 +7,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AlreadyApplied
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.errors import AlreadyApplied, Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import (

@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items
+from jwo_catalog_pipeline.wording import plural
 
 REPORTS_A_TICK = 3  # each may take many seconds, and a sensor's tick must stay far below its 60 s
 GIVEN_UP = "no news for {hours:g} h: no longer waited for, and what became of it is not known"
@@ -60,7 +61,7 @@ def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], byt
             found[ingestion_id] = f"is batch {matching[0].id} of upload {matching[0].upload}"
             ledger.end_doubt(ingestion_id, matching[0])
             continue
-        found[ingestion_id] = f"fits {len(matching)} batches in doubt"
+        found[ingestion_id] = f"fits {plural(len(matching), 'batch')} in doubt"
         if content:
             bucket.put(f"inbox/unknown/{quote(ingestion_id, safe='')}.json", content, "application/json")
         # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.

@@ -19,7 +19,7 @@ from jwo_catalog_pipeline.catalog_api.report import (
 )
 from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import Batch, BatchState

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, PlanStopped
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, PlanStopped
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.plan.payload import Payload

@@ -25,8 +25,7 @@ from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped
-from jwo_catalog_pipeline.upload.ledger.dynamodb import Conflict
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, LeaseHeld, LeaseLost, UploadStopped
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
