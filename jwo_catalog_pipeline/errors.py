@@ -39,6 +39,7 @@ PipelineError
     PlanStopped
     QueueUnavailable
     AlertsUnavailable
+  InstanceUnusable
   RunFailed
   NotSettled
   DemoError

@@ -101,11 +101,12 @@ def fix_list(output: Path | None, *, as_json: bool) -> None:
     with cli_errors("fetching the fix list") as resources:
         from jwo_catalog_pipeline.catalog.source.fix_list import as_export
         from jwo_catalog_pipeline.defs.io_manager import table_key
-        from jwo_catalog_pipeline.defs.provenance import SOURCE_FILE
+        from jwo_catalog_pipeline.defs.provenance import SOURCE_FILE, read_as
 
         fixes = resources["storage"].open_bucket().get_table(table_key("fix_list"))
         source = resources["source"]
-        name, content = as_export(fixes, source.mapping().source, fixes.attrs.get(SOURCE_FILE, source.uri))
+        options = read_as(fixes, source.mapping().source)
+        name, content = as_export(fixes, options, fixes.attrs.get(SOURCE_FILE, source.uri))
     target = output or Path(name)
     target.write_bytes(content)
     if as_json:

@@ -6,9 +6,7 @@ Functions import what they need when they run, so that --help is fast.
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +66,7 @@ def upload(
     from jwo_catalog_pipeline.upload.model import upload_key
 
     console = Console(stderr=as_json, highlight=False)
-    with cli_errors() as resources, open_pipeline() as pipeline:
+    with cli_errors() as resources, _pipeline() as pipeline:
         storage = resources["storage"]
         key = resume or upload_key(datetime.now(UTC))
         work = Upload(pipeline, storage.open_ledger(), storage.open_bucket(), key)
@@ -99,20 +97,12 @@ def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:
         click.echo("Nothing was sent. To send it: jwo-catalog upload")
 
 
-@contextmanager
-def open_pipeline() -> Iterator[Pipeline]:
+def _pipeline() -> AbstractContextManager[Pipeline]:
     """The pipeline as the environment configures it; Dagster's UI shows its runs if DAGSTER_HOME is set."""
-    import dagster as dg
-
     from jwo_catalog_pipeline.definitions import build_defs  # reads the environment
-    from jwo_catalog_pipeline.defs.in_process import Pipeline
+    from jwo_catalog_pipeline.defs.in_process import open_pipeline
 
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield Pipeline(build_defs(), instance)
-        return
-    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        yield Pipeline(build_defs(), instance)
+    return open_pipeline(build_defs(), os.environ.get("DAGSTER_HOME"))
 
 
 @dataclass(frozen=True)

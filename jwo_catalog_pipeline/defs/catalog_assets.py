@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/assets
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ from jwo_catalog_pipeline.defs.metadata import (
     store_review,
 )
 from jwo_catalog_pipeline.defs.provenance import (
+    READ_AS,
     RUN_STAMP,
     SOURCE_FILE,
     SOURCE_STAMP,
+    check_read_as,
 )
 from jwo_catalog_pipeline.defs.resources import (
     SourceResource,
@@ -66,7 +69,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         # Another run may have read and sent a newer version in the meantime; this run would overwrite it.
         if (newest := source.find()).version != file.version:
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
-    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri}
+    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(
         f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
@@ -122,6 +125,7 @@ def mapped_catalog(
     """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
     with as_dagster_failure():
         mapping = source.mapping()
+        check_read_as(source_catalog, mapping.source)
         mapped = apply_mapping(mapping, source_catalog)
         try:
             validation = validate(mapped, policy.store_ids or None)

@@ -1,8 +1,10 @@
 """Runs the pipeline's jobs and sensors in this process, and shows the progress, for the command line."""
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -75,6 +77,17 @@ class Pipeline:
         event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
         found = event.asset_materialization if event else None
         return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
+
+
+@contextmanager
+def open_pipeline(defs: dg.Definitions, dagster_home: str | None) -> Iterator[Pipeline]:
+    """The pipeline with the instance of DAGSTER_HOME; without one, with an instance that is gone afterwards."""
+    if dagster_home:
+        with dg.DagsterInstance.get() as instance:
+            yield Pipeline(defs, instance)
+        return
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        yield Pipeline(defs, instance)
 
 
 def follow(

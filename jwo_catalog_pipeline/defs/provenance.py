@@ -2,11 +2,13 @@
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline.upload.errors import NoPlan
 
 # Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
+READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
 
 
 def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
@@ -23,6 +25,25 @@ def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
             ),
             "materialize jwo_catalog, then catalog_changes again",
         )
+
+
+def check_read_as(source: pd.DataFrame, options: SourceOptions) -> None:
+    """Refuse to map an export that was read in another way than the mapping file says by now.
+
+    Raises:
+        NoPlan: the `source` part of the mapping file has changed since.
+    """
+    if read_as(source, options) != options:
+        raise NoPlan(
+            "the source part of the mapping file has changed since source_catalog was read",
+            "materialize source_catalog again, then jwo_catalog",
+        )
+
+
+def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
+    """How the export behind a table was read; `otherwise` for a table that does not say so, of an older version."""
+    stored = table.attrs.get(READ_AS)
+    return SourceOptions(**stored) if stored else otherwise
 
 
 def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:

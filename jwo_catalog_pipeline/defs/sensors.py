@@ -200,7 +200,7 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
         ):
             reasons.append(f"{upload}: {reason}")
         else:
-            context.log.info(f"upload {upload}: {batches} reports to fetch")
+            context.log.info(f"upload {upload}: {plural(batches, 'report')} to fetch")
             requests.append(dg.RunRequest(partition_key=upload))
     if requests:
         # Adds the partitions too: the ledger outlives a Dagster instance, and people delete partitions.

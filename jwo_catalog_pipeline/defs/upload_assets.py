@@ -4,6 +4,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 
 import dagster as dg
@@ -29,9 +30,11 @@ from jwo_catalog_pipeline.defs.metadata import (
     rows_and_columns,
 )
 from jwo_catalog_pipeline.defs.provenance import (
+    READ_AS,
     SOURCE_FILE,
     check_same_run,
     check_same_source,
+    read_as,
 )
 from jwo_catalog_pipeline.defs.resources import (
     CatalogApiResource,
@@ -195,8 +198,9 @@ def fix_list(
         bucket = storage.open_bucket()
         rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))
         fixes = make_fix_list(source_catalog, quarantined_items, rejected)
-        fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri)}
-        name, content = as_export(fixes, source.mapping().source, fixes.attrs[SOURCE_FILE])
+        options = read_as(source_catalog, source.mapping().source)
+        fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri), READ_AS: asdict(options)}
+        name, content = as_export(fixes, options, fixes.attrs[SOURCE_FILE])
         bucket.put(f"fix_list/{name}", content)
     return dg.MaterializeResult(
         value=fixes,

@@ -30,11 +30,11 @@ from dagster._daemon.types import DaemonHeartbeat
 from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.defs import resources
+from jwo_catalog_pipeline.defs.instance import SENSORS
 from jwo_catalog_pipeline.doctor import configuration as installation
 from jwo_catalog_pipeline.doctor.aws import BLOCKS
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, examine
 from jwo_catalog_pipeline.doctor.configuration import CHECKS
-from jwo_catalog_pipeline.doctor.dagster_instance import SENSORS
 from jwo_catalog_pipeline.sandbox.aws import API_ROLE
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.support.project import MAPPING, Project
@@ -421,7 +421,7 @@ def test_a_queue_that_admits_others_or_nobody(project: Project, look: Look) -> N
     _policy(project, reader, amazon)
     assert f"admits {topic} only" in found(look, "queue policy", "ok")
     boto3.client("sqs").send_message(QueueUrl=project.env["JWO_QUEUE_URL"], MessageBody="{}")
-    assert "about 1 messages wait" in found(look, "queue", "ok")
+    assert "about 1 message" in found(look, "queue", "ok")
 
 
 def test_messages_in_the_dead_letter_queue_and_a_queue_without_one(project: Project, look: Look) -> None:

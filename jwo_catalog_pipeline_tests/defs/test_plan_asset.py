@@ -2,7 +2,16 @@
 
 import pytest
 
-from jwo_catalog_pipeline_tests.support.project import HEADER, MANY, OTHER_STORE, ROWS, Project, failure, metadata
+from jwo_catalog_pipeline_tests.support.project import (
+    HEADER,
+    MANY,
+    MAPPING,
+    OTHER_STORE,
+    ROWS,
+    Project,
+    failure,
+    metadata,
+)
 
 # More than the few items below which no share is judged.
 PLAN_ONLY = ["source_catalog", "jwo_catalog", "quarantined_items", "catalog_changes"]
@@ -77,6 +86,15 @@ def test_a_plan_does_not_mix_the_tables_of_two_runs(project: Project) -> None:
     project.export(HEADER, ROWS[0], *(f"X{n},123,No,JWO-STORE-01,x" for n in range(9)))
     assert "failed a check" in failure(project.upload("u2"))
     assert "stored by different runs" in failure(project.run("catalog_upload_job", "u3", only=["catalog_changes"]))
+
+
+def test_an_export_is_not_mapped_in_another_way_than_it_was_read(project: Project) -> None:
+    project.must_upload("u1")
+    project.mapping(MAPPING + "source: {options: {delimiter: ';'}}\n")
+    result = project.run("catalog_upload_job", "u2", only=["jwo_catalog", "quarantined_items"])
+    assert "source part of the mapping file has changed since source_catalog was read" in failure(result)
+    project.mapping(MAPPING.replace("clean(name)", "upper(name)"))
+    assert project.run("catalog_upload_job", "u3", only=["jwo_catalog", "quarantined_items"]).success
 
 
 def test_a_plan_shows_what_it_would_do(project: Project) -> None:

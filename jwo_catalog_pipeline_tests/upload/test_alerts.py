@@ -134,7 +134,7 @@ def test_an_upload_that_settled_with_rejections_is_told(project: Project, told: 
     assert told() == []
     project.settle("u1")
     ((subject, text),) = told()
-    assert subject == "JWO catalog: 1 items not accepted"
+    assert subject == "JWO catalog: 1 item not accepted"
     assert "1 rejected; 2 accepted" in text
     assert "fix_list" in text
 

@@ -41,7 +41,7 @@ def test_after_a_failed_run_the_next_one_is_asked_for_later(project: Project) ->
     project.env["JWO_MAPPING"] = "/nowhere/mapping.yaml"
     assert not project.run("catalog_upload_job", "u3", tags={AFTER_TAG: "u2"}).success
     said = project.tick(waiting_items_sensor).skip_message
-    assert said.startswith("1 items can be sent; 1 run failed; the next starts after")
+    assert said.startswith("1 item can be sent; 1 run failed; the next starts after")
 
 
 def test_items_that_are_in_flight_unchanged_wait_for_nothing(parts: Parts) -> None:
