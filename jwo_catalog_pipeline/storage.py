@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws import error_code
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import effect
 

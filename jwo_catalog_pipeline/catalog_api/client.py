@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog_api.errors import (
     NoCredentials,
     NotReached,
@@ -89,7 +90,7 @@ class CatalogApi:
             frozen = credentials.get_frozen_credentials() if credentials else None
         except (BotoCoreError, ClientError) as error:
             raise NoCredentials(
-                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent",
+                f"the role for the Catalog API cannot be used ({error_code(error)}): nothing was sent",
                 "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials",
             ) from None
         if frozen is None:
@@ -178,11 +179,6 @@ class CatalogApi:
             self.credentials.renew()
             error.retryable = self.sign(call.endpoint, b"").access_key != call.access_key
             raise
-
-
-def _code(error: Exception) -> str:
-    """A cause without its text, which may quote a token."""
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
 def http_pool() -> urllib3.PoolManager:

@@ -12,7 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jwo_catalog_pipeline.aws import aws_client, error_code
+from jwo_catalog_pipeline.aws import aws_client
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.upload.ledger import keys
