@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.errors import TransientError
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
@@ -25,7 +26,7 @@ class Conflict(Exception):
     """A conditional write found the table changed since it was read; nothing was written."""
 
 
-class Contended(LedgerUnavailable):
+class Contended(LedgerUnavailable, TransientError):
     """A transaction was cancelled by others' load or writes, not by a condition; nothing was written."""
 
 
