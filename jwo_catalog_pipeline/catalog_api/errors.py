@@ -1,7 +1,6 @@
 """What a call of the Catalog API means for the batch that it carried, and one error class per cause of a failed call.
 
-Two facts decide what happens next, and are attributes: `outcome`, and `retryable` (the same bytes may
-be sent again at once, with back-off), which transient errors are.
+Two facts decide what happens next, and are attributes: `outcome`, and `retryable`.
 """
 
 from enum import StrEnum
@@ -28,25 +27,33 @@ class Denied(StrEnum):
 
 
 class CatalogApiError(PipelineError):
-    """A call of the Catalog API that did not end in a usable answer."""
+    """A call of the Catalog API that did not end in a usable answer.
+
+    Attributes:
+        event: what happened, without what it means for a batch; the problem is both.
+        outcome: what is known of the batch that the call carried.
+        retryable: the same bytes may be sent again at once, with back-off; transient errors are retryable.
+        retry_after: how many seconds the service asks to wait.
+    """
 
     outcome = Outcome.NO
 
     def __init__(
         self,
-        problem: str,
+        event: str,
         remedy: str = "",
         *,
+        meaning: str = "",
         http_status: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        suffix = f" (request id {request_id})" if request_id else ""
-        super().__init__(problem + suffix, remedy)
+        self.event = f"{event} (request id {request_id})" if request_id else event
+        super().__init__(f"{self.event}: {meaning}" if meaning else self.event, remedy)
         self.retryable = isinstance(self, TransientError)
         self.http_status = http_status
         self.request_id = request_id
-        self.retry_after = retry_after  # seconds, as the service asked for
+        self.retry_after = retry_after
 
 
 class NoCredentials(CatalogApiError):

@@ -49,8 +49,8 @@ def _unopened(home: str, error: Exception) -> Finding:
     where = f" (line {mark.line + 1} of dagster.yaml)" if mark else ""
     return problem(
         f"the instance of {home} cannot be opened: {str(error).strip().partition(chr(10))[0]}{where}",
-        "DAGSTER_HOME must be the absolute path of a folder; then check its dagster.yaml, at what that needs to be "
-        "installed, and at its database",
+        "DAGSTER_HOME must be the absolute path of a folder; then check its dagster.yaml, what that needs to be "
+        "installed, and its database",
     )
 
 

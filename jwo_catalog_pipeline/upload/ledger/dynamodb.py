@@ -98,7 +98,8 @@ class Table:
         if found.get("schema", 0) > SCHEMA:
             raise LedgerUnavailable(
                 f"the ledger table {self.table_name} was written by a newer version of this software (schema "
-                f"{found['schema']}, this one knows {SCHEMA}): install that version again (docs/runbook.md)"
+                f"{found['schema']}, this one knows {SCHEMA})",
+                "install that version again (docs/runbook.md)",
             )
         return found
 
