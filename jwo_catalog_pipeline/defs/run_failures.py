@@ -62,9 +62,9 @@ def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
         subject = f"JWO catalog: {run.job_name}{of} failed"
         helps = "once the cause is gone, start the job again for this upload: what was accepted is not sent again."
     began = f", which began {_utc(record.start_time)}" if record.start_time else ""
-    text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {said}\n\nWhat helps: {helps}"
+    text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {said}"
     about = hashlib.sha256("\0".join([run.job_name, upload, step, said]).encode()).hexdigest()[:16]
-    return Alert(f"run/{about}", subject, f"{text} In the UI: Runs, {run.run_id}.")
+    return Alert(f"run/{about}", subject, text, f"{helps} In the UI: Runs, {run.run_id}.")
 
 
 def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[str]]:

@@ -208,7 +208,7 @@ def dead_letters(installation: Installation) -> Finding:
             f"{AGAIN}: it gives the queue one",
         )
     if alerts := resource.dead_letters():
-        return problem(alerts[0].text.partition("\n")[0], 'docs/runbook.md, "Messages in the dead-letter queue"')
+        return problem(alerts[0].problem, 'docs/runbook.md, "Messages in the dead-letter queue"')
     return ok("nothing waits in the dead-letter queue")
 
 

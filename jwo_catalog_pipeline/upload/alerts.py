@@ -33,14 +33,21 @@ class Alert:
     Attributes:
         key: what it is about; an alert is published once for each key.
         subject: what happened, in a few words.
-        text: what happened, how many items, since when, and what helps.
+        problem: what happened, to how many items, since when.
+        remedy: what helps; "" for nothing.
         lasting: it is about a state that can end, after which the same news is new.
     """
 
     key: str
     subject: str
-    text: str
+    problem: str
+    remedy: str = ""
     lasting: bool = False
+
+    @property
+    def text(self) -> str:
+        """Both parts, as they are published."""
+        return f"{self.problem}\n\nWhat helps: {self.remedy}" if self.remedy else self.problem
 
 
 def stuck_batches(ledger: Ledger, overdue_minutes: float) -> list[Batch]:
@@ -65,9 +72,9 @@ def overdue_alerts(batches: Sequence[Batch]) -> list[Alert]:
             f"JWO catalog: no results of upload {upload}",
             f"{sum(batch.items for batch in stuck):,} items in {len(stuck)} batches of upload {upload} have no result, "
             f"the oldest since {utc(min(batch.sent_at for batch in stuck))} ({_by_state(stuck)}). Their changes wait, "
-            "and Amazon may go on selling what it had.\n\nWhat helps: `jwo-catalog status` lists the batches and "
-            "ingestions; `jwo-catalog doctor` says whether the queue and the API can be used. docs/runbook.md, "
-            '"A stuck upload".',
+            "and Amazon may go on selling what it had.",
+            "`jwo-catalog status` lists the batches and ingestions; `jwo-catalog doctor` says whether the queue and "
+            'the API can be used. docs/runbook.md, "A stuck upload".',
         )
         for upload, stuck in by_upload.items()
     ]
@@ -90,8 +97,8 @@ def unreadable_alerts(ledger: Ledger) -> list[Alert]:
             f"JWO catalog: {len(found)} unreadable messages",
             f"{len(found):,} messages of the queue could not be read, the first on {utc(found[0].received_at)}, the "
             f"newest on {utc(newest.received_at)}: {newest.reason}. Nothing is lost: results are also asked for "
-            f"through the API.\n\nWhat helps: the newest is kept at {newest.kept_at}. docs/runbook.md, "
-            '"A message that cannot be read".',
+            "through the API.",
+            f'the newest is kept at {newest.kept_at}. docs/runbook.md, "A message that cannot be read".',
         )
     ]
 
@@ -115,8 +122,8 @@ def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None
         f"settled/{upload}",
         f"JWO catalog: {lost.total():,} items not accepted",
         f"Upload {upload} has settled: {which}; {accepted:,} accepted. Sent from {utc(first)}, settled "
-        f"{utc(settled_at)}. Of the items that were not accepted, Amazon sells what it had before, or nothing.\n\n"
-        "What helps: the asset fix_list has the rows and Amazon's reasons, in the export's own format; `jwo-catalog "
+        f"{utc(settled_at)}. Of the items that were not accepted, Amazon sells what it had before, or nothing.",
+        "the asset fix_list has the rows and Amazon's reasons, in the export's own format; `jwo-catalog "
         "item SKU` tells an item's history.",
     )
 
@@ -143,8 +150,8 @@ def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:
             "dead letters",
             "JWO catalog: messages in the dead-letter queue",
             f"About {waiting:,} messages are in the dead-letter queue {arn.split(':')[-1]}: they were delivered ten "
-            "times and never taken. Results are also asked for through the API, so uploads settle, but later.\n\nWhat "
-            "helps: `jwo-catalog doctor`; then move them back (SQS, Start DLQ redrive). docs/runbook.md, "
+            "times and never taken. Results are also asked for through the API, so uploads settle, but later.",
+            "`jwo-catalog doctor`; then move them back (SQS, Start DLQ redrive). docs/runbook.md, "
             '"Messages in the dead-letter queue".',
             lasting=True,
         )
