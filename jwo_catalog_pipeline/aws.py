@@ -1,4 +1,4 @@
-"""Clients of AWS, one of each in a process, and the code of an AWS error.
+"""Clients of AWS, one of each in a process.
 
 A client makes the credentials known to `redaction` that it signs with, whenever they are renewed. Nothing connects
 before it is asked to.
@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from jwo_catalog_pipeline.redaction import hide_credentials
 
@@ -29,11 +28,6 @@ def dynamodb_table(name: str) -> Any:
     resource = boto3.resource("dynamodb", config=_CONFIG)
     _hiding(resource.meta.client)
     return resource.Table(name)
-
-
-def error_code(error: ClientError | BotoCoreError) -> str:
-    """AWS's code for an error, or botocore's name for it where AWS did not answer; never the text, which may quote."""
-    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__
 
 
 def _hiding(client: Any) -> Any:

@@ -1,53 +1,54 @@
 """The errors that people can act on. Each says what is wrong and, where something helps, what to do.
 
-Whoever shows an error prints both parts (`str` joins them); no code parses the text. Each class stands in the room that
-raises it:
+Whoever shows an error prints both parts (`str` joins them); no code parses the text. Two mix-ins say what a retry of
+the same thing does: after a `TransientError` it may help, after a `TerminalError` it cannot help before something was
+changed. A class with neither has causes of both kinds. Each class is defined in the room that raises it:
 
 PipelineError
-  ConfigurationError
+  ConfigurationError (terminal)
   CatalogError
     SourceFileError
-    MappingError
-    StructureError
-    InvalidItems
+    MappingError (terminal)
+    StructureError (terminal)
+    InvalidItems (terminal)
   CatalogApiError
     NoCredentials
-    NotReached
-    SignatureAged
-    Throttled
+    NotReached (transient)
+    SignatureAged (transient)
+    Throttled (transient)
     AccessDenied
       SignatureStale
       SessionExpired
-    RequestRefused
-    WrongEndpoint
-    OutcomeUnknown
+    RequestRefused (terminal)
+    WrongEndpoint (terminal)
+    OutcomeUnknown (transient)
     ReportUnavailable
     ForbiddenReportLink
   StorageError
-    NoSuchObject
+    NoSuchObject (terminal)
   UploadError
     LedgerUnavailable
-      Contended
-    RecordNotFound
-    NothingApplied
-    AnotherUploadSince
-    AlreadyApplied
-    NoPlan
-    LeaseHeld
+      Contended (transient)
+    RecordNotFound (terminal)
+    NothingApplied (terminal)
+    AnotherUploadSince (terminal)
+    AlreadyApplied (terminal)
+    NoPlan (terminal)
+    LeaseHeld (transient)
     LeaseLost
     UploadStopped
-    PlanStopped
+    PlanStopped (terminal)
     QueueUnavailable
     AlertsUnavailable
   InstanceUnusable
   RunFailed
-  NotSettled
+  NotSettled (transient)
   DemoError
 """
 
 
 class PipelineError(Exception):
-    """Something that a person can correct, and that a retry would only meet again.
+    """Something that went wrong and that a person can act on.
 
     Attributes:
         problem: what is wrong; names the file, row, field, setting or resource.
@@ -63,7 +64,15 @@ class PipelineError(Exception):
         return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
-class ConfigurationError(PipelineError):
+class TransientError:
+    """A mix-in: the same thing may succeed if it is tried again."""
+
+
+class TerminalError:
+    """A mix-in: the same thing fails again until something was changed."""
+
+
+class ConfigurationError(PipelineError, TerminalError):
     """A setting is needed and not set, or cannot be read.
 
     Attributes:

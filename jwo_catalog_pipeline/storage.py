@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws import error_code
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.errors import PipelineError, TerminalError
 from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
@@ -27,7 +27,7 @@ class StorageError(PipelineError):
     """An object in the bucket could not be read or written; the message says which, and why."""
 
 
-class NoSuchObject(StorageError):
+class NoSuchObject(StorageError, TerminalError):
     """The bucket has no object of this key."""
 
 

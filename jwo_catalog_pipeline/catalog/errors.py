@@ -4,7 +4,7 @@ Belongs here: the exceptions of `catalog/`, whose messages name the file, the ro
 Does not belong here: what the Catalog API or AWS may answer (see `catalog_api/errors.py`).
 """
 
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.errors import PipelineError, TerminalError
 
 
 class CatalogError(PipelineError):
@@ -15,13 +15,13 @@ class SourceFileError(CatalogError):
     """The export file is missing, empty, cut off, or not in the format that it should be in."""
 
 
-class MappingError(CatalogError):
+class MappingError(CatalogError, TerminalError):
     """The field mapping file is not valid, or does not fit the columns of the export."""
 
 
-class StructureError(CatalogError):
+class StructureError(CatalogError, TerminalError):
     """A table lacks columns, or its columns have other types than the catalog's structure asks for."""
 
 
-class InvalidItems(CatalogError):
+class InvalidItems(CatalogError, TerminalError):
     """Items that are about to be sent break a rule that only errors can break."""

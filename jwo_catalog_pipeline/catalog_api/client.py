@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog_api.errors import (
     NoCredentials,
     NotReached,
@@ -24,6 +25,7 @@ from jwo_catalog_pipeline.catalog_api.operations import STATUS, UPLOAD, Endpoint
 from jwo_catalog_pipeline.catalog_api.rate import CallBudget
 from jwo_catalog_pipeline.catalog_api.requests import status_body
 from jwo_catalog_pipeline.catalog_api.responses import (
+    MAY_BE_INGESTED,
     Accepted,
     IngestionStatus,
     Response,
@@ -43,6 +45,7 @@ from jwo_catalog_pipeline.redaction import hide_credentials
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0  # the gateway itself gives up after 29 s; twice that, so that its answer is seen
+_NOTHING_SENT = "nothing was sent"
 KEPT_CONNECTIONS = 10  # as many as there may be calls in a second
 
 
@@ -67,7 +70,7 @@ class CatalogApi:
     clock: SigningClock = field(default_factory=SigningClock)
 
     def __post_init__(self) -> None:
-        """Raise `WrongEndpoint` where the url is none."""
+        """Raise `WrongEndpoint` where the url is not one."""
         try:
             parts = urlsplit(self.url)
             usable = parts.scheme in ("https", "http") and parts.hostname and (parts.port or True)
@@ -89,13 +92,15 @@ class CatalogApi:
             frozen = credentials.get_frozen_credentials() if credentials else None
         except (BotoCoreError, ClientError) as error:
             raise NoCredentials(
-                f"the role for the Catalog API cannot be used ({_code(error)}): nothing was sent",
+                f"the role for the Catalog API cannot be used ({error_code(error)})",
                 "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials",
+                meaning=_NOTHING_SENT,
             ) from None
         if frozen is None:
             raise NoCredentials(
-                "no AWS credentials found: nothing was sent",
+                "no AWS credentials found",
                 "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run under a role",
+                meaning=_NOTHING_SENT,
             )
         hide_credentials(frozen)
         return sign(endpoint, self.url.rstrip("/") + endpoint.path, body, frozen, self.region, self.clock)
@@ -130,7 +135,7 @@ class CatalogApi:
         self.budget.take()
         if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:
             raise SignatureAged(
-                f"the call was held up for more than {seconds:.0f} s after it was signed: nothing was sent"
+                f"the call was held up for more than {seconds:.0f} s after it was signed", meaning=_NOTHING_SENT
             )
         with effect(f"api: {call.endpoint.name}"):
             response = self._exchange(call)
@@ -145,25 +150,28 @@ class CatalogApi:
             )
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             raise NotReached(
-                f"cannot connect to the Catalog API at {host} ({type(error).__name__}): nothing was sent",
+                f"cannot connect to the Catalog API at {host} ({type(error).__name__})",
                 "check JWO_API_URL and the network",
+                meaning=_NOTHING_SENT,
             ) from None
         except ValueError as error:
             if isinstance(error, urllib3.exceptions.HTTPError):
-                raise WrongEndpoint(f"the Catalog API's host {host!r} is no host name: check JWO_API_URL") from None
+                raise WrongEndpoint(
+                    f"the Catalog API's host {host!r} is not a host name", "check JWO_API_URL"
+                ) from None
             # http.client's own words would quote the session token.
-            raise NoCredentials("the credentials hold a character that no header can carry: nothing was sent") from None
+            raise NoCredentials(
+                "the credentials hold a character that no header can carry",
+                "set the AWS credentials again",
+                meaning=_NOTHING_SENT,
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise WrongEndpoint(
-                    f"{host} has no certificate to be trusted: nothing was sent", "check JWO_API_URL"
+                    f"the certificate of {host} is not trusted", "check JWO_API_URL", meaning=_NOTHING_SENT
                 ) from None
             raise OutcomeUnknown(
-                (
-                    f"no answer from the Catalog API at {host} ({type(error).__name__}): the batch may have "
-                    "been ingested"
-                ),
-                "the same bytes may be sent again",
+                f"no answer from the Catalog API at {host} ({type(error).__name__})", meaning=MAY_BE_INGESTED
             ) from None
         return Response(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
 
@@ -178,11 +186,6 @@ class CatalogApi:
             self.credentials.renew()
             error.retryable = self.sign(call.endpoint, b"").access_key != call.access_key
             raise
-
-
-def _code(error: Exception) -> str:
-    """A cause without its text, which may quote a token."""
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
 def http_pool() -> urllib3.PoolManager:

@@ -1,12 +1,11 @@
 """What a call of the Catalog API means for the batch that it carried, and one error class per cause of a failed call.
 
-Two facts decide what happens next, and are attributes of the class: `outcome`, and `retryable` (the same bytes may
-be sent again at once, with back-off).
+Two facts decide what happens next, and are attributes: `outcome`, and `retryable`.
 """
 
 from enum import StrEnum
 
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientError
 
 
 class Outcome(StrEnum):
@@ -28,25 +27,33 @@ class Denied(StrEnum):
 
 
 class CatalogApiError(PipelineError):
-    """A call of the Catalog API that did not end in a usable answer."""
+    """A call of the Catalog API that did not end in a usable answer.
+
+    Attributes:
+        event: what happened, without what it means for a batch; the problem is both.
+        outcome: what is known of the batch that the call carried.
+        retryable: the same bytes may be sent again at once, with back-off; transient errors are retryable.
+        retry_after: how many seconds the service asks to wait.
+    """
 
     outcome = Outcome.NO
-    retryable = False
 
     def __init__(
         self,
-        problem: str,
+        event: str,
         remedy: str = "",
         *,
+        meaning: str = "",
         http_status: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        suffix = f" (request id {request_id})" if request_id else ""
-        super().__init__(problem + suffix, remedy)
+        self.event = f"{event} (request id {request_id})" if request_id else event
+        super().__init__(f"{self.event}: {meaning}" if meaning else self.event, remedy)
+        self.retryable = isinstance(self, TransientError)
         self.http_status = http_status
         self.request_id = request_id
-        self.retry_after = retry_after  # seconds, as the service asked for
+        self.retry_after = retry_after
 
 
 class NoCredentials(CatalogApiError):
@@ -55,25 +62,22 @@ class NoCredentials(CatalogApiError):
     outcome = Outcome.NOT_SENT
 
 
-class NotReached(CatalogApiError):
+class NotReached(CatalogApiError, TransientError):
     """No connection was made, so nothing was sent."""
 
     outcome = Outcome.NOT_SENT
-    retryable = True
 
 
-class SignatureAged(CatalogApiError):
+class SignatureAged(CatalogApiError, TransientError):
     """The call was held up for so long after it was signed that it must not be sent any more."""
 
     outcome = Outcome.NOT_SENT
-    retryable = True
 
 
-class Throttled(CatalogApiError):
+class Throttled(CatalogApiError, TransientError):
     """HTTP 429: over the rate that Amazon allows; nothing was ingested."""
 
     outcome = Outcome.THROTTLED
-    retryable = True
 
 
 class AccessDenied(CatalogApiError):
@@ -90,22 +94,21 @@ class SessionExpired(AccessDenied):
     """HTTP 403: the role's session has expired. Retryable once the role was assumed again."""
 
 
-class RequestRefused(CatalogApiError):
+class RequestRefused(CatalogApiError, TerminalError):
     """HTTP 400, 413 or 422: a definite no to the whole request; nothing was ingested."""
 
     about_stores = False  # the message says that it is a store that is wrong
     explained = False  # there is a message of Amazon's, and not the page of something on the way
 
 
-class WrongEndpoint(CatalogApiError):
-    """JWO_API_URL is no address, or that of something else: a redirect, a 404, a foreign certificate."""
+class WrongEndpoint(CatalogApiError, TerminalError):
+    """JWO_API_URL is not an address, or that of something else: a redirect, a 404, a foreign certificate."""
 
 
-class OutcomeUnknown(CatalogApiError):
+class OutcomeUnknown(CatalogApiError, TransientError):
     """A 5xx, a time-out, a cut connection or a 2xx without an id: the batch may have been ingested."""
 
     outcome = Outcome.IN_DOUBT
-    retryable = True
 
 
 class ReportUnavailable(CatalogApiError):

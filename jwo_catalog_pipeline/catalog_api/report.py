@@ -97,7 +97,7 @@ def check_report_link(url: str, endpoint: str) -> Link:
     if link.origin == origin_of(endpoint) or _is_s3(link.origin):
         return link
     raise ForbiddenReportLink(
-        f"the report link leads to {link.origin.host!r}, not to Amazon S3 over https: not fetched"
+        f"the report link leads to {link.origin.host!r}, not to Amazon S3 over https, and is not followed"
     )
 
 

@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 
 MAX_RETRY_AFTER_SECONDS = 60.0  # a longer wait is not honoured: a person would rather see the run fail
 SHOWN_MESSAGE_CHARACTERS = 300
+MAY_BE_INGESTED = "the batch may have been ingested, and the same bytes may be sent again"
 # All documented texts about stores, whatever their spelling becomes.
 _ABOUT_STORES = re.compile(r"store", re.IGNORECASE)
 # The gateway's own words for the two kinds of 403 that another signature cures (general AWS behaviour).
@@ -102,7 +103,8 @@ def read_accepted(response: Response) -> Accepted:
     raise_for_status(response)
     if classify(response) is not Outcome.YES:
         raise OutcomeUnknown(
-            f"the Catalog API answered {response.http_status} without an ingestionId: the batch may have been ingested",
+            f"the Catalog API answered {response.http_status} without an ingestionId",
+            meaning=MAY_BE_INGESTED,
             http_status=response.http_status,
             request_id=response.request_id,
         )
@@ -134,9 +136,11 @@ def raise_for_status(response: Response) -> None:
     if 200 <= status < 300:
         return
     said = _message(response.body)
-    cause, remedy = _cause(response, said)
+    cause, meaning, remedy = _cause(response, said)
     error = cause(
-        f"the Catalog API answered {status} {said!r}: {remedy}",
+        f"the Catalog API answered {status} {said!r}",
+        remedy,
+        meaning=meaning,
         http_status=status,
         request_id=response.request_id,
         retry_after=_retry_after(response.headers),
@@ -149,28 +153,34 @@ def raise_for_status(response: Response) -> None:
     raise error
 
 
-def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str]:
-    """The error class, and what to do about it."""
+def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str, str]:
+    """The error class, what the response means, and what to do about it."""
     status, outcome = response.http_status, classify(response)
     if outcome is Outcome.THROTTLED:
-        return Throttled, "over 10 requests a second; other programs share this account's budget"
+        return (
+            Throttled,
+            "this account made more than 10 requests a second",
+            "run fewer of the programs that share its budget at once",
+        )
     if outcome is Outcome.IN_DOUBT:
-        return OutcomeUnknown, "the batch may have been ingested; the same bytes may be sent again"
+        return OutcomeUnknown, MAY_BE_INGESTED, ""
     if status in (401, 403):
         named = f"{response.headers.get('x-amzn-errortype', '')} {said}"
         if _STALE.search(named):
-            return SignatureStale, "this machine's clock and Amazon's differ; set it by NTP"
+            return SignatureStale, "this machine's clock and Amazon's differ", "set this machine's clock by NTP"
         if _EXPIRED.search(named):
-            return SessionExpired, "the session of the role has expired, and nothing was ingested"
-        return AccessDenied, (
-            "two usual causes: the identity lacks execute-api:Invoke on the API (check JWO_API_ROLE_ARN and its "
-            "policy), or Amazon has not onboarded this AWS account or region yet (ask your Amazon contact)"
+            return SessionExpired, "the session of the role has expired, and nothing was ingested", ""
+        return (
+            AccessDenied,
+            "usually, the identity lacks execute-api:Invoke on the API, or Amazon has not onboarded this AWS account "
+            "or region yet",
+            "check JWO_API_ROLE_ARN and its policy, then ask your Amazon contact",
         )
     if 300 <= status < 400:
-        return WrongEndpoint, "redirects are not followed: set JWO_API_URL to the final host"
+        return WrongEndpoint, "redirects are not followed", "set JWO_API_URL to the final host"
     if status in (400, 413, 422):
-        return RequestRefused, "nothing of this request was ingested"
-    return WrongEndpoint, "this does not look like the Catalog API: check JWO_API_URL"
+        return RequestRefused, "nothing of this request was ingested", ""
+    return WrongEndpoint, "this does not look like the Catalog API", "check JWO_API_URL"
 
 
 def _what_is_denied(response: Response, said: str) -> Denied:

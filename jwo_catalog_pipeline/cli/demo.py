@@ -28,12 +28,13 @@ def demo(
     Without options it sends the project's sample. Nothing leaves this machine. The demo writes to .demo; the next demo
     empties it.
     """
-    from jwo_catalog_pipeline.demo.run import DemoError, run_demo
+    from jwo_catalog_pipeline.demo.run import run_demo
+    from jwo_catalog_pipeline.errors import PipelineError
 
     if bool(source) != bool(mapping):
         raise click.UsageError("--source and --mapping go together: a mapping is written for one export")
     try:
         ui_port = port if ui and not as_json else None
         run_demo(source, mapping, ui_port, as_json=as_json, max_invalid_share=max_invalid_share)
-    except DemoError as error:
+    except PipelineError as error:
         raise click.ClickException(str(error)) from None

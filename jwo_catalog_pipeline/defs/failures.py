@@ -4,7 +4,7 @@ from types import TracebackType
 
 import dagster as dg
 
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.errors import PipelineError, TransientError
 from jwo_catalog_pipeline.redaction import redact_exceptions
 
 
@@ -12,7 +12,7 @@ class RunFailed(PipelineError):
     """A run in this process failed; the problem is the error message of the failed step."""
 
 
-class NotSettled(PipelineError):
+class NotSettled(PipelineError, TransientError):
     """An upload has not settled within the given time."""
 
 

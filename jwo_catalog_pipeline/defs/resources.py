@@ -219,12 +219,10 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         """The guards' thresholds; raises the same errors as `plan_settings`."""
         if self.archive and not self.store_ids:
             raise ConfigurationError(
-                "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set: Amazon wants the complete list of stores to archive"
+                "JWO_ARCHIVE is on, but JWO_STORE_IDS is not set",
+                "set JWO_STORE_IDS to the complete list of stores, which Amazon needs to archive",
             )
-        try:
-            return parse_limits(self.guards)
-        except ValueError as error:
-            raise ConfigurationError(f"JWO_GUARDS: {error}", variable="JWO_GUARDS") from None
+        return parse_limits(self.guards)
 
 
 def settler(storage: StorageResource, api: CatalogApiResource) -> Settler:

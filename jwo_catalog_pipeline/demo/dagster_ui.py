@@ -24,7 +24,7 @@ def check_port(port: int) -> None:
     """Raise DemoError where something listens on the port already, before the demo has begun."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise DemoError(f"port {port} is in use: stop what uses it, or choose another with --port")
+            raise DemoError(f"port {port} is in use", "stop what uses it, or choose another with --port")
 
 
 def serve_ui(console: Console, home: Path, port: int) -> None:

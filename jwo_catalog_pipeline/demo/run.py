@@ -22,12 +22,11 @@ import urllib3
 from rich.console import Console
 from rich.table import Table
 
-from jwo_catalog_pipeline.catalog.errors import CatalogError
 from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
-from jwo_catalog_pipeline.defs.in_process import NotSettled, Pipeline, follow
+from jwo_catalog_pipeline.defs.in_process import Pipeline, follow
 from jwo_catalog_pipeline.defs.io_manager import table_key
 from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
@@ -48,7 +47,7 @@ def run_demo(
     """Run the demo; with a UI it ends by Ctrl-C.
 
     Raises:
-        DemoError: the catalog could not be sent, or did not settle.
+        PipelineError: the demo could not be started, or the catalog could not be read or sent, or did not settle.
     """
     if ui_port:
         check_port(ui_port)
@@ -110,11 +109,8 @@ def _put_source(source: Path) -> None:
 
 def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     """Tell the sandbox, as Amazon would know, which stores the retailer has: those of its own export."""
-    try:
-        mapping = load_mapping(mapping_path)
-        stores = apply_mapping(mapping, read_source(source, mapping.source, str(source)))["store_id"].dropna().unique()
-    except CatalogError as error:
-        raise DemoError(str(error)) from None
+    mapping = load_mapping(mapping_path)
+    stores = apply_mapping(mapping, read_source(source, mapping.source, str(source)))["store_id"].dropna().unique()
     urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)}, timeout=10)
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 
@@ -135,15 +131,13 @@ def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, An
             checks = pipeline.run(UPLOAD_JOB, upload, ops)
         except RunFailed as error:
             if kept := _keep_quarantined(bucket):
-                raise DemoError(f"{error}. The rows and their reasons are in {kept}") from None
-            raise DemoError(str(error)) from None
+                where = f"the rows and their reasons are in {kept}"
+                raise DemoError(error.problem, f"{error.remedy}; {where}" if error.remedy else where) from None
+            raise
         _keep_quarantined(bucket)
         return checks
 
-    try:
-        checks = follow(console, pipeline, ledger, upload, send, "read, map, check, plan", SETTLE_SECONDS, POLL_SECONDS)
-    except (RunFailed, NotSettled) as error:
-        raise DemoError(str(error)) from None
+    checks = follow(console, pipeline, ledger, upload, send, "read, map, check, plan", SETTLE_SECONDS, POLL_SECONDS)
     return _summary(pipeline, upload, checks, upload_outcomes(ledger, bucket, upload), bucket)
 
 

@@ -12,7 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from jwo_catalog_pipeline.aws import aws_client, error_code
+from jwo_catalog_pipeline.aws import aws_client
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.upload.ledger import keys
@@ -43,7 +44,7 @@ def clock(installation: Installation) -> Finding:
     try:
         off = (installation.now() - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
     except ValueError:
-        return warning("AWS's answer does not say what time it is", "check AWS_ENDPOINT_URL and at the proxy")
+        return warning("AWS's answer does not say what time it is", "check AWS_ENDPOINT_URL and the proxy")
     said = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS's"
     if abs(off) > CLOCK_PROBLEM:
         return problem(said, "set it by NTP: signatures are taken for 5 minutes only")
@@ -234,8 +235,8 @@ def notifications(installation: Installation) -> Finding:
 
 
 CHECKS = (
-    Check("clock", clock, "check the network and at AWS_ENDPOINT_URL"),
-    Check("identity", identity, "check the credentials and at AWS_ENDPOINT_URL"),
+    Check("clock", clock, "check the network and AWS_ENDPOINT_URL"),
+    Check("identity", identity, "check the credentials and AWS_ENDPOINT_URL"),
     Check("role", role, "check JWO_API_ROLE_ARN", ("identity",)),
     Check("bucket", bucket, FROM_STACK, ("identity",)),
     Check("versioning", versioning, FROM_STACK, ("bucket",), beyond="s3:GetBucketVersioning"),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from jwo_catalog_pipeline.aws import error_code
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.defs.resources import build_resources
 from jwo_catalog_pipeline.errors import ConfigurationError, PipelineError
 from jwo_catalog_pipeline.redaction import redacted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from packaging.requirements import Requirement
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
-    CatalogApiError,
     Denied,
     OutcomeUnknown,
     RequestRefused,
@@ -97,29 +95,24 @@ def catalog_api(installation: Installation) -> Finding:
         if error.explained:
             return ok("Amazon accepts the signature, and reports that the test ingestion does not exist")
         return problem(
-            f"{_said(error)}, which is not how the Catalog API rejects a call", "check JWO_API_URL and the proxy"
+            f"{error.event}, which is not how the Catalog API rejects a call", "check JWO_API_URL and the proxy"
         )
     except AccessDenied as error:
         return _denied(error, client.region, resource.role_arn)
     except Throttled as error:
         return warning(
-            _said(error), "run this again in a minute; if the problem stays, other clients use up the 10 calls a second"
+            error.event, "run this again in a minute; if the problem stays, other clients use up the 10 calls a second"
         )
     except OutcomeUnknown as error:
         return problem(
-            f"the Catalog API does not respond as expected: {_said(error)}",
+            f"the Catalog API does not respond as expected: {error.event}",
             "run this again in a few minutes; if the problem stays, check JWO_API_URL and the network, and ask Amazon",
         )
     return warning("Amazon knows an ingestion that does not exist", "check whether JWO_API_URL is the Catalog API")
 
 
-def _said(error: CatalogApiError) -> str:
-    """What was answered, without what that means for a batch, of which there is none here."""
-    return re.split(r"(?<=['\")]): ", error.problem, maxsplit=1)[0]
-
-
 def _denied(error: AccessDenied, region: str, role: str) -> Finding:
-    who, said = role or "the pipeline's own identity", _said(error)
+    who, said = role or "the pipeline's own identity", error.event
     if isinstance(error, SignatureStale):
         return problem(f"the signature is rejected because of its time: {said}", "set this machine's clock by NTP")
     if isinstance(error, SessionExpired):
@@ -157,9 +150,8 @@ def mapping(installation: Installation) -> Finding:
             rows = read_source(path, found.source, file.uri)
             checked = validate(apply_mapping(found, rows), policy.store_ids or None)
         except MappingError as error:
-            return problem(
-                str(error), f"fix {source.mapping_path}: jwo-catalog mapping review EXPORT shows what it does"
-            )
+            remedy = error.remedy or f"fix {source.mapping_path}"
+            return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")
     invalid, of = len(checked.quarantined), len(checked.quarantined) + len(checked.valid)
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
     said = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"

@@ -1,6 +1,6 @@
 """One error class per cause for which an upload stops."""
 
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientError
 
 
 class Conflict(Exception):
@@ -15,31 +15,31 @@ class LedgerUnavailable(UploadError):
     """The DynamoDB table is missing, or cannot be reached or used."""
 
 
-class Contended(LedgerUnavailable):
+class Contended(LedgerUnavailable, TransientError):
     """A write was cancelled by the load or the writes of others, not by a condition; nothing was written."""
 
 
-class RecordNotFound(UploadError):
+class RecordNotFound(UploadError, TerminalError):
     """The ledger lacks a record that another one names: the table was restored to an earlier moment, or changed."""
 
 
-class NothingApplied(UploadError):
+class NothingApplied(UploadError, TerminalError):
     """No upload has been applied yet."""
 
 
-class AnotherUploadSince(UploadError):
+class AnotherUploadSince(UploadError, TerminalError):
     """Another upload took the head, or sent more, since this one was planned."""
 
 
-class AlreadyApplied(UploadError):
+class AlreadyApplied(UploadError, TerminalError):
     """The upload has been recorded; its plan cannot be made again."""
 
 
-class NoPlan(UploadError):
-    """The upload has no plan, or another than the one at hand."""
+class NoPlan(UploadError, TerminalError):
+    """The upload has no plan, or not the one that is to be sent."""
 
 
-class LeaseHeld(UploadError):
+class LeaseHeld(UploadError, TransientError):
     """Another worker is sending a batch of this upload, or died doing so; the lease expires after `seconds`."""
 
     def __init__(self, problem: str, remedy: str, seconds: int) -> None:
@@ -55,7 +55,7 @@ class UploadStopped(UploadError):
     """A batch could not be sent; what was accepted stays accepted, and the upload can be resumed."""
 
 
-class PlanStopped(UploadError):
+class PlanStopped(UploadError, TerminalError):
     """A guard stopped the upload; nothing was recorded or sent."""
 
 

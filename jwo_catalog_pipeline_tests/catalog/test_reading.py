@@ -97,7 +97,7 @@ ZSTD = pa.compress(b"a,b\n" + b"1,2\n" * 1000, codec="zstd", asbytes=True)
         ("x.csv", b"a,b\n1\n3,4\n", ["line 2", "1 fields where the header has 2", "quote"]),
         ("x.csv", b'a,b\n"x\ny",2\n3,4,5\n', ["line 4", "3 fields where the header has 2"]),
         ("x.csv", b'a,b\n1,2\n3,"4\n', ["line 3", "cut off"]),
-        ("x.csv", b"a;b\n1;2\n3,5;4\n", ["line 3", "is the delimiter ',' right?"]),
+        ("x.csv", b"a;b\n1;2\n3,5;4\n", ["line 3", "check whether ',' is the delimiter"]),
         ("x.csv", b"a,b\n1,2\r\n3,4\n", ["mixes kinds of line ends"]),
         ("x.csv", b"a,b\n1,2\n3,\xe9\n", ["line 3", "not UTF-8", "source.options.encoding"]),
         ("x.csv", b"a\xe9,b\n1,2\n", ["line 1", "not UTF-8"]),

@@ -45,7 +45,7 @@ def test_a_signature_that_stays_refused_is_not_tried_for_ever(fresh: RunningSand
     """The service's Date says one thing and its judgement another: nothing to learn from."""
     fresh.misbehave(signature_seconds=0)
     clock = clock_off_by(14)
-    with pytest.raises(SignatureStale, match="set it by NTP"):
+    with pytest.raises(SignatureStale, match="set this machine's clock by NTP"):
         for _ in range(2):
             try:
                 deliver(api_client(fresh, clock=clock), body_of())

@@ -63,5 +63,5 @@ def test_a_port_in_use_is_said_before_anything_is_started(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = demo(tmp_path, "--port", str(taken.getsockname()[1]))
     assert result.returncode == 1
-    assert "is in use: stop what uses it, or choose another with --port" in result.stderr
+    assert "is in use; stop what uses it, or choose another with --port" in result.stderr
     assert list(tmp_path.iterdir()) == []

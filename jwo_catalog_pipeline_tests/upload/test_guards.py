@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.upload.plan.guards import (
     GUARDS,
     AcknowledgedGaps,
@@ -116,11 +117,11 @@ def test_limits_are_read_from_one_setting() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("archive=1", "there are archive_share, changed_share"),
+        ("archive=1", "JWO_GUARDS: 'archive' is not a limit; use one of archive_share, changed_share"),
         ("archive_share=x", "a number"),
         ("price_share=-1", "0 or"),
     ],
 )
 def test_a_limit_that_cannot_be_read_says_what_there_is(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         parse_limits(text)

@@ -172,7 +172,7 @@ def test_bytes_that_may_have_arrived_are_not_sent_again_once_a_newer_upload_was(
     parts.clock.seconds += 25 * 3600
     parts.apply("u2", items("A", "B", standard_price="9.00"))
     sent = parts.sent()
-    with pytest.raises(AnotherUploadSince, match="u2 took over from u1: nothing more of u1 is sent"):
+    with pytest.raises(AnotherUploadSince, match="u2 took over from u1, so nothing more of u1 is sent"):
         parts.sender().apply("u1", older, FIELDS)
     assert parts.sent() == sent
 

@@ -36,7 +36,9 @@ def test_an_ingestion_of_a_worker_that_lost_its_lease_is_kept(parts: Parts) -> N
 
 def test_a_wrong_address_refuses_nothing_and_can_be_resumed(parts: Parts) -> None:
     plan = parts.plan("u1", items("A"))
-    with pytest.raises(UploadStopped, match="this does not look like the Catalog API: check JWO_API_URL"):
+    with pytest.raises(
+        UploadStopped, match="this does not look like the Catalog API; check JWO_API_URL; then materialize"
+    ):
         elsewhere = api_client(parts.sandbox, url=parts.sandbox.environment["AWS_ENDPOINT_URL"])
         parts.sender(api=elsewhere).apply("u1", plan, FIELDS)
     assert parts.ledger.batches("u1")[0].state is BatchState.PLANNED

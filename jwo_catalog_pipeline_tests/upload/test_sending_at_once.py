@@ -76,7 +76,7 @@ def test_what_was_never_begun_is_made_of_the_recorded_plan_alone(parts: Parts) -
     assert first.sha256, "the bytes of an attempt are not recorded"
     assert {(batch.sha256, batch.attempts) for batch in others} == {("", 0)}
     dearer = plan.assign(standard_price="9.00")
-    with pytest.raises(NoPlan, match="start a new upload, which takes its place"):
+    with pytest.raises(NoPlan, match="start a new upload, which replaces this one"):
         parts.sender().apply("u1", dearer, FIELDS)
     assert parts.sent() == 1
     (known,) = item_history(parts.ledger, parts.bucket, "S5", None)["sent"]

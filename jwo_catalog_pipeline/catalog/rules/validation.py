@@ -117,8 +117,8 @@ def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> N
             problems.append(f"{rule.name} ({int(bad.sum())} items, such as {shown})")
     if problems:
         raise InvalidItems(
-            f"items that must not be sent: {'; '.join(problems)}: correct the source or its mapping, then materialize "
-            "jwo_catalog and catalog_changes again"
+            f"items that must not be sent: {'; '.join(problems)}",
+            "correct the source or its mapping, then materialize jwo_catalog and catalog_changes again",
         )
 
 

@@ -75,25 +75,25 @@ def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
     except duckdb.IOException as error:
         if path.is_file():
             raise
-        raise SourceFileError(f"{name} does not exist or is no file: check JWO_SOURCE_URI") from error
+        raise SourceFileError(f"{name} does not exist or is not a file", "check JWO_SOURCE_URI") from error
     frame = pd.DataFrame(table.to_pandas()).astype("str")
     frame.insert(0, SOURCE_ROW, np.arange(1, len(frame) + 1, dtype="int64"))
     return frame
 
 
 def format_of(name: str) -> str:
-    """The format that a file's name tells; one of `FORMATS`.
+    """The format that a file's name says; one of `FORMATS`.
 
     Raises:
-        SourceFileError: it tells none.
+        SourceFileError: it says none.
     """
     suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(name).suffixes]
     if suffixes and suffixes[-1] in ("gz", "zst", "zstd"):
         suffixes.pop()
     if not suffixes or suffixes[-1] not in _SUFFIXES:
         raise SourceFileError(
-            f"{name}: its name does not say its format: set source.format in the field mapping "
-            f"to one of {', '.join(FORMATS)}"
+            f"the name of {name} does not say its format",
+            f"set source.format in the field mapping to one of {', '.join(FORMATS)}",
         )
     return _SUFFIXES[suffixes[-1]]
 
@@ -104,15 +104,16 @@ def _check_columns(columns: list[str], name: str) -> None:
     for number, column in enumerate(columns, start=1):
         folded = column.casefold()
         if not column.strip():
-            raise SourceFileError(f"{name}: column {number} has no name: name it in the header, or leave it out")
+            raise SourceFileError(f"{name}: column {number} has no name", "name it in the header, or leave it out")
         if folded == SOURCE_ROW:
             raise SourceFileError(
-                f"{name}: column {number} is called {column!r}, a name that the pipeline needs: rename it"
+                f"{name}: column {number} is called {column!r}, a name that the pipeline needs", "rename it"
             )
         if folded in seen:
             raise SourceFileError(
                 f"{name}: the columns {seen[folded]!r} and {column!r} have the same name "
-                "(upper and lower case do not count): rename one of them"
+                "(upper and lower case do not count)",
+                "rename one of them",
             )
         seen[folded] = column
 
@@ -136,8 +137,7 @@ def _read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, 
         ).to_arrow_table()
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         found = diagnose_csv(path, header, delimiter, source.quote, name)
-        reason = str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
-        raise found or SourceFileError(f"{name} cannot be read as CSV: {reason[:300]}") from error
+        raise found or SourceFileError(f"{name} cannot be read as CSV: {_reason(error)}") from error
 
 
 def _read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: str | None, name: str) -> pa.Table:
@@ -162,12 +162,12 @@ def _read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records:
         ).fetchone()
     except duckdb.InvalidInputException as error:
         check_utf8(path, name)
-        raise SourceFileError(_json_problem(error, name, format_, records)) from error
+        raise _json_error(error, name, format_, records) from error
     if wrong is not None:
-        raise SourceFileError(f"{name}, record {wrong[0]} is no object with fields: export it again")
+        raise SourceFileError(f"{name}, record {wrong[0]} is not an object with fields", "export it again")
     if not keys:
         raise SourceFileError(
-            f"{name} holds no records" + (f" under {records!r}" if records else "") + ": export it again"
+            f"{name} holds no records" + (f" under {records!r}" if records else ""), "export it again"
         )
     columns = [key for (key,) in keys]
     _check_columns(columns, name)
@@ -189,15 +189,21 @@ def _load_records_under_key(db: duckdb.DuckDBPyConnection, path: Path, records: 
     )
 
 
-def _json_problem(error: duckdb.Error, name: str, format_: str, records: str | None) -> str:
-    reason = re.sub(r'(in|to) file "[^"]*",? ?', "", str(error).splitlines()[0]).removeprefix("Invalid Input Error: ")
+def _json_error(error: duckdb.Error, name: str, format_: str, records: str | None) -> SourceFileError:
+    reason = _reason(error)
+    problem = f"{name} cannot be read as {format_}: {reason}"
     if "array" in reason.lower() and records is None:
-        remedy = "set source.records in the field mapping to the key that holds the list"
-    elif "JSON transform" in reason:
+        return SourceFileError(problem, "set source.records in the field mapping to the key that holds the list")
+    if "JSON transform" in reason:
         remedy = f"source.records must name the key that holds the list, and it is {records!r}"
-    else:
-        remedy = "the file is cut off or damaged; export it again"
-    return f"{name} cannot be read as {format_}: {reason[:300]}: {remedy}"
+        return SourceFileError(problem, remedy)
+    return SourceFileError(f"{problem}: the file is cut off or damaged", "export it again")
+
+
+def _reason(error: duckdb.Error) -> str:
+    """What DuckDB says, shortened, and without the path, which is that of a local copy."""
+    first = str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
+    return re.sub(r'(in|to) file "[^"]*",? ?', "", first)[:300]
 
 
 def _read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> pa.Table:
@@ -208,10 +214,10 @@ def _read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> pa.Ta
         return rows.project(", ".join(texts)).to_arrow_table()
     except duckdb.InvalidInputException as error:
         if path.stat().st_size == 0:
-            raise SourceFileError(f"{name} is empty (0 bytes): export it again") from error
-        reason = str(error).splitlines()[0].removeprefix("Invalid Input Error: ").replace(str(path), name)
+            raise SourceFileError(f"{name} is empty (0 bytes)", "export it again") from error
+        reason = _reason(error).replace(str(path), name)
         raise SourceFileError(
-            f"{name} cannot be read as Parquet: {reason[:300]}: the file is cut off or damaged", "export it again"
+            f"{name} cannot be read as Parquet: {reason}: the file is cut off or damaged", "export it again"
         ) from error
 
 

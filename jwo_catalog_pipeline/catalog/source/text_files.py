@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UTF8 = {"utf-8", "utf-8-sig", "ascii"}
-_CUT_OFF = "the file seems to be cut off here, or a quote in it is not doubled; export it again."
-_DAMAGED = "the {kind} data of {name} end too early or are damaged: export or upload the file again. ({error})"
+_CUT_OFF = "the file is cut off here, or a quote in it is not doubled"
 
 
 @contextmanager
@@ -47,9 +46,9 @@ def plain_utf8(path: Path, encoding: str, name: str) -> Iterator[Path]:
         with path.open("rb") as file:
             start = file.read(4)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise SourceFileError(f"{name} does not exist or is no file: check JWO_SOURCE_URI") from error
+        raise SourceFileError(f"{name} does not exist or is not a file", "check JWO_SOURCE_URI") from error
     if not start:
-        raise SourceFileError(f"{name} is empty (0 bytes): export it again")
+        raise SourceFileError(f"{name} is empty (0 bytes)", "export it again")
     kind = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
     transcode = codecs.lookup(encoding).name not in _UTF8
     if kind is None and not transcode:
@@ -61,7 +60,7 @@ def plain_utf8(path: Path, encoding: str, name: str) -> Iterator[Path]:
             plain = Path(folder, "plain")
             _decompress(path, kind, plain, name)
             if plain.stat().st_size == 0:
-                raise SourceFileError(f"{name} is empty once it is unpacked: export it again")
+                raise SourceFileError(f"{name} is empty once it is unpacked", "export it again")
         if transcode:
             _transcode(plain, encoding, Path(folder, "utf8"), name)
             plain = Path(folder, "utf8")
@@ -75,7 +74,7 @@ def _decompress(path: Path, kind: str, target: Path, name: str) -> None:
                 with gzip.open(path, "rb") as packed:
                     shutil.copyfileobj(packed, out, 1 << 20)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise SourceFileError(_DAMAGED.format(kind=kind, name=name, error=error)) from error
+                raise _damaged(kind, name, error) from error
             return
         with path.open("rb") as file:
             for block in _unzstd(file, name):
@@ -91,7 +90,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[bytes]:
             # Arrow reports damaged data as an OSError without a number; one of the disk's has one.
             if error.errno is not None:
                 raise
-            raise SourceFileError(_DAMAGED.format(kind="zstd", name=name, error=error)) from error
+            raise _damaged("zstd", name, error) from error
         if not block:
             return
         yield block
@@ -107,17 +106,24 @@ def _transcode(path: Path, encoding: str, target: Path, name: str) -> None:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].decode(encoding, "replace").count("\n")
-                raise SourceFileError(_not_encoded(name, line, encoding)) from error
+                raise _not_encoded(name, line, encoding) from error
             line += text.count("\n")
             out.write(text)
             if not block:
                 return
 
 
-def _not_encoded(name: str, line: int, encoding: str) -> str:
-    return (
-        f"{name}, line {line}: this is not {encoding} text: set source.options.encoding in the field mapping "
-        "to the file's encoding, such as windows-1252, iso-8859-8 or utf-16"
+def _damaged(kind: str, name: str, error: Exception) -> SourceFileError:
+    return SourceFileError(
+        f"the {kind} data of {name} end too early or are damaged ({error})", "export or upload the file again"
+    )
+
+
+def _not_encoded(name: str, line: int, encoding: str) -> SourceFileError:
+    return SourceFileError(
+        f"{name}, line {line}: this is not {encoding} text",
+        "set source.options.encoding in the field mapping to the file's encoding, such as windows-1252, iso-8859-8 or "
+        "utf-16",
     )
 
 
@@ -128,7 +134,7 @@ def check_utf8(path: Path, name: str) -> None:
             try:
                 text.decode()
             except UnicodeDecodeError as error:
-                raise SourceFileError(_not_encoded(name, line, "UTF-8")) from error
+                raise _not_encoded(name, line, "UTF-8") from error
 
 
 def csv_header(path: Path, delimiter: str, quote: str, name: str) -> list[str]:
@@ -140,7 +146,7 @@ def csv_header(path: Path, delimiter: str, quote: str, name: str) -> list[str]:
             check_utf8(path, name)
             raise
         except csv.Error as error:
-            raise SourceFileError(f"{name}, line 1: the header cannot be read: {error}") from error
+            raise SourceFileError(f"{name}, line 1: the header cannot be read ({error})") from error
     if not any(header):
         raise SourceFileError(f"{name}, line 1 is blank", "the first line must hold the column names")
     return header
@@ -152,27 +158,26 @@ def diagnose_csv(path: Path, header: list[str], delimiter: str, quote: str, name
     Slower than DuckDB, and therefore asked only when DuckDB has refused the file.
     """
     check_utf8(path, name)
-    hint = "" if len(header) > 1 else f" The header has one column only: is the delimiter {delimiter!r} right?"
+    hint = f"; the header has only one column: check whether {delimiter!r} is the delimiter" if len(header) == 1 else ""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = _records(file, delimiter, quote)
         line = 1
         try:
             for fields in reader:
                 if fields and len(fields) != len(header):
-                    cut = len(fields) < len(header) and next(reader, None) is None
-                    return SourceFileError(
-                        f"{name}, line {line}: {len(fields)} fields where the header has {len(header)}: "
-                        + (_CUT_OFF if cut else "quote every field that holds the delimiter or a line end.")
-                        + hint
-                    )
+                    counts = f"{name}, line {line}: {len(fields)} fields where the header has {len(header)}"
+                    if len(fields) < len(header) and next(reader, None) is None:
+                        return SourceFileError(f"{counts}: {_CUT_OFF}", f"export it again{hint}")
+                    return SourceFileError(counts, f"quote every field that holds the delimiter or a line end{hint}")
                 line = reader.line_num + 1
         except csv.Error as error:
             return SourceFileError(
-                f"{name}, line {line}: a quoted field that begins here does not end as it should ({error}): {_CUT_OFF}"
+                f"{name}, line {line}: a quoted field that begins here does not end as it should ({error}): {_CUT_OFF}",
+                "export it again",
             )
         if isinstance(file.newlines, tuple):
             return SourceFileError(
-                f"{name} mixes kinds of line ends ({file.newlines}): export it again with one kind only."
+                f"{name} mixes kinds of line ends ({file.newlines})", "export it again with one kind only"
             )
     return None
 

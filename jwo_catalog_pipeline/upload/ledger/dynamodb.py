@@ -11,6 +11,7 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import Conflict, Contended, LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
@@ -88,7 +89,8 @@ class Table:
         if found.get("schema", 0) > SCHEMA:
             raise LedgerUnavailable(
                 f"the ledger table {self.table_name} was written by a newer version of this software (schema "
-                f"{found['schema']}, this one knows {SCHEMA}): install that version again (docs/runbook.md)"
+                f"{found['schema']}, this one knows {SCHEMA})",
+                "install that version again (docs/runbook.md)",
             )
         return found
 
@@ -97,7 +99,7 @@ class Table:
         try:
             yield
         except ClientError as error:
-            code = error.response["Error"]["Code"]
+            code = error_code(error)
             reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
             if reasons and "ConditionalCheckFailed" not in reasons:
                 raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
@@ -108,7 +110,7 @@ class Table:
             raise LedgerUnavailable(f"cannot use the ledger table {self.table_name}: {what}", remedy) from None
         except BotoCoreError as error:
             raise LedgerUnavailable(
-                f"cannot reach the ledger table {self.table_name}: {type(error).__name__}",
+                f"cannot reach the ledger table {self.table_name}: {error_code(error)}",
                 "check AWS credentials, region and network",
             ) from None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
 from jwo_catalog_pipeline.wording import plural
 
@@ -72,21 +73,25 @@ def parse_limits(text: str) -> GuardLimits:
     """Limits from `archive_share=0.1,price_factor=4`; what is not named keeps its default.
 
     Raises:
-        ValueError: an unknown name, or no number of 0 or more; the message says which and what there is.
+        ConfigurationError: an unknown name, or a value that is not a number of 0 or more.
     """
     known = {each.name for each in fields(GuardLimits)}
     values = {}
     for pair in filter(None, (each.strip() for each in text.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in known:
-            raise ValueError(f"{name!r} is no limit; there are {', '.join(sorted(known))}")
+            raise _unreadable(f"{name!r} is not a limit", f"use one of {', '.join(sorted(known))}")
         try:
             values[name] = float(value)
         except ValueError:
             values[name] = -1
         if not 0 <= values[name] < float("inf"):
-            raise ValueError(f"{name} is {value!r}; it must be a number, 0 or more")
+            raise _unreadable(f"{name} is {value!r}", "it must be a number, 0 or more")
     return GuardLimits(**values)
+
+
+def _unreadable(problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"JWO_GUARDS: {problem}", remedy, variable="JWO_GUARDS")
 
 
 def check_plan(
@@ -195,7 +200,7 @@ def _found(guard: str, message: str, allowed: bool, figures: dict[str, float]) -
     if allowed:
         return Verdict(guard, True, f"{message}; allowed for this upload", True, figures)
     remedy = (
-        "nothing is sent. Mend the export or the mapping; or, if this is right, allow it for one upload: "
+        "nothing is sent. Fix the export or the mapping; or, if this is right, allow it for one upload: "
         f"jwo-catalog upload --allow {guard}, or the run config ops: catalog_changes: config: allow: [{guard}]"
     )
     return Verdict(guard, False, f"{message}: {remedy}", False, figures)

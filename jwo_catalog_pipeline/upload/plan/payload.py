@@ -103,9 +103,10 @@ def planned_contents(
         raise NoPlan(f"upload {upload} has no plan", "materialize catalog_changes for it first")
     contents = contents_of(changes, fields, recorded.archive_stores)
     if contents.digest(recorded.base) != recorded.plan:
-        remedy = "start a new upload, which takes its place" if ledger.upload(upload) else "materialize it again"
+        remedy = "start a new upload, which replaces this one" if ledger.upload(upload) else "materialize it again"
         raise NoPlan(
             f"catalog_changes of upload {upload} is not the recorded plan, or was made by another version of this "
-            f"software: {remedy}"
+            "software",
+            remedy,
         )
     return contents, recorded

@@ -133,11 +133,8 @@ def make_plan(
 
 def _already_applied(upload: str) -> AlreadyApplied:
     return AlreadyApplied(
-        f"upload {upload} has been applied",
-        (
-            "its plan cannot be made again. Materialize ingestion_record to resume it, or add a new "
-            "partition to catalog_uploads for a new upload"
-        ),
+        f"upload {upload} has been applied, and its plan cannot be made again",
+        "materialize ingestion_record to resume it, or add a new partition to catalog_uploads for a new upload",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws import error_code
+from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog_api.notification import (
     CertificateUnavailable,
     ResultNotice,

@@ -38,6 +38,7 @@ ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the res
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
 BACKOFF = wait_random_exponential(multiplier=1, max=30)
 SHOWN_ERROR_CHARACTERS = 500
+_RESUME = "materialize ingestion_record for this upload again to resume it: what was accepted stays accepted"
 AT_ONCE = 10  # batches: as many as there may be calls in a second, so that a call may take a second
 PREPARED_AT_ONCE = 2  # of these; more would only keep the first from being ready
 
@@ -138,11 +139,8 @@ class Sender:
                 batch = replace(self.ledger.batch(batch.upload, batch.plan, batch.id), sha256=batch.sha256)
         except CatalogApiError as error:
             raise UploadStopped(
-                (
-                    f"batch {batch.id} of upload {batch.upload} was not accepted: {error}. What was "
-                    "accepted stays accepted"
-                ),
-                "materialize ingestion_record for this upload again to resume it",
+                f"batch {batch.id} of upload {batch.upload} was not accepted: {error.problem}",
+                f"{error.remedy}; then {_RESUME}" if error.remedy else _RESUME,
             ) from error
         raise AssertionError("tenacity raises the last attempt's error")
 
@@ -152,7 +150,8 @@ class Sender:
             body = batch_body(self.bucket, batch)
             if hashlib.sha256(body).hexdigest() != batch.sha256:
                 raise UploadStopped(
-                    f"{self.bucket.uri(body_key(batch))} was changed after it was recorded", "restore it"
+                    f"{self.bucket.uri(body_key(batch))} was changed after it was recorded",
+                    "restore the recorded version",
                 )
             return batch, body
         body = contents.body(batch)
@@ -182,7 +181,7 @@ class Sender:
                 seconds=batch.lease_until - now,
             )
         if not batch.state.sendable:
-            raise LeaseLost(f"batch {batch.id} of upload {batch.upload} is {batch.state} by now: nothing was sent")
+            raise LeaseLost(f"batch {batch.id} of upload {batch.upload} is {batch.state} by now, so nothing was sent")
         try:
             return self.ledger.begin_attempt(batch, self.owner, self.lease_seconds)
         except Conflict:
@@ -197,7 +196,7 @@ class Sender:
             self.ledger.supersede(batch, head.upload)
             close_if_final(self.ledger, batch.upload)
         return AnotherUploadSince(
-            f"upload {head.upload} took over from {batch.upload}: nothing more of {batch.upload} is sent"
+            f"upload {head.upload} took over from {batch.upload}, so nothing more of {batch.upload} is sent"
         )
 
     def _record_acceptance(self, batch: Batch, accepted: Accepted) -> Batch:
