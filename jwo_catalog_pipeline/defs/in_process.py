@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 from rich.console import Console
@@ -19,8 +19,18 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import leaf_batches
 
 T = TypeVar("T")
+_ERROR = dg.AssetCheckSeverity.ERROR
 
 SHOW_SECONDS = 0.3  # between two updates of the progress bars
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """A rule that rows break; `stops` says whether such rows are quarantined, or only warned about."""
+
+    name: str
+    rows: int
+    stops: bool
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Pipeline:
 
     def run(
         self, job: str, upload: str, ops: dict[str, Any] | None = None, only: list[str] | None = None
-    ) -> list[dg.AssetCheckEvaluation]:
+    ) -> list[BrokenRule]:
         """Run a job for an upload.
 
         Args:
@@ -42,7 +52,7 @@ class Pipeline:
             only: the assets to materialize; if not given, all assets of the job.
 
         Returns:
-            The results of the asset checks.
+            The rules that rows break.
 
         Raises:
             RunFailed: a step failed.
@@ -58,7 +68,12 @@ class Pipeline:
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
             raise RunFailed(_sentence(failures[0]) if failures else f"{job} failed before its first step")
-        return list(result.get_asset_check_evaluations())
+        failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+        return [
+            BrokenRule(check.check_name, cast("int", check.metadata["rows"].value), check.severity is _ERROR)
+            for check in failed
+            if "rows" in check.metadata
+        ]
 
     def fetch_results(self, upload: str) -> None:
         """Run one tick of the sensors that collect results, and the run for this upload if they request it."""

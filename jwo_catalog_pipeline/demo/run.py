@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pandas as pd
 import urllib3
 from rich.console import Console
@@ -26,7 +26,7 @@ from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
-from jwo_catalog_pipeline.defs.in_process import Pipeline, follow
+from jwo_catalog_pipeline.defs.in_process import BrokenRule, Pipeline, follow, open_pipeline
 from jwo_catalog_pipeline.defs.io_manager import table_key
 from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
@@ -34,6 +34,7 @@ from jwo_catalog_pipeline.demo.dagster_ui import POLL_SECONDS, check_port, serve
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.model import upload_key
 from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
+from jwo_catalog_pipeline.wording import plural
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
@@ -122,23 +123,24 @@ def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, An
 
     storage = StorageResource(bucket=os.environ["JWO_BUCKET"], ledger_table=os.environ["JWO_LEDGER_TABLE"])
     ledger, bucket = storage.open_ledger(), storage.open_bucket()
-    pipeline = Pipeline(build_defs(), dg.DagsterInstance.get())
     upload = upload_key(datetime.now(UTC))
 
-    def send() -> list[dg.AssetCheckEvaluation]:
+    def send(pipeline: Pipeline) -> list[BrokenRule]:
         ops = {"jwo_catalog": {"config": {"max_invalid_share": max_invalid_share}}}
         try:
-            checks = pipeline.run(UPLOAD_JOB, upload, ops)
+            broken = pipeline.run(UPLOAD_JOB, upload, ops)
         except RunFailed as error:
             if kept := _keep_quarantined(bucket):
                 where = f"the rows and their reasons are in {kept}"
                 raise DemoError(error.problem, f"{error.remedy}; {where}" if error.remedy else where) from None
             raise
         _keep_quarantined(bucket)
-        return checks
+        return broken
 
-    checks = follow(console, pipeline, ledger, upload, send, "read, map, check, plan", SETTLE_SECONDS, POLL_SECONDS)
-    return _summary(pipeline, upload, checks, upload_outcomes(ledger, bucket, upload), bucket)
+    with open_pipeline(build_defs(), os.environ["DAGSTER_HOME"]) as pipeline:
+        start, doing = partial(send, pipeline), "read, map, check, plan"
+        broken = follow(console, pipeline, ledger, upload, start, doing, SETTLE_SECONDS, POLL_SECONDS)
+        return _summary(pipeline, upload, broken, upload_outcomes(ledger, bucket, upload), bucket)
 
 
 def _keep_quarantined(bucket: Bucket) -> Path | None:
@@ -153,13 +155,9 @@ def _keep_quarantined(bucket: Bucket) -> Path | None:
 
 
 def _summary(
-    pipeline: Pipeline, upload: str, checks: list[dg.AssetCheckEvaluation], outcomes: pd.DataFrame, bucket: Bucket
+    pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: pd.DataFrame, bucket: Bucket
 ) -> dict[str, Any]:
     """What happened, as plain values."""
-    broken: dict[dg.AssetCheckSeverity, dict[str, Any]] = {severity: {} for severity in dg.AssetCheckSeverity}
-    for check in checks:
-        if not check.passed:
-            broken[check.severity][check.check_name] = check.metadata["rows"].value
     return {
         "upload": upload,
         "source": os.environ["JWO_SOURCE_URI"],
@@ -168,8 +166,8 @@ def _summary(
             **{str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
             "quarantined": pipeline.row_count("quarantined_items"),
         },
-        "quarantine_reasons": broken[dg.AssetCheckSeverity.ERROR],
-        "warnings": broken[dg.AssetCheckSeverity.WARN],
+        "quarantine_reasons": {rule.name: rule.rows for rule in broken if rule.stops},
+        "warnings": {rule.name: rule.rows for rule in broken if not rule.stops},
         "rejection_reasons": not_accepted(outcomes).to_dict("records"),
         "files": {
             "ledger": f"DynamoDB table {os.environ['JWO_LEDGER_TABLE']}",
@@ -181,7 +179,7 @@ def _summary(
 
 
 def _show(console: Console, summary: dict[str, Any]) -> None:
-    console.print(f"\n[bold]Upload {summary['upload']}[/bold]: {summary['source_rows']:,} source rows")
+    console.print(f"\n[bold]Upload {summary['upload']}[/bold]: {plural(summary['source_rows'], 'source row')}")
     table = Table()
     table.add_column("outcome")
     table.add_column("items", justify="right")

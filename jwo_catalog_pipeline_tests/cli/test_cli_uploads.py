@@ -69,6 +69,7 @@ def test_a_guard_stops_the_upload_and_names_its_override(project: Project, run) 
     assert run("upload", "--yes", "--allow", "store_missing").exit_code == 0
 
 
+@pytest.mark.thorough
 def test_an_upload_that_stopped_is_resumed(project: Project, run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jwo_catalog_pipeline.upload.send.sender.BACKOFF", lambda _: 0.0)
     project.sandbox.misbehave(throttle=5)
@@ -82,6 +83,7 @@ def test_an_upload_that_stopped_is_resumed(project: Project, run, monkeypatch: p
     assert (resumed["state"], resumed["items"]) == ("settled", {"accepted": 3})
 
 
+@pytest.mark.thorough
 def test_the_status_says_what_is_open_and_what_waits(project: Project, run) -> None:
     assert "Nothing has been sent yet" in run("status").output
     project.sandbox.misbehave(delay=3600)
@@ -117,6 +119,7 @@ def test_an_items_history_has_every_version_and_what_amazon_said(project: Projec
     assert "was never sent" in run("item", "Z").output
 
 
+@pytest.mark.thorough
 def test_a_quarantined_item_is_found(project: Project, run) -> None:
     project.export(HEADER, *ROWS * 10, "Q,96385075,Wrong digit,JWO-STORE-01,0.99")
     project.export(HEADER, *MANY, *OTHER_STORE, "Q,96385075,Wrong digit,JWO-STORE-01,0.99")

@@ -33,6 +33,7 @@ def test_the_demo_ends_by_itself_with_every_item_settled(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == [".demo"]
 
 
+@pytest.mark.thorough
 def test_a_catalog_that_cannot_be_used_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "export.csv").write_text("sku,name\nA,Pen\n")
     (tmp_path / "mapping.yaml").write_text("version: 1\nfields:\n  item_sku: sku\n")

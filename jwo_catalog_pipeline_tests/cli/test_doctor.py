@@ -602,7 +602,7 @@ def test_dagster_without_a_home_or_with_one_that_does_not_open(
         assert f"the instance of {tmp_path} cannot be opened: " in said
         assert says in said
         assert password not in said
-        assert "check its dagster.yaml, what that needs to be installed" in said
+        assert "check its dagster.yaml, the libraries that it needs" in said
 
 
 def test_a_daemon_that_does_not_run(
@@ -613,7 +613,7 @@ def test_a_daemon_that_does_not_run(
         assert "Dagster keeps its runs in SqliteRunStorage; the daemon never ran" in said
         assert "-> start dagster-daemon run, or dagster dev, with the same DAGSTER_HOME" in said
         _beat(instance, seconds_ago=400)
-        assert "the daemon was last heard from on 20" in found(look, "Dagster", "problem")
+        assert "the daemon last reported on 20" in found(look, "Dagster", "problem")
         _beat(instance, "SENSOR")
         assert "some of the daemon's parts are silent (SENSOR)" in found(look, "Dagster", "problem")
 

@@ -27,6 +27,7 @@ def test_an_upload_runs_from_the_source_to_the_record(project: Project) -> None:
     assert project.settle("u1")["outcome"].tolist() == ["accepted"] * 3
 
 
+@pytest.mark.thorough
 def test_a_resumed_upload_waits_for_the_lease_of_a_run_that_may_be_dead(project: Project) -> None:
     """As run monitoring starts it: the run that was lost held a batch, and nobody else will resume the upload."""
     project.sandbox.misbehave(forbid=1)
@@ -74,6 +75,7 @@ def test_the_newest_object_below_a_prefix_is_the_source(project: Project) -> Non
     assert metadata(result, "fix_list")["file"].endswith("/fix_list.csv")
 
 
+@pytest.mark.thorough
 def test_equal_content_has_an_equal_data_version(project: Project) -> None:
     def version(result: dg.ExecuteInProcessResult, asset: str) -> str:
         events = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]

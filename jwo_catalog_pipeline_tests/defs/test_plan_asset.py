@@ -21,6 +21,7 @@ def allow(*guards: str) -> dict:
     return {"catalog_changes": {"config": {"allow": list(guards)}}}
 
 
+@pytest.mark.thorough
 def test_a_missing_store_stops_the_upload_until_a_person_allows_it(project: Project) -> None:
     project.export(HEADER, *MANY, *OTHER_STORE)
     project.must_upload("u1")

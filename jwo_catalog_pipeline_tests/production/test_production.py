@@ -5,6 +5,7 @@ The tests are one story, in the order of this file: 100,000 items are uploaded w
 
 import json
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -84,9 +85,15 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("production")
-    (folder / "mapping.yaml").write_text(MAPPING)
+def world() -> Iterator[Deployment]:
+    # Not pytest's folder: another run of pytest closes that to the user of PostgreSQL.
+    with tempfile.TemporaryDirectory(prefix="production-") as name:
+        folder = Path(name)
+        (folder / "mapping.yaml").write_text(MAPPING)
+        yield from _world(folder)
+
+
+def _world(folder: Path) -> Iterator[Deployment]:
     with deployment(folder, folder / "mapping.yaml", KEY) as found, pytest.MonkeyPatch.context() as patch:
         for name, value in found.sandbox.environment.items():
             if name.startswith("AWS_"):

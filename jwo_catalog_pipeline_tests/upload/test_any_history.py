@@ -1,6 +1,6 @@
 """Any history of edits, uploads, delays, rejections and lost messages ends with Amazon holding the newest valid source.
 
-    .venv/bin/pytest jwo_catalog_pipeline_tests/upload/test_any_history.py            100 histories
+    .venv/bin/pytest -m thorough jwo_catalog_pipeline_tests/upload/test_any_history.py    100 histories
     PROGRAMS=2000 .venv/bin/pytest -m thorough jwo_catalog_pipeline_tests/upload/test_any_history.py
 
 The model knows only the source; what Amazon holds is asked of the sandbox.
@@ -27,7 +27,7 @@ from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_report
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
-FEW, PROGRAMS = 10, int(os.environ.get("PROGRAMS", "100"))
+FEW, PROGRAMS = 6, int(os.environ.get("PROGRAMS", "100"))
 Key = tuple[str, str]
 OPERATIONS = ("upload", "archive")
 SKUS, STORES = ("A", "B", "C"), ("JWO-STORE-01", "JWO-STORE-02")

@@ -95,6 +95,7 @@ def test_a_clock_that_is_off_is_corrected_for_all_calls_that_were_signed_with_it
     assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.SUBMITTED, 2)] * BATCHES
 
 
+@pytest.mark.thorough
 def test_a_session_that_ends_is_renewed_for_all_calls_that_were_signed_with_it(parts: Parts) -> None:
     plan = parts.plan("u1", items(*skus()))
     met = meeting(BATCHES)

@@ -23,6 +23,7 @@ def refused(parts: Parts, upload: str) -> list[Batch]:
     return [each for each in leaf_batches(parts.ledger.batches(upload)) if each.state is BatchState.REFUSED]
 
 
+@pytest.mark.thorough
 def test_one_bad_item_in_ten_thousand_stands_alone_after_at_most_thirty_calls(parts: Parts) -> None:
     parts.sandbox.misbehave(refuse_skus=["S07777"])
     parts.apply("u1", items(*skus(10_000)))

@@ -19,6 +19,7 @@ def wait(project: Project) -> None:
     project.must_upload("u2")
 
 
+@pytest.mark.thorough
 def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
     wait(project)
     said = project.tick(waiting_items_sensor).skip_message
