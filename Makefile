@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 # Tests that need a PostgreSQL server, their own environment, or outages of minutes.
-PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/cli/test_doctor.py
+PRODUCTION := jwo_catalog_pipeline_tests/production jwo_catalog_pipeline_tests/doctor
 
 .PHONY: demo test test-thorough test-production seeded-bugs chaos bench lint screenshots lock clean
 
