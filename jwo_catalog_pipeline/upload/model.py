@@ -113,7 +113,7 @@ class Batch:
     http_status: int = 0
     request_id: str = ""
     message: str = ""
-    refusal: str = ""  # of a refused batch: one of those below
+    refusal: str = ""  # of a refused batch: SPLIT, ONE_ITEM, ONE_STORE or NOT_CUT
     report_shape: str = ""
     outcomes: Mapping[str, int] = field(default_factory=dict)
 

@@ -26,15 +26,17 @@ class Published(_Table):
 
     store_id: str = _column("The store.")
     item_sku: str = _column("The retailer's number of the item.")
-    content_hash: str = _column("Of what was sent last; missing where what Amazon holds is not known.", missing=True)
+    content_hash: str = _column(
+        "SHA-256 of the content that was sent last; missing where what Amazon holds is not known.", missing=True
+    )
     standard_price: str = _column("The price that was sent last.", missing=True)
-    operation: str = _column("What was asked of Amazon last: upload or archive.")
+    operation: str = _column("The last operation: upload or archive.")
     state: str = _column("accepted, in_flight or rejected; archived only while that is in doubt.")
-    reason: str = _column('What Amazon said of the item, "" for nothing.')
+    reason: str = _column('Amazon\'s reason for a rejection, "" for none.')
     upload: str = _column("The upload in which the item was sent last.")
     batch: str = _column("The batch of that upload.")
-    sent_at: int = _column("When that batch was sent last, epoch seconds.")
-    doubted_at: int = _column("When the item may have been sent once more than is known, epoch seconds; 0 for never.")
+    sent_at: int = _column("When that batch was last sent, epoch seconds.")
+    doubted_at: int = _column("When a call that carried the item had no response, epoch seconds; 0 for never.")
 
 
 class PlanRow(_Table):
@@ -65,15 +67,15 @@ class BatchRecord(_Table):
     bytes: int = _column("The size of the batch's body.")
     attempts: int = _column("How often the batch was sent, or might have been.")
     sent_at: str = _column("When it was last sent, UTC.", missing=True)
-    ingestion_id: str = _column("What Amazon calls the batch.", missing=True)
+    ingestion_id: str = _column("Amazon's id of the ingestion.", missing=True)
     http_status: int = _column("Amazon's last response, 0 for none.")
     request_id: str = _column("Amazon's id of the last call, for their support.", missing=True)
-    message: str = _column("What Amazon said, or why nothing is known.", missing=True)
+    message: str = _column("Amazon's message, or why there is none.", missing=True)
     refusal: str = _column(
         "Of a refused batch: split (its items are in two parts), one_item, one_store, or not_cut.", missing=True
     )
     part_of: str = _column("The refused batch that this is a part of.", missing=True)
-    sha256: str = _column("Of the batch's bytes.")
+    sha256: str = _column("SHA-256 of the batch's bytes.")
 
 
 class ItemOutcome(_Table):
@@ -83,10 +85,12 @@ class ItemOutcome(_Table):
     batch: str = _column("The batch: one call to Amazon. 0001.1 and 0001.2 are the halves of a refused 0001.")
     store_id: str = _column("The store.")
     item_sku: str = _column("The retailer's number of the item.")
-    outcome: str = _column("accepted, rejected or unreported by Amazon's report; until then where the item is.")
+    outcome: str = _column(
+        "accepted, rejected or unreported, from Amazon's report; before that, the state of the batch."
+    )
     code: str = _column("Amazon's code for a rejection.", missing=True)
-    message: str = _column("What Amazon said, or why nothing is known.", missing=True)
-    ingestion_id: str = _column("What Amazon calls the batch.", missing=True)
+    message: str = _column("Amazon's message, or why there is none.", missing=True)
+    ingestion_id: str = _column("Amazon's id of the ingestion.", missing=True)
     content_hash: str = _column("SHA-256 of the item as it was sent; missing for an archive.", missing=True)
 
 

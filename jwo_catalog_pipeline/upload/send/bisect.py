@@ -25,7 +25,7 @@ MAX_PARTS = 400
 
 @dataclass(frozen=True)
 class Cut:
-    """What became of a refused batch: why (see `records`), and its parts, two or none."""
+    """What became of a refused batch: why (`Batch.refusal`), and its parts, two or none."""
 
     refusal: str
     parts: list[Batch]
