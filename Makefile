@@ -31,7 +31,7 @@ test-production: .venv/installed
 seeded-bugs: .venv/installed
 	$(BIN)/python -m jwo_catalog_pipeline_tests.seeded_bugs $(ARGS)
 
-# Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md.
+# Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md (with ARGS=--write they are written there).
 chaos: .venv/installed
 	$(BIN)/python -m jwo_catalog_pipeline_tests.chaos $(ARGS)
 

@@ -8,13 +8,9 @@ all rounds. What counts is the ratio: seconds are those of one machine on one da
 """
 
 import argparse
-import datetime
 import os
-import platform
-import re
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +19,8 @@ from rich.table import Table
 
 from benchmarks import changing, costing, reading, starting, uploading
 from benchmarks.ground import spread
+from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 DOCUMENTS = {"costing": DOCUMENT.with_name("readiness.md")}
@@ -90,32 +88,6 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
 ON_REQUEST = {"large"}  # takes many GB of memory: --rows 1000000 5000000
 
 
-def _machine() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return (
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores ({cpu[1] if cpu else 'unknown'}), "
-        f"{memory:.0f} GB, Python {platform.python_version()}, {libraries}"
-    )
-
-
-def _markdown(rows: Rows) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _write(name: str, rows: Rows, rounds: int) -> None:
-    """Put a table between its marks in its document."""
-    document = DOCUMENTS.get(name, DOCUMENT)
-    text = document.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    table = f"{_markdown(rows)}\n\n{rounds} round{'s' * (rounds > 1)}; {_machine()}."
-    document.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
@@ -137,7 +109,9 @@ def main() -> None:
             table.add_row(*row.values())
         console.print(table)
         if options.write:
-            _write(name, rows, options.rounds)
+            rounds = plural(options.rounds, "round")
+            table = f"{markdown(rows)}\n\n{rounds}; {machine(*LIBRARIES)}."
+            write_between_marks(DOCUMENTS.get(name, DOCUMENT), name, table)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """`make chaos`: everything that is tried to break the pipeline, and one table of what came of it.
 
+With --write the table goes into docs/reliability.md as well.
+
 Each part runs in processes and sandboxes of its own, two at a time; the call budget first and alone, for it is about
 time.
 """
@@ -17,8 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, show
 from jwo_catalog_pipeline_tests.chaos.kills import DAYS, LARGE, SMALL, STORES
+from jwo_catalog_pipeline_tests.support import ROOT
+from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
 
 PACKAGE = "jwo_catalog_pipeline_tests.chaos"
 LANES = 2  # as many as there are cores
@@ -81,7 +86,7 @@ def kill_figures(tallies: list[dict[str, Any]]) -> list[Figure]:
         Figure(
             "Killed (SIGKILL), or stopped by an exception, at any step",
             f"{sums['kills']:,} kills and {sums['exceptions']:,} exceptions at {len(points)} points "
-            f"({sizes}), {sums['again']:,} of them of a process that had taken over from one that was struck",
+            f"({sizes}), {sums['again']:,} of them of a process that had taken over from a killed one",
             f"{said}; {sums['duplicates']:,} ingested twice",
             clean and sums["duplicates"] <= struck,
         )
@@ -96,6 +101,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(['kills', *ALONE, *PARTS])}; all if none is named")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     options = parser.parse_args(arguments)
     wanted = options.parts or ["kills", *ALONE, *PARTS]
     began, tallies, figures = time.monotonic(), list[dict[str, Any]](), list[Figure]()
@@ -132,6 +138,10 @@ def main(arguments: list[str]) -> int:
     else:
         show(figures)
         sys.stdout.write(f"{time.monotonic() - began:,.0f} s on {LANES} processes at a time\n")
+    if options.write:
+        minutes = plural(round((time.monotonic() - began) / 60), "minute")
+        table = f"{markdown([figure.row() for figure in figures])}\n\n{minutes}; {machine('dagster', 'boto3', 'moto')}."
+        write_between_marks(ROOT / "docs" / "reliability.md", "chaos", table)
     return 0 if all(figure.holds for figure in figures) else 1
 
 

@@ -29,6 +29,14 @@ class Figure:
     found: str
     holds: bool
 
+    def row(self) -> dict[str, str]:
+        """As a row of the table of the documentation."""
+        return {
+            "Test": self.what,
+            "Tried": self.tried,
+            "Result": ("" if self.holds else "DOES NOT HOLD: ") + self.found,
+        }
+
 
 def alone(part: Callable[[RunningSandbox], list[Figure]]) -> int:
     """Run one part of `make chaos` in a sandbox of its own, and print its figures; the code says whether all hold."""

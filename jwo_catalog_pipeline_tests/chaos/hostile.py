@@ -102,21 +102,21 @@ def certificate_figures() -> list[Figure]:
     believed = [what for what, each in tampered if _believed(verify, each)]
     return [
         Figure(
-            "a certificate comes only from SNS in the topic's region",
+            "A certificate comes only from SNS in the topic's region",
             f"{len(HOSTILE_CERTIFICATE_URLS)} hostile certificate URLs",
             f"{len(accepted)} accepted, {hostile_fetches} fetched",
             not accepted and not hostile_fetches,
         ),
         Figure(
-            "genuine messages are believed",
+            "Genuine messages are accepted",
             f"{len(genuine)} signed messages, {len(right)} regions",
-            f"{refused} refused",
+            f"{refused} rejected",
             not refused and set(fetched) == right,
         ),
         Figure(
-            "a changed message is not believed",
-            f"{len(tampered)} changed messages",
-            f"{len(believed)} believed{': ' if believed else ''}{'; '.join(believed[:3])}",
+            "An altered message is rejected",
+            f"{len(tampered)} altered messages",
+            f"{len(believed)} accepted{': ' if believed else ''}{'; '.join(believed[:3])}",
             not believed,
         ),
     ]
@@ -138,13 +138,13 @@ def socket_figures() -> list[Figure]:
     works = seen.good_connections == tried["genuine"] and seen.own == 1 and tried.get("redirects") == 1
     return [
         Figure(
-            "a report comes only from S3, or the endpoint set",
+            "A report comes only from S3, or the endpoint in use",
             f"{tried['urls']} hostile links, {tried['genuine']} genuine",
             f"{len(wrong)} fetched or connected, {len(seen.resolved)} looked up",
             not wrong and not seen.resolved and tried["urls"] >= 150 and works,
         ),
         Figure(
-            "only an address that was checked is connected to",
+            "A connection goes only to an address that was checked",
             f"{tried['addresses'] + tried['private addresses']} bad DNS answers, {tried['rebinding']} that change",
             f"{len(seen.connections)} wrong connections, {len(seen.lookups)} second look-ups",
             not seen.connections and not seen.lookups and works,
@@ -168,13 +168,13 @@ def bomb_figures(filling: Iterable[str] = bombs.FILLING, lying: Iterable[str] = 
     understood = sum(each["outcomes"] == ["results with 10000 items"] for each in genuine)
     return [
         Figure(
-            "an answer made to exhaust its reader does not",
+            "A response that is made to exhaust its reader does no harm",
             f"{len(filling)} that fill memory, {len(lying)} that lie or stall",
             f"at most {most:.0f} MB, {len(unexpected)} unexpected errors",
             not unexpected and most < MOST_MEGABYTES and longest < SLACK_SECONDS,
         ),
         Figure(
-            "the largest genuine reports are read within the same bounds",
+            "The largest genuine reports are read within the same bounds",
             f"{len(genuine)} reports of 10,000 items",
             f"{understood} understood",
             understood == len(genuine),

@@ -166,14 +166,14 @@ def message_figures(
             total += world.delivered
             figures.append(
                 Figure(
-                    f"messages {name}: the same results",
+                    f"Messages {name}: the results of a single delivery",
                     f"{world.delivered:,} deliveries about {uploads} ingestions",
                     f"{len(different)} of {len(expected)} results differ",
                     not different and len(expected) > 3 * uploads,
                 )
             )
     if set(scenarios) == set(SCENARIOS):
-        figures.append(Figure("deliveries in all", f"at least {deliveries:,}", f"{total:,}", total >= deliveries))
+        figures.append(Figure("Deliveries in all", f"at least {deliveries:,}", f"{total:,}", total >= deliveries))
     return figures
 
 

@@ -102,9 +102,9 @@ def figures(scenarios: Sequence[Scenario], failures: Failures) -> list[Figure]:
             not count("redirected"),
         ),
         Figure(
-            "A slow or odd but complete answer is taken at the first try",
-            f"{borne} answers",
-            f"{count('not borne')} not taken",
+            "A slow or odd but complete response is used at the first attempt",
+            f"{borne} responses",
+            f"{count('not borne')} not used",
             not count("not borne"),
         ),
     ]

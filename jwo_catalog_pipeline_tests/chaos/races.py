@@ -116,7 +116,9 @@ def race_figures(sandbox: RunningSandbox, times: int = 10, points: int | None = 
         places = places[:points]
         for point, occurrence in places:
             races.paused(point, occurrence)
-        figures.append(_figure("A worker paused beyond its lease, while others go on", f"{len(places)} places", races))
+        figures.append(
+            _figure("A worker paused beyond its lease, while others continue", f"{len(places)} points", races)
+        )
     return figures
 
 
@@ -126,7 +128,7 @@ def _figure(what: str, tried: str, races: Races) -> Figure:
     for each in (*wrong, *found.lost, *found.stale, *found.unaccounted, *found.unrecorded):
         sys.stderr.write(f"{what}: {each}\n")
     holds = found.clean and not wrong
-    said = "nothing changed by who lost" if not wrong else f"{len(wrong)} WRONG"
+    said = "the losers changed nothing" if not wrong else f"{len(wrong)} WRONG"
     lost = f"{len(found.lost)} lost, {len(found.stale)} stale, {len(found.unaccounted)} unaccounted"
     races.wrong = []
     return Figure(what, tried, f"{said}; {lost}; {found.duplicates} ingested twice", holds)

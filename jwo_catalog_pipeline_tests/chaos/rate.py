@@ -93,11 +93,10 @@ def rate_figures(sandbox: RunningSandbox, processes: int = PROCESSES, seconds: f
         Figure(
             f"Over all processes, at most {LIMIT} calls in any second",
             tried,
-            f"most in a second {most}, {throttled} refused as too many"
-            + ("" if ended else f", {failed} processes failed"),
+            f"most in a second {most}, {throttled} throttled" + ("" if ended else f", {failed} processes failed"),
             most <= LIMIT and not throttled and ended,
         ),
-        Figure("The call budget is used up", tried, f"{rate:.1f} calls a second", rate >= ENOUGH),
+        Figure("The call budget is used in full", tried, f"{rate:.1f} calls a second", rate >= ENOUGH),
     ]
 
 

@@ -125,8 +125,8 @@ def run_figures(sandbox: RunningSandbox, kills: int | None = None) -> list[Figur
     return [
         Figure(
             "Whole Dagster runs killed",
-            f"{killed} runs, each at another point",
-            f"{stuck} runs after it stuck; {wrong}; {found.duplicates} ingested twice",
+            f"{killed} runs, each at a different point",
+            f"{stuck} runs stuck afterwards; {wrong}; {found.duplicates} ingested twice",
             found.clean and not stuck and killed > 0 and found.duplicates <= killed,
         )
     ]

@@ -71,13 +71,13 @@ def search(sandbox: RunningSandbox, folder: Path) -> list[Figure]:
     size = sum(map(len, places.values())) / 1e6
     return [
         Figure(
-            "secrets stay out of logs, errors, Dagster's storage, bucket and ledger",
+            "Secrets stay out of logs, errors, Dagster's storage, bucket and ledger",
             f"{len(secrets)} secrets, {len(done.get('did', []))} runs and ticks, {len(places)} places of {size:.1f} MB",
             f"{len(found)} found" + "".join(f": {each}" for each in found[:1]) + ("" if done else "; not finished"),
             bool(done) and not found and size > 1,
         ),
         Figure(
-            "the search finds what is there",
+            "The search for secrets finds those that are there",
             f"{len(done.get('control', []))} secrets logged without redaction",
             f"{len(control)} found",
             bool(control) and len(control) == len(done.get("control", [])),
