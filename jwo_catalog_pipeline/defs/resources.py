@@ -100,11 +100,9 @@ class StorageResource(dg.ConfigurableResource[None]):
     ledger_table: str = _field("ledger_table")
 
     def open_bucket(self) -> Bucket:
-        """The bucket."""
         return Bucket(aws_client("s3"), _set(self.bucket, "JWO_BUCKET"))
 
     def open_ledger(self) -> Ledger:
-        """The ledger."""
         return Ledger(dynamodb_table(_set(self.ledger_table, "JWO_LEDGER_TABLE")))
 
 

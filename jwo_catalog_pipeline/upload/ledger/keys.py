@@ -40,27 +40,22 @@ UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLE
 
 
 def head() -> Key:
-    """Key of the head."""
     return _key(HEAD, HEAD)
 
 
 def open_upload(upload: str) -> Key:
-    """Key of an upload on the worklist."""
     return _key(OPEN, upload)
 
 
 def plan(upload: str) -> Key:
-    """Key of an upload's newest plan."""
     return _key(f"{UPLOAD}#{upload}", PLAN)
 
 
 def upload(upload: str) -> Key:
-    """Key of an applied upload."""
     return _key(f"{UPLOAD}#{upload}", UPLOAD)
 
 
 def batch(upload: str, plan: str, batch: str) -> Key:
-    """Key of a batch."""
     return _key(f"{UPLOAD}#{upload}", f"{BATCH}#{plan}#{batch}")
 
 
@@ -70,7 +65,6 @@ def batches(upload: str, plan: str) -> tuple[str, str]:
 
 
 def attempt(batch: Batch, attempt: int) -> Key:
-    """Key of one try at sending a batch."""
     partition, prefix = attempts(batch)
     return _key(partition, f"{prefix}{attempt:04}")
 
@@ -81,7 +75,6 @@ def attempts(batch: Batch) -> tuple[str, str]:
 
 
 def ingestion(ingestion_id: str) -> Key:
-    """Key of the batch that an ingestion came of."""
     return _key(f"{INGESTION}#{ingestion_id}", BATCH)
 
 
@@ -91,57 +84,46 @@ def former_duplicate(ingestion_id: str) -> Key:
 
 
 def link(ingestion_id: str) -> Key:
-    """Key of the link to a report."""
     return _key(f"{INGESTION}#{ingestion_id}", LINK)
 
 
 def news(ingestion_id: str) -> Key:
-    """Key of the news that an ingestion has ended."""
     return _key(NEWS, ingestion_id)
 
 
 def doubt(batch: Batch) -> Key:
-    """Key of the doubt about a batch."""
     return _key(DOUBT, f"{batch.upload}#{batch.plan}#{batch.id}")
 
 
 def orphan(ingestion_id: str) -> Key:
-    """Key of an ingestion of a batch that another worker took over."""
     return _key(UNMATCHED, ingestion_id)
 
 
 def unknown(ingestion_id: str) -> Key:
-    """Key of an ingestion that matches no batch."""
     return _key(UNKNOWN, ingestion_id)
 
 
 def unreadable(message_id: str) -> Key:
-    """Key of a message that cannot be read."""
     return _key(UNREADABLE, message_id)
 
 
 def inbox() -> Key:
-    """Key of the note of the newest result."""
     return _key(INBOX, "NEWEST")
 
 
 def settled(upload: str) -> Key:
-    """Key of the note that an upload has settled."""
     return _key(SETTLED, upload)
 
 
 def alert(about: str) -> Key:
-    """Key of an alert."""
     return _key(ALERT, about)
 
 
 def rate() -> Key:
-    """Key of the call budget."""
     return _key(RATE, RATE)
 
 
 def doctor() -> Key:
-    """Key of the item that `jwo-catalog doctor` writes."""
     return _key(DOCTOR, "CHECK")
 
 

@@ -72,7 +72,6 @@ class NewsLedger(Writes):
         return _orphan(found, ingestion_id) if found else None
 
     def orphans(self) -> list[Orphan]:
-        """All orphans."""
         return [_orphan(item, keys.name(item)) for item in self._query(keys.UNMATCHED)]
 
     # -- messages ----------------------------------------------------------------------------------------------
