@@ -193,7 +193,7 @@ BUGS = [
     Bug(
         "A wrong clock is corrected once, and the correction is kept",
         "SigningClock.learn",
-        "            self.offset = found\n",
+        "            self.offset = offset\n",
         "            pass\n",
         "catalog_api/test_credentials_and_clocks.py::test_a_clock_that_is_off_is_corrected_from_the_answer_and_remembered",
     ),
