@@ -1,6 +1,6 @@
 """The errors that people can act on. Each says what is wrong and, where something helps, what to do.
 
-Whoever shows an error prints both parts (`str` joins them); no code parses the text. Two mix-ins say what a retry of
+Code that shows an error prints both parts (`str` joins them); none parses the text. Two mix-ins say what a retry of
 the same thing does: after a `TransientError` it may help, after a `TerminalError` it cannot help before something was
 changed. A class with neither has causes of both kinds. Each class is defined in the room that raises it:
 

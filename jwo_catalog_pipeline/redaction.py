@@ -118,7 +118,7 @@ def hide_credentials(frozen: Frozen | None) -> None:
 def _forms(value: str) -> Iterator[str]:
     yield from (value, quote(value), quote(value, safe=""), quote_plus(value), html.escape(value))
     # Percent signs in lower case, a slash that JSON escapes, and JSON in JSON.
-    yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quote(value, safe=""))
+    yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quote(value, safe=""))
     escaped = json.dumps(value)[1:-1]
     yield from (escaped, escaped.replace("/", "\\/"), json.dumps(escaped)[1:-1])
 
@@ -126,7 +126,8 @@ def _forms(value: str) -> Iterator[str]:
 def install() -> None:
     """Have every log record of the process redacted, once: message, arguments and exception.
 
-    Where nothing is logged this costs nothing. It stands before all loggers and handlers, whoever makes them later.
+    Where nothing is logged this costs nothing. It stands before all loggers and handlers, also those that are
+    made later.
     """
     present = logging.getLogRecordFactory()
     if not hasattr(present, "redacts"):

@@ -31,7 +31,7 @@ def _switch(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
@@ -139,9 +139,9 @@ def bounds(field: FieldInfo) -> dict[str, Any]:
     """The bounds of a number, as arguments of pydantic's `Field`."""
     return {
         name: bound
-        for each in field.metadata
+        for constraint in field.metadata
         for name in ("ge", "gt")
-        if (bound := getattr(each, name, None)) is not None
+        if (bound := getattr(constraint, name, None)) is not None
     }
 
 
@@ -183,7 +183,7 @@ def readable_settings(environment: Mapping[str, str]) -> tuple[Settings, list[Co
     try:
         return Settings(**values), []
     except ValidationError as error:
-        unreadable = {str(each["loc"][0]): each["input"] for each in error.errors()}
+        unreadable = {str(detail["loc"][0]): detail["input"] for detail in error.errors()}
     readable = Settings(**{name: value for name, value in values.items() if name not in unreadable})
     return readable, [
         ConfigurationError(f"{name} is {value!r}", f"it must be {VARIABLES[name].allowed}", name)

@@ -47,10 +47,10 @@ def find_source(uri: str, s3: Any) -> SourceFile:
     try:
         if key.endswith("/") or not key:
             return _newest(uri, bucket, key, s3)
-        found = s3.head_object(Bucket=bucket, Key=key)
+        head = s3.head_object(Bucket=bucket, Key=key)
     except (ClientError, BotoCoreError) as error:
         raise _explained(uri, error) from None
-    return SourceFile(uri, found["ETag"].strip('"'), found["ContentLength"], found["LastModified"].astimezone(UTC))
+    return SourceFile(uri, head["ETag"].strip('"'), head["ContentLength"], head["LastModified"].astimezone(UTC))
 
 
 def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
@@ -78,18 +78,18 @@ def _find_local(uri: str) -> SourceFile:
     path = Path(uri).expanduser().resolve()
     if not path.is_file():
         raise SourceFileError(f"{uri} does not exist", "check JWO_SOURCE_URI")
-    found = path.stat()
-    modified = datetime.fromtimestamp(found.st_mtime, UTC)
-    return SourceFile(str(path), f"{found.st_size}-{found.st_mtime_ns}", found.st_size, modified)
+    stat = path.stat()
+    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+    return SourceFile(str(path), f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size, modified)
 
 
 def _newest(uri: str, bucket: str, prefix: str, s3: Any) -> SourceFile:
     """The object written last; the greatest key where two were written in one second."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    objects = [each for page in pages for each in page.get("Contents", []) if not each["Key"].endswith("/")]
+    objects = [entry for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
     if not objects:
         raise SourceFileError(f"{uri} holds no object", "check JWO_SOURCE_URI, or wait for the export")
-    newest = max(objects, key=lambda each: (each["LastModified"], each["Key"]))
+    newest = max(objects, key=lambda entry: (entry["LastModified"], entry["Key"]))
     return SourceFile(
         f"s3://{bucket}/{newest['Key']}",
         newest["ETag"].strip('"'),

@@ -105,8 +105,8 @@ class Bucket:
         try:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:
-                for found in page.get("Contents", []):
-                    yield found["Key"], int(found["LastModified"].timestamp())
+                for entry in page.get("Contents", []):
+                    yield entry["Key"], int(entry["LastModified"].timestamp())
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "list", prefix) from None
 

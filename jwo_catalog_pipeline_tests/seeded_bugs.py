@@ -88,8 +88,8 @@ BUGS = [
     Bug(
         "Nothing stale: newer content waits for a call whose response was lost",
         "outcomes_state",
-        "of((each.doubted_at if each.doubts else 0 for each in batches),",
-        "of((0 for each in batches),",
+        "of((batch.doubted_at if batch.doubts else 0 for batch in batches),",
+        "of((0 for batch in batches),",
         "upload/test_matching.py::test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled",
     ),
     Bug(
@@ -123,8 +123,8 @@ BUGS = [
     Bug(
         "Unknown is a state: an unknown ingestion is matched only by its items",
         "_fits",
-        "said <= sent if report.others_succeeded else said == sent",
-        "bool(said & sent)",
+        "reported <= sent if report.others_succeeded else reported == sent",
+        "bool(reported & sent)",
         "upload/test_matching.py::test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for_again",
     ),
     Bug(
@@ -193,7 +193,7 @@ BUGS = [
     Bug(
         "A wrong clock is corrected once, and the correction is kept",
         "SigningClock.learn",
-        "            self.offset = found\n",
+        "            self.offset = offset\n",
         "            pass\n",
         "catalog_api/test_credentials_and_clocks.py::test_a_clock_that_is_off_is_corrected_from_the_answer_and_remembered",
     ),

@@ -127,9 +127,9 @@ def _first(value: object, names: tuple[str, ...]) -> str | None:
     """The first non-empty text under one of the names, best name first, outer objects before inner ones."""
     objects = list(_objects(value))
     for name in names:
-        for each in objects:
-            if isinstance(found := each.get(name), str) and found:
-                return found
+        for obj in objects:
+            if isinstance(text := obj.get(name), str) and text:
+                return text
     return None
 
 
@@ -137,9 +137,9 @@ def _objects(value: object) -> Iterator[dict[str, Any]]:
     """Every object in a JSON value, breadth first (json.loads has bounded the depth)."""
     level = [value]
     while level:
-        yield from (each for each in level if isinstance(each, dict))
+        yield from (node for node in level if isinstance(node, dict))
         level = [
             inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+            for node in level
+            for inner in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
         ]

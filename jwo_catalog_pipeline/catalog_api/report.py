@@ -146,7 +146,7 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
         content: as Amazon wrote it.
         archive: it is about an archive, so that a SKU which is not there any more is no failure.
     """
-    if sum(content.count(each) for each in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
+    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
         return _unknown()
     try:
         value = json.loads(content)
@@ -184,15 +184,15 @@ def _outcome(entry: dict[str, Any], archive: bool, *, failed: bool) -> tuple[str
     if sku is None:
         return None
     listed = entry.get("errors")
-    errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    said = _text(entry, ("status",)) if "status" in entry else "FAILED" if errors else None
-    status = "FAILED" if failed else (said or "").upper()
+    errors = [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
+    raw_status = _text(entry, ("status",)) if "status" in entry else "FAILED" if errors else None
+    status = "FAILED" if failed else (raw_status or "").upper()
     outcome = REJECTED if status in _FAILED else ACCEPTED if status in _SUCCEEDED and not errors else UNREPORTED
     if outcome == ACCEPTED:
         return _text(entry, _STORE_NAMES), sku, outcome, None, None
     causes = errors or [entry]
-    codes = "; ".join(filter(None, (_text(each, _CODE_NAMES) for each in causes)))
-    messages = "; ".join(filter(None, (_text(each, _MESSAGE_NAMES) for each in causes)))
+    codes = "; ".join(filter(None, (_text(cause, _CODE_NAMES) for cause in causes)))
+    messages = "; ".join(filter(None, (_text(cause, _MESSAGE_NAMES) for cause in causes)))
     if archive and outcome == REJECTED and len(causes) == 1 and _GONE.search(f"{codes} {messages}"):
         outcome = ACCEPTED
     return _text(entry, _STORE_NAMES), sku, outcome, codes or None, messages or None
@@ -201,9 +201,9 @@ def _outcome(entry: dict[str, Any], archive: bool, *, failed: bool) -> tuple[str
 def _text(entry: dict[str, Any], names: tuple[str, ...]) -> str | None:
     """The first text or number under one of the names; a list or an object, which may be deep, is neither."""
     values = (entry.get(name) for name in names)
-    found = next((str(each) for each in values if isinstance(each, str | int | float) and each != ""), None)
+    text = next((str(value) for value in values if isinstance(value, str | int | float) and value != ""), None)
     # Half a surrogate pair, as cutting text in Java leaves it, cannot be stored.
-    return found.encode("utf-8", "replace").decode() if found else None
+    return text.encode("utf-8", "replace").decode() if text else None
 
 
 def _frame(rows: list[tuple[str | None, ...]]) -> pd.DataFrame:
@@ -226,15 +226,15 @@ def match_outcomes(items: pd.DataFrame, report: Report) -> pd.DataFrame:
     anywhere = worst_first["store_id"].isna()
     exact = worst_first[~anywhere].drop_duplicates(["store_id", "item_sku"])
     by_sku = worst_first[anywhere].drop_duplicates("item_sku").drop(columns="store_id")
-    said = ["outcome", "code", "message"]
+    columns = ["outcome", "code", "message"]
     matched = items.merge(exact, how="left", on=["store_id", "item_sku"])
     for_sku = items.merge(by_sku, how="left", on="item_sku")
     worse = for_sku["outcome"].map(_WORST_FIRST) < matched["outcome"].map(_WORST_FIRST).fillna(len(_WORST_FIRST))
-    matched.loc[worse, said] = for_sku.loc[worse, said]
+    matched.loc[worse, columns] = for_sku.loc[worse, columns]
     unlisted = matched["outcome"].isna()
     # An error about something that was not sent may be about any of these, under another name.
-    found = len(exact.merge(items)) + int(by_sku["item_sku"].isin(items["item_sku"]).sum())
-    strangers = report.others_succeeded and found < len(exact) + len(by_sku)
+    hits = len(exact.merge(items)) + int(by_sku["item_sku"].isin(items["item_sku"]).sum())
+    strangers = report.others_succeeded and hits < len(exact) + len(by_sku)
     if report.others_succeeded and not strangers:
         matched.loc[unlisted, "outcome"] = ACCEPTED
     else:

@@ -52,9 +52,9 @@ def item_hashes(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
 
 def upload_body(items: pa.Table, fields: Sequence[str]) -> bytes:
     """The upload request that carries the documents of items, ordered by store and SKU; see `item_documents`."""
-    found = _documents(items, fields, "document", in_order=True)["document"]
+    documents = _documents(items, fields, "document", in_order=True)["document"]
     # Arrow joins texts of up to 2 GB; a request has 9.5 MB.
-    texts = pa.concat_arrays([chunk.cast(pa.string()) for chunk in found.chunks])
+    texts = pa.concat_arrays([chunk.cast(pa.string()) for chunk in documents.chunks])
     joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
     return _PREFIX + joined.as_buffer().to_pybytes() + _SUFFIX
 

@@ -112,8 +112,8 @@ def read_accepted(response: Response) -> Accepted:
 
 
 def _ingestion_id(response: Response) -> str:
-    found = _json_object(response.body).get("ingestionId")
-    return found if isinstance(found, str) else ""
+    value = _json_object(response.body).get("ingestionId")
+    return value if isinstance(value, str) else ""
 
 
 def read_status(response: Response) -> IngestionStatus:
@@ -135,10 +135,10 @@ def raise_for_status(response: Response) -> None:
     status = response.http_status
     if 200 <= status < 300:
         return
-    said = _message(response.body)
-    cause, meaning, remedy = _cause(response, said)
+    message = _message(response.body)
+    cause, meaning, remedy = _cause(response, message)
     error = cause(
-        f"the Catalog API answered {status} {said!r}",
+        f"the Catalog API answered {status} {message!r}",
         remedy,
         meaning=meaning,
         http_status=status,
@@ -146,14 +146,14 @@ def raise_for_status(response: Response) -> None:
         retry_after=_retry_after(response.headers),
     )
     if isinstance(error, AccessDenied):
-        error.about = _what_is_denied(response, said)
+        error.about = _what_is_denied(response, message)
     if isinstance(error, RequestRefused):
-        error.explained = bool(_said(response.body))
-        error.about_stores = error.explained and bool(_ABOUT_STORES.search(said))
+        error.explained = bool(_explanation(response.body))
+        error.about_stores = error.explained and bool(_ABOUT_STORES.search(message))
     raise error
 
 
-def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str, str]:
+def _cause(response: Response, message: str) -> tuple[type[CatalogApiError], str, str]:
     """The error class, what the response means, and what to do about it."""
     status, outcome = response.http_status, classify(response)
     if outcome is Outcome.THROTTLED:
@@ -165,7 +165,7 @@ def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str, s
     if outcome is Outcome.IN_DOUBT:
         return OutcomeUnknown, MAY_BE_INGESTED, ""
     if status in (401, 403):
-        named = f"{response.headers.get('x-amzn-errortype', '')} {said}"
+        named = f"{response.headers.get('x-amzn-errortype', '')} {message}"
         if _STALE.search(named):
             return SignatureStale, "this machine's clock and Amazon's differ", "set this machine's clock by NTP"
         if _EXPIRED.search(named):
@@ -183,9 +183,9 @@ def _cause(response: Response, said: str) -> tuple[type[CatalogApiError], str, s
     return WrongEndpoint, "this does not look like the Catalog API", "check JWO_API_URL"
 
 
-def _what_is_denied(response: Response, said: str) -> Denied:
+def _what_is_denied(response: Response, message: str) -> Denied:
     """Which part of the call a 403 is about, by the gateway's words for it (general AWS behaviour)."""
-    named = f"{response.headers.get('x-amzn-errortype', '')} {said}"
+    named = f"{response.headers.get('x-amzn-errortype', '')} {message}"
     if _NO_SUCH_PATH.search(named):
         return Denied.ADDRESS
     return Denied.SIGNATURE if _SIGNATURE.search(named) else Denied.PERMISSION
@@ -198,14 +198,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _said(body: bytes) -> str:
+def _explanation(body: bytes) -> str:
     """What the API itself, or its gateway, says in a response."""
     fields = _json_object(body)
     return str(fields.get("errorMsg") or fields.get("message") or "")
 
 
 def _message(body: bytes) -> str:
-    return (_said(body) or body.decode("utf-8", "replace"))[:SHOWN_MESSAGE_CHARACTERS]
+    return (_explanation(body) or body.decode("utf-8", "replace"))[:SHOWN_MESSAGE_CHARACTERS]
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -71,11 +71,11 @@ def parse_link(url: str) -> Link:
     Raises:
         NotAllowed: it is not written strictly.
     """
-    found = _URL.fullmatch(url)
-    if not found:
+    match = _URL.fullmatch(url)
+    if not match:
         raise NotAllowed("it is not a plain URL")
-    port = int(found["port"] or _DEFAULT_PORTS[found["scheme"]])
-    return Link(Origin(found["scheme"], found["host"].strip("[]"), port), found["target"])
+    port = int(match["port"] or _DEFAULT_PORTS[match["scheme"]])
+    return Link(Origin(match["scheme"], match["host"].strip("[]"), port), match["target"])
 
 
 def origin_of(endpoint: str) -> Origin | None:
@@ -95,10 +95,10 @@ def resolve(host: str, port: int) -> list[str]:
         NotFetched: there are none.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise NotFetched(f"{host} has no address") from None
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 @dataclass(frozen=True)

@@ -87,12 +87,12 @@ class SigningClock:
             Whether it differs enough for another signature to help.
         """
         try:
-            found = parsedate_to_datetime(date_header or "").astimezone(UTC) - self.now()
+            offset = parsedate_to_datetime(date_header or "").astimezone(UTC) - self.now()
         except ValueError:
             return False
-        differs = abs(found - used) > NEW_OFFSET
+        differs = abs(offset - used) > NEW_OFFSET
         if differs:
-            self.offset = found
+            self.offset = offset
         return differs
 
 

@@ -18,28 +18,30 @@ def status(limit: int, *, as_json: bool) -> None:
         from jwo_catalog_pipeline.console import counted, show_table
         from jwo_catalog_pipeline.upload.queries import overview
 
-        found = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
+        summary = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
     if as_json:
-        print_json(found)
+        print_json(summary)
         return
-    if not found["uploads"]:
+    if not summary["uploads"]:
         click.echo("Nothing has been sent yet.")
         return
     rows = [
-        {**each, "batches": counted(each["batches"]), "outcomes": counted(each["outcomes"])}
-        for each in found["uploads"]
+        {**upload, "batches": counted(upload["batches"]), "outcomes": counted(upload["outcomes"])}
+        for upload in summary["uploads"]
     ]
     show_table("Uploads, the newest first", rows)
-    show_table("Open batches", found["open_batches"], "No batch is open.")
-    show_table("More attempts than responses: changes of these items wait", found["in_doubt"])
-    if found["waiting"]["items"]:
-        on = ", ".join(found["waiting"]["for"]) or "the next upload"
-        click.echo(f"Waiting for {on}: {plural(found['waiting']['items'], 'item')}.")
-    if found["unreadable_messages"]:
-        click.echo(f"Could not be read: {plural(found['unreadable_messages'], 'message')}, kept in inbox/unreadable/.")
-    if found["unknown_ingestions"]:
+    show_table("Open batches", summary["open_batches"], "No batch is open.")
+    show_table("More attempts than responses: changes of these items wait", summary["in_doubt"])
+    if summary["waiting"]["items"]:
+        on = ", ".join(summary["waiting"]["for"]) or "the next upload"
+        click.echo(f"Waiting for {on}: {plural(summary['waiting']['items'], 'item')}.")
+    if summary["unreadable_messages"]:
         click.echo(
-            f"Without a matching batch: {plural(found['unknown_ingestions'], 'ingestion')} in Amazon's messages."
+            f"Could not be read: {plural(summary['unreadable_messages'], 'message')}, kept in inbox/unreadable/."
+        )
+    if summary["unknown_ingestions"]:
+        click.echo(
+            f"Without a matching batch: {plural(summary['unknown_ingestions'], 'ingestion')} in Amazon's messages."
         )
 
 
@@ -55,19 +57,19 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
 
         storage = resources["storage"]
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
-        found = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
-    nothing = not any(found[name] for name in ("sent", "published", "planned", "quarantined"))
+        history = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
+    nothing = not any(history[name] for name in ("sent", "published", "planned", "quarantined"))
     if as_json:
-        print_json(found)
+        print_json(history)
     elif not nothing:
         show_table(
             f"Everything that was sent of {sku}",
-            [{**each, "item": brief(each["item"])} for each in found["sent"]],
+            [{**version, "item": brief(version["item"])} for version in history["sent"]],
             "No version of it was ever sent.",
         )
-        show_table("What Amazon is known to hold", found["published"], "Amazon is not known to hold it.")
-        show_table("In the newest plan", found["planned"])
-        show_table("Quarantined in the newest catalog", found["quarantined"])
+        show_table("What Amazon is known to hold", history["published"], "Amazon is not known to hold it.")
+        show_table("In the newest plan", history["planned"])
+        show_table("Quarantined in the newest catalog", history["quarantined"])
     if nothing:
         raise click.ClickException(f"{sku} was never sent, and is not in the newest plan or quarantine")
 
@@ -78,7 +80,7 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, 
     from jwo_catalog_pipeline.storage import NoSuchObject
     from jwo_catalog_pipeline.upload.queries import records
 
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, key, columns in (
         ("planned", table_key("catalog_changes", ledger.head().upload), ["store_id", "change", "reason"]),
         ("quarantined", table_key("quarantined_items"), ["source_row", "store_id", "reasons"]),
@@ -86,11 +88,11 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, 
         try:
             table = bucket.get_table(key)
         except NoSuchObject:
-            found[name] = []
+            entries[name] = []
             continue
         rows = table[(table["item_sku"] == sku) & ((table["store_id"] == store) if store else True)]
-        found[name] = records(rows[columns])
-    return found
+        entries[name] = records(rows[columns])
+    return entries
 
 
 @click.command("fix-list")

@@ -26,7 +26,7 @@ stores_option = click.option(
 
 
 def _stores(text: str) -> list[str] | None:
-    return [each.strip() for each in text.split(",") if each.strip()] or None
+    return [store.strip() for store in text.split(",") if store.strip()] or None
 
 
 @mapping.command()
@@ -80,21 +80,21 @@ def review(export: Path, path: Path, stores: str, output: Path | None, *, markdo
     with with_status(f"mapping {export.name}"):
         loaded = load_mapping(path)
         source = read_source(export, loaded.source, str(export))
-        found = reviewing.review_mapping(loaded, source, export.name, _stores(stores))
-    counts = {"rows": found.rows, "valid": found.valid, "quarantined": len(found.quarantined)}
+        result = reviewing.review_mapping(loaded, source, export.name, _stores(stores))
+    counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
     if markdown:
-        click.echo(reviewing.as_review_markdown(found))
+        click.echo(reviewing.as_review_markdown(result))
         return
     target = output or Path(f"{path.stem}.review.html")
-    target.write_text(reviewing.as_html(found), encoding="utf-8")
+    target.write_text(reviewing.as_html(result), encoding="utf-8")
     if as_json:
-        rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in found.rules}
+        rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in result.rules}
         print_json({**counts, "rules": rules, "page": str(target)})
         return
     click.echo(
-        f"{plural(found.rows, 'mapped row')}: {found.valid:,} valid, {len(found.quarantined):,} would be quarantined"
+        f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {len(result.quarantined):,} would be quarantined"
     )
-    for rule in found.rules:
+    for rule in result.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")
 
@@ -122,11 +122,11 @@ def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ..
         source = read_source(export, before.source, str(export))
         same = before.source == after.source
         source_as_new = None if same else read_source(export, after.source, str(export))
-        found = diff_mappings(before, after, source, source_as_new, _stores(stores))
+        difference = diff_mappings(before, after, source, source_as_new, _stores(stores))
     if as_json:
-        print_json(found.summary())
+        print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(found, old.name, new.name, export.name))
-    if failed := found.findings() & set(fail_on):
+        click.echo(as_diff_markdown(difference, old.name, new.name, export.name))
+    if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

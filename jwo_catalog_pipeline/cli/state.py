@@ -65,12 +65,12 @@ def salvage(*, write: bool, as_json: bool) -> None:
         ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
         with Progress(console=Console(stderr=True)) as progress:
             task = progress.add_task("batches looked at", total=None)
-            found = salvage(
+            batches = salvage(
                 ledger, bucket, write=write, on_batch=lambda done, of: progress.update(task, total=of, completed=done)
             )
     if as_json:
-        print_json({"written": write, "batches": found})
+        print_json({"written": write, "batches": batches})
         return
-    show_table("What the ledger lacked" if write else "What the ledger lacks", found, "The ledger lacks nothing.")
-    if found and not write:
+    show_table("What the ledger lacked" if write else "What the ledger lacks", batches, "The ledger lacks nothing.")
+    if batches and not write:
         click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")

@@ -186,5 +186,5 @@ def mapped_catalog(
 def _last_metadata(context: dg.AssetExecutionContext, name: str) -> Any:
     """A metadata value of the asset's newest materialization; None if there is none."""
     event = context.instance.get_latest_materialization_event(context.asset_key)
-    found = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
-    return found.value if found else None
+    entry = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    return entry.value if entry else None

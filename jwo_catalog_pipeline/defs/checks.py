@@ -57,8 +57,8 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
     """One result for each rule: how many rows break it, with samples."""
     asked = {result.name for result in validation.rules}
     for name in [rule.name for rule in _RULES if rule.name not in asked]:
-        said = "not checked, for JWO_STORE_IDS is not set"
-        yield dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=name, description=said)
+        description = "not checked, for JWO_STORE_IDS is not set"
+        yield dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=name, description=description)
     for result in validation.rules:
         metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
         if result.count:
@@ -83,9 +83,9 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
     invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
     share = invalid / rows if rows else 1.0
     if not rows:
-        said = "the source has no rows: nothing is sent; check the export"
+        description = "the source has no rows: nothing is sent; check the export"
     else:
-        said = (
+        description = (
             f"{invalid:,} of {plural(rows, 'row')} ({share:.1%}) failed a check; the limit is {max_invalid_share:.1%}"
             + ("" if share <= max_invalid_share else _REMEDY)
         )
@@ -94,7 +94,7 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
         asset_key=_ASSET,
         check_name=INVALID_SHARE,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=said,
+        description=description,
         metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
     )
 

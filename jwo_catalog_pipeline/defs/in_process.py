@@ -90,8 +90,8 @@ class Pipeline:
     def row_count(self, asset: str) -> int:
         """The number of rows in an asset's newest materialization."""
         event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
-        found = event.asset_materialization if event else None
-        return int(found.metadata["dagster/row_count"].value) if found else 0  # type: ignore[arg-type]
+        materialization = event.asset_materialization if event else None
+        return int(materialization.metadata["dagster/row_count"].value) if materialization else 0  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -170,8 +170,8 @@ class QueueResource(dg.ConfigurableResource[None]):
         """The queue's attributes in SQS: its policy, its dead-letter queue, the number of waiting messages."""
         names = ["Policy", "RedrivePolicy", "ApproximateNumberOfMessages"]
         url = _set(self.queue_url, "JWO_QUEUE_URL")
-        found: dict[str, str] = aws_client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return found
+        attrs: dict[str, str] = aws_client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return attrs
 
     def dead_letters(self) -> list[Alert]:
         """An alert if there are messages in the dead-letter queue."""

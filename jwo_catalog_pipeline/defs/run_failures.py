@@ -47,7 +47,7 @@ def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime
 def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
     run = record.dagster_run
     upload = run.tags.get("dagster/partition", "")
-    step, said, stopped_by = _what_happened(instance, run.run_id)
+    step, message, stopped_by = _what_happened(instance, run.run_id)
     of = f" of upload {upload}" if upload else ""
     if guards := [name for name in stopped_by if name in GUARDS]:
         subject = f"JWO catalog: upload {upload} stopped by {', '.join(guards)}"
@@ -62,14 +62,14 @@ def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
         subject = f"JWO catalog: {run.job_name}{of} failed"
         helps = "once the cause is gone, start the job again for this upload: what was accepted is not sent again."
     began = f", which began {_utc(record.start_time)}" if record.start_time else ""
-    text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {said}"
-    about = hashlib.sha256("\0".join([run.job_name, upload, step, said]).encode()).hexdigest()[:16]
+    text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {message}"
+    about = hashlib.sha256("\0".join([run.job_name, upload, step, message]).encode()).hexdigest()[:16]
     return Alert(f"run/{about}", subject, text, f"{helps} In the UI: Runs, {run.run_id}.")
 
 
 def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[str]]:
     """The failed step ("" if no step failed), its error, and the blocking checks that failed."""
-    step, said, stopped_by = "", "", []
+    step, message, stopped_by = "", "", []
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=_EVENTS)]
     for event in filter(None, events):
         if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -80,10 +80,10 @@ def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str,
             data = event.step_failure_data
             step, failure, error = event.step_key or "", data.user_failure_data, data.error
             cause = error.cause if error and error.cause else error
-            said = (failure.description if failure else None) or (cause.message.strip() if cause else "")
-        elif not said:
-            said = event.message or ""
-    return step, said[:_SHOWN], stopped_by
+            message = (failure.description if failure else None) or (cause.message.strip() if cause else "")
+        elif not message:
+            message = event.message or ""
+    return step, message[:_SHOWN], stopped_by
 
 
 def _utc(epoch_seconds: float) -> str:

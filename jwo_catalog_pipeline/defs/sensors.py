@@ -88,8 +88,8 @@ def ingestion_results_sensor(
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if received:  # each tick that logs writes an object to S3 if compute logs are kept there
-        said = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
-        context.log.info(f"received {said}")
+        summary = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
+        context.log.info(f"received {summary}")
     return _fetch_requests(context, ledger)
 
 
@@ -175,8 +175,8 @@ def alerts_sensor(
         return dg.SkipReason(str(error))
     for key in published:
         context.log.info(f"published alert {key}")
-    said = f"published {plural(len(published), 'alert')}"
-    return dg.SensorResult(skip_reason=said, cursor=str(looked_at) if looked_at else context.cursor)
+    summary = f"published {plural(len(published), 'alert')}"
+    return dg.SensorResult(skip_reason=summary, cursor=str(looked_at) if looked_at else context.cursor)
 
 
 def _seconds(cursor: str | None) -> float | None:

@@ -187,8 +187,8 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
         table.add_row(outcome, f"{count:,}")
     console.print(table)
     rejections = [
-        (each["items"], f"{each['code'] or each['outcome']}, such as: {each['example']}")
-        for each in summary["rejection_reasons"]
+        (row["items"], f"{row['code'] or row['outcome']}, such as: {row['example']}")
+        for row in summary["rejection_reasons"]
     ]
     for title, reasons in (
         ("Not accepted by the service, items by code", rejections),

@@ -22,7 +22,7 @@ from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.wording import plural
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
-OBJECT = "doctor/check"  # always the same one, for the role may not delete
+OBJECT = "doctor/check"  # always the same one: the role has no permission to delete
 ITEM_SECONDS = 86_400  # how long the item that is written into the ledger stays
 EXPIRES = "expires_at"
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -45,18 +45,18 @@ def clock(installation: Installation) -> Finding:
         off = (installation.now() - parsedate_to_datetime(date).astimezone(UTC)).total_seconds()
     except ValueError:
         return warning("AWS's answer does not say what time it is", "check AWS_ENDPOINT_URL and the proxy")
-    said = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS's"
+    message = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS's"
     if abs(off) > CLOCK_PROBLEM:
-        return problem(said, "set it by NTP: signatures are taken for 5 minutes only")
+        return problem(message, "set it by NTP: signatures are taken for 5 minutes only")
     if abs(off) > CLOCK_WARNING:
-        return warning(said, "set it by NTP before it is off by 5 minutes, for then no signature is taken")
-    return ok(said)
+        return warning(message, "set it by NTP before it is off by 5 minutes, for then no signature is taken")
+    return ok(message)
 
 
 def identity(_: Installation) -> Finding:
     """Who calls AWS."""
-    found = aws_client("sts").get_caller_identity()
-    return ok(f"account {found['Account']}, {found['Arn']}")
+    caller = aws_client("sts").get_caller_identity()
+    return ok(f"account {caller['Account']}, {caller['Arn']}")
 
 
 def role(installation: Installation) -> Finding:
@@ -80,10 +80,10 @@ def bucket(installation: Installation) -> Finding:
     store = installation.resources["storage"].open_bucket()
     written = installation.now().isoformat().encode()
     store.put(OBJECT, written, "text/plain")
-    found = store.get(OBJECT)
+    content = store.get(OBJECT)
     if OBJECT not in [key for key, _ in store.list(OBJECT)]:
         return problem(f"{store.uri(OBJECT)} was written and is not listed", FROM_STACK)
-    if found != written:
+    if content != written:
         return warning(f"{store.uri(OBJECT)} holds something else than was just written", "run only one doctor at once")
     return ok(f"s3://{store.name} can be written, read and listed")
 
@@ -114,11 +114,11 @@ def ledger(installation: Installation) -> Finding:
     """Whether the table has the ledger's keys, and can be read and written."""
     book = installation.resources["storage"].open_ledger()
     table = aws_client("dynamodb").describe_table(TableName=book.table_name)["Table"]
-    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-    found = {key["AttributeName"]: (key["KeyType"], types[key["AttributeName"]]) for key in table["KeySchema"]}
-    if found != keys.KEY_TYPES:
+    types = {attribute["AttributeName"]: attribute["AttributeType"] for attribute in table["AttributeDefinitions"]}
+    schema = {key["AttributeName"]: (key["KeyType"], types[key["AttributeName"]]) for key in table["KeySchema"]}
+    if schema != keys.KEY_TYPES:
         return problem(
-            f"the keys of table {book.table_name} are {_named(found)}; the ledger's are {_named(keys.KEY_TYPES)}",
+            f"the keys of table {book.table_name} are {_named(schema)}; the ledger's are {_named(keys.KEY_TYPES)}",
             "set JWO_LEDGER_TABLE to LedgerTableName of the stack's outputs: this is another table",
         )
     newest = book.head().upload or "none yet"
@@ -150,8 +150,8 @@ def _writes_on_condition(book: Ledger, now: int) -> bool:
 def expiry(installation: Installation) -> Finding:
     """Whether presigned links, which are secrets, leave the ledger by themselves."""
     name = installation.resources["storage"].open_ledger().table_name
-    found = aws_client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-    if found["TimeToLiveStatus"] not in ("ENABLED", "ENABLING") or found.get("AttributeName") != EXPIRES:
+    setting = aws_client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if setting["TimeToLiveStatus"] not in ("ENABLED", "ENABLING") or setting.get("AttributeName") != EXPIRES:
         return warning(f"table {name} does not delete by {EXPIRES}: expired links to reports stay in it", AGAIN)
     return ok(f"table {name} deletes expired items")
 
@@ -169,9 +169,13 @@ def queue(installation: Installation) -> Finding:
 def queue_policy(installation: Installation) -> Finding:
     """Whether the queue admits Amazon's topic and no other sender; any sender it admits could forge results."""
     resource = installation.resources["queue"]
-    topic, found = resource.topic(), json.loads(resource.attributes().get("Policy") or "{}").get("Statement", [])
-    statements = found if isinstance(found, list) else [found]
-    admitted = [_is_for(each, topic) for each in statements if each["Effect"] == "Allow" and _lets_send(each)]
+    topic, value = resource.topic(), json.loads(resource.attributes().get("Policy") or "{}").get("Statement", [])
+    statements = value if isinstance(value, list) else [value]
+    admitted = [
+        _is_for(statement, topic)
+        for statement in statements
+        if statement["Effect"] == "Allow" and _lets_send(statement)
+    ]
     remedy = f"{AGAIN} with JwoTopicArn={topic}"
     if not all(admitted):
         return problem(

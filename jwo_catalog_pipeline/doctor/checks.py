@@ -77,8 +77,8 @@ class Finding:
 
     def as_dict(self) -> dict[str, str]:
         """For people and JSON, without secrets."""
-        found = {name: redacted(value) for name, value in asdict(self).items()}
-        return {name: found[name] for name in ("check", "status", "found", "remedy")}
+        texts = {name: redacted(value) for name, value in asdict(self).items()}
+        return {name: texts[name] for name in ("check", "status", "found", "remedy")}
 
 
 def ok(found: str) -> Finding:

@@ -77,12 +77,12 @@ def _wrong_versions() -> Iterator[str]:
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = PYTHON if needed.name == "Python" else version(needed.name)
+            installed = PYTHON if needed.name == "Python" else version(needed.name)
         except PackageNotFoundError:
             yield f"{needed.name} is not installed"
             continue
-        if not needed.specifier.contains(found, prereleases=True):
-            yield f"{needed.name} is {found}, and must be {needed.specifier}"
+        if not needed.specifier.contains(installed, prereleases=True):
+            yield f"{needed.name} is {installed}, and must be {needed.specifier}"
 
 
 def catalog_api(installation: Installation) -> Finding:
@@ -112,23 +112,23 @@ def catalog_api(installation: Installation) -> Finding:
 
 
 def _denied(error: AccessDenied, region: str, role: str) -> Finding:
-    who, said = role or "the pipeline's own identity", error.event
+    who, event = role or "the pipeline's own identity", error.event
     if isinstance(error, SignatureStale):
-        return problem(f"the signature is rejected because of its time: {said}", "set this machine's clock by NTP")
+        return problem(f"the signature is rejected because of its time: {event}", "set this machine's clock by NTP")
     if isinstance(error, SessionExpired):
         return problem(
-            f"the signature is rejected because the session has expired: {said}", "log in again, or renew the keys"
+            f"the signature is rejected because the session has expired: {event}", "log in again, or renew the keys"
         )
     if error.about is Denied.SIGNATURE:
         return problem(
-            f"the signature is rejected: {said}",
+            f"the signature is rejected: {event}",
             f"JWO_API_REGION is {region}: it must be the signing region that Amazon handed out, which need not be "
             f"that of the host or the stack; then check the clock and the credentials of {who}",
         )
     if error.about is Denied.ADDRESS:
-        return problem(f"the host has no Catalog API: {said}", "check JWO_API_URL: scheme and host, without /v1")
+        return problem(f"the host has no Catalog API: {event}", "check JWO_API_URL: scheme and host, without /v1")
     return problem(
-        f"the signature is accepted, but the call is not permitted: {said}",
+        f"the signature is accepted, but the call is not permitted: {event}",
         f"allow execute-api:Invoke on the API to {who}; if it is allowed, ask your Amazon contact whether that "
         "role and its account are registered for the Catalog API in this region",
     )
@@ -145,22 +145,22 @@ def mapping(installation: Installation) -> Finding:
     source, policy = installation.resources["source"], installation.resources["policy"]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found, file = source.mapping(), source.find()
+            field_mapping, file = source.mapping(), source.find()
             path, _ = source.fetch(file, Path(folder))
-            rows = read_source(path, found.source, file.uri)
-            checked = validate(apply_mapping(found, rows), policy.store_ids or None)
+            rows = read_source(path, field_mapping.source, file.uri)
+            checked = validate(apply_mapping(field_mapping, rows), policy.store_ids or None)
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")
     invalid, of = len(checked.quarantined), len(checked.quarantined) + len(checked.valid)
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
-    said = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
+    message = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
     review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
     if not of:
-        return problem(said, "check what writes the export: an empty export sends nothing")
+        return problem(message, "check what writes the export: an empty export sends nothing")
     if share > allowed:
-        return problem(said, f"{review}; more than {allowed:.0%} stop an upload")
-    return warning(said, review) if invalid else ok(said)
+        return problem(message, f"{review}; more than {allowed:.0%} stop an upload")
+    return warning(message, review) if invalid else ok(message)
 
 
 CHECKS = (

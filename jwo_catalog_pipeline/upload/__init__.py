@@ -1,4 +1,4 @@
 """The upload protocol: what is sent when, what is recorded before it, and how every item's outcome is found.
 
-Stands on `catalog_api` and `storage`; knows no Dagster.
+Depends on `catalog_api` and `storage`; knows no Dagster.
 """

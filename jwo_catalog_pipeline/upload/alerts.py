@@ -21,7 +21,7 @@ from jwo_catalog_pipeline.wording import plural
 METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these
 # Amazon takes up to an hour and is asked after 90 minutes by default: what is open half an hour later is stuck.
 LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
-CLAIM_SECONDS = 120  # to send one message; who dies before it is recorded has it sent once more after that
+CLAIM_SECONDS = 120  # to send one message; a crash before it is recorded lets it be sent once more after that
 REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
 MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
@@ -89,17 +89,17 @@ def _by_state(batches: Sequence[Batch]) -> str:
 
 def unreadable_alerts(ledger: Ledger) -> list[Alert]:
     """At most one alert for each hour in which messages came that cannot be read, with their number in all."""
-    found = sorted(ledger.unreadable_messages(), key=lambda message: message.received_at)
-    if not found:
+    messages = sorted(ledger.unreadable_messages(), key=lambda message: message.received_at)
+    if not messages:
         return []
-    newest, hour = found[-1], (utc(found[-1].received_at) or "")[:13]
+    newest, hour = messages[-1], (utc(messages[-1].received_at) or "")[:13]
     return [
         Alert(
             f"unreadable/{hour}",
-            f"JWO catalog: {plural(len(found), 'unreadable message')}",
-            f"{plural(len(found), 'message')} of the queue could not be read, the first on "
-            f"{utc(found[0].received_at)}, the newest on {utc(newest.received_at)}: {newest.reason}. Nothing is lost: "
-            "results are also asked for through the API.",
+            f"JWO catalog: {plural(len(messages), 'unreadable message')}",
+            f"{plural(len(messages), 'message')} of the queue could not be read, the first on "
+            f"{utc(messages[0].received_at)}, the newest on {utc(newest.received_at)}: {newest.reason}. "
+            "Nothing is lost: results are also asked for through the API.",
             f'the newest is kept at {newest.kept_at}. docs/runbook.md, "A message that cannot be read".',
         )
     ]

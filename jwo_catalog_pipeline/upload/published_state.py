@@ -113,31 +113,34 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
     if not batches:
         return empty(Published)
     items = pd.concat(outcomes, ignore_index=True)
-    batch = np.repeat(np.arange(len(batches)), [len(each) for each in outcomes])
+    positions = np.repeat(np.arange(len(batches)), [len(table) for table in outcomes])
 
     def of(values: Iterable[Any], dtype: str = "str") -> pd.Series:
         """A value of each batch, given to its items."""
-        return pd.Series(list(values), dtype=dtype).take(batch).reset_index(drop=True)
+        return pd.Series(list(values), dtype=dtype).take(positions).reset_index(drop=True)
 
-    state = of(PublishedState.IN_FLIGHT if each.state in IN_FLIGHT else PublishedState.REJECTED for each in batches)
-    accepted = of(PublishedState.ARCHIVED if each.operation.removes else PublishedState.ACCEPTED for each in batches)
+    state = of(PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED for batch in batches)
+    accepted = of(PublishedState.ARCHIVED if batch.operation.removes else PublishedState.ACCEPTED for batch in batches)
     state = state.mask(items["outcome"] == ACCEPTED, accepted)
     state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
     state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
     # A single item that is refused is rejected like any other: it is held until it changes.
     known = of(
-        (each.state in IN_FLIGHT or each.state is BatchState.SETTLED or each.refusal == ONE_ITEM for each in batches),
+        (
+            batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED or batch.refusal == ONE_ITEM
+            for batch in batches
+        ),
         "bool",
     )
     published = items.assign(
         content_hash=items["content_hash"].where(known),
-        operation=of(each.operation.name for each in batches),
+        operation=of(batch.operation.name for batch in batches),
         state=state,
         reason=_reasons(items),
-        upload=of(each.upload for each in batches),
-        batch=of(each.id for each in batches),
-        sent_at=of((each.sent_at for each in batches), "int64"),
-        doubted_at=of((each.doubted_at if each.doubts else 0 for each in batches), "int64"),
+        upload=of(batch.upload for batch in batches),
+        batch=of(batch.id for batch in batches),
+        sent_at=of((batch.sent_at for batch in batches), "int64"),
+        doubted_at=of((batch.doubted_at if batch.doubts else 0 for batch in batches), "int64"),
     )
     return conform(Published, published)
 
@@ -145,8 +148,8 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
 def _reasons(items: pd.DataFrame) -> pd.Series:
     """What Amazon says of each item, "" for the most of which it says nothing."""
     reasons = pd.Series("", index=items.index, dtype="str")
-    said = items.loc[items["code"].notna() | items["message"].notna(), ["code", "message"]]
-    reasons.loc[said.index] = said["code"].str.cat(said["message"], sep=": ", na_rep="").str.strip(": ")
+    rows = items.loc[items["code"].notna() | items["message"].notna(), ["code", "message"]]
+    reasons.loc[rows.index] = rows["code"].str.cat(rows["message"], sep=": ", na_rep="").str.strip(": ")
     return reasons
 
 
@@ -154,19 +157,21 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataF
     """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
     open_before = (before["state"] == PublishedState.IN_FLIGHT) | (before["doubted_at"] > 0)
     waiting = before[open_before]
-    by_upload = {upload: {each.id: each for each in ledger.batches(upload)} for upload in waiting["upload"].unique()}
+    by_upload = {
+        upload: {member.id: member for member in ledger.batches(upload)} for upload in waiting["upload"].unique()
+    }
     parts = [before[~open_before]]
     for key, rows in waiting.groupby(["upload", "batch"]):
         upload, batch_id = cast("tuple[str, str]", key)
         batch = by_upload[upload][batch_id]
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-        for each in _parts_of(batch, by_upload[upload]):
-            if each.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
-                mine = batch_items(bucket, each)[_KEY].merge(rows[_KEY])
+        for leaf in _parts_of(batch, by_upload[upload]):
+            if leaf.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
+                mine = batch_items(bucket, leaf)[_KEY].merge(rows[_KEY])
                 earlier = snapshot(bucket, upload, batch.plan).merge(mine)
                 parts.append(_as_of_now(ledger, bucket, earlier))
             else:
-                parts.append(batches_state(bucket, [each]).merge(rows[_KEY]))
+                parts.append(batches_state(bucket, [leaf]).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -186,7 +191,7 @@ def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:
     """The batch, or, where it was cut, those that carry its items now."""
     if not batch.split:
         return [batch]
-    parts = [each for each in batches.values() if each.part_of == batch.id]
+    parts = [part for part in batches.values() if part.part_of == batch.id]
     return [carrier for part in parts for carrier in _parts_of(part, batches)]
 
 

@@ -115,14 +115,14 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
     sent = []
     for upload in reversed(applied_uploads(ledger)):
         for batch in leaf_batches(ledger.batches(upload)):
-            found = _of(batch_outcomes(bucket, batch), sku, store)
-            if len(found):
-                sent += _sendings(bucket, batch, found)
+            rows = _of(batch_outcomes(bucket, batch), sku, store)
+            if len(rows):
+                sent += _sendings(bucket, batch, rows)
     now = _of(published_state(ledger, bucket), sku, store)
     return {"sent": sent, "published": records(now[["store_id", "state", "reason", "upload"]])}
 
 
-def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[str, Any]]:
+def _sendings(bucket: Bucket, batch: Batch, rows: pd.DataFrame) -> list[dict[str, Any]]:
     # A request of SKUs has no documents, and a batch that was never begun has no bytes.
     items = {} if batch.operation.by_sku or not batch.sha256 else _documents(bucket, batch)
     return [
@@ -135,7 +135,7 @@ def _sendings(bucket: Bucket, batch: Batch, found: pd.DataFrame) -> list[dict[st
             **{name: row[name] for name in ("ingestion_id", "outcome", "code", "message")},
             "item": items.get((row["store_id"], row["item_sku"])),
         }
-        for row in records(found)
+        for row in records(rows)
     ]
 
 
@@ -145,8 +145,8 @@ def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
 
 
 def _of(table: pd.DataFrame, sku: str, store: str | None) -> pd.DataFrame:
-    found = table[table["item_sku"] == sku]
-    return found if store is None else found[found["store_id"] == store]
+    rows = table[table["item_sku"] == sku]
+    return rows if store is None else rows[rows["store_id"] == store]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -232,5 +232,5 @@ def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Why items were not accepted, most frequent first: `outcome`, `code`, `items`, `example` (a message)."""
     others = outcomes[outcomes["outcome"] != ACCEPTED].fillna("")
     groups = others.groupby(["outcome", "code"], as_index=False, sort=False)
-    found = groups.agg(items=("message", "size"), example=("message", "first"))
-    return found.sort_values("items", ascending=False, kind="stable", ignore_index=True)
+    reasons = groups.agg(items=("message", "size"), example=("message", "first"))
+    return reasons.sort_values("items", ascending=False, kind="stable", ignore_index=True)

@@ -49,15 +49,15 @@ class RebuiltState:
 
 def applied_uploads(ledger: Ledger, limit: int | None = None) -> list[str]:
     """The applied uploads, newest first: each names the one that it was made after."""
-    found: list[str] = []
+    uploads: list[str] = []
     upload = ledger.head().upload
-    while upload and (limit is None or len(found) < limit):
+    while upload and (limit is None or len(uploads) < limit):
         record = ledger.upload(upload)
         if record is None:
             raise RecordNotFound(f"the ledger has lost upload {upload}", "restore the table")
-        found.append(upload)
+        uploads.append(upload)
         upload = record.base_upload
-    return found
+    return uploads
 
 
 def rebuild_state(
@@ -158,15 +158,15 @@ def salvage(
 
 def _sent_plans(bucket: Bucket) -> list[Stored]:
     """The plans of which something may have been sent; of an upload there is one at most."""
-    found: dict[tuple[str, str], Stored] = {}
+    plans: dict[tuple[str, str], Stored] = {}
     for key, written_at in bucket.list("uploads/"):
         if match := _KEY.fullmatch(key):
             upload, plan, kind, batch, operation = match.groups()
-            stored = found.setdefault((upload, plan), Stored(upload, plan))
+            stored = plans.setdefault((upload, plan), Stored(upload, plan))
             getattr(stored, kind)[batch] = written_at
             if operation:
                 stored.operations[batch] = OPERATIONS[operation]
-    return [stored for stored in found.values() if stored.batches]
+    return [stored for stored in plans.values() if stored.batches]
 
 
 def _salvaged(bucket: Bucket, stored: Stored, batch_id: str, have: Batch | None) -> Batch | None:

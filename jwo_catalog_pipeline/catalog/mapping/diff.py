@@ -57,12 +57,12 @@ class MappingDiff:
         and the old one stays), `invalid` (valid items become invalid).
         """
         changes_keys = self.added or self.removed or any(field.field in KEY for field in self.fields)
-        found = {
+        conditions = {
             "changed": bool(self.changed or self.added or self.removed),
             "keys": bool(changes_keys),
             "invalid": len(self.became_invalid) > 0,
         }
-        return {name for name, holds in found.items() if holds}
+        return {name for name, holds in conditions.items() if holds}
 
     def summary(self) -> dict[str, Any]:
         """The counts, as plain values."""

@@ -78,8 +78,8 @@ def _only_expression(parsed: dict[str, Any], sql: str, where: str) -> dict[str, 
 
 def _walk(part: Any, where: str, columns: dict[str, None]) -> None:
     if isinstance(part, list):
-        for each in part:
-            _walk(each, where, columns)
+        for child in part:
+            _walk(child, where, columns)
         return
     if not isinstance(part, dict):
         return
@@ -131,7 +131,7 @@ def _is_small_number(arguments: list[dict[str, Any]]) -> bool:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The remedy for an unknown name: the nearest known ones as a question, or "" where none is near."""
-    by_lower = {each.lower(): each for each in known}
+    by_lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
-    near = near or [each for each in by_lower if len(name) > 2 and name.lower() in each][:3]
-    return f"did you mean {' or '.join(repr(by_lower[each]) for each in near)}?" if near else ""
+    near = near or [candidate for candidate in by_lower if len(name) > 2 and name.lower() in candidate][:3]
+    return f"did you mean {' or '.join(repr(by_lower[candidate]) for candidate in near)}?" if near else ""

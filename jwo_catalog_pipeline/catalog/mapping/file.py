@@ -55,15 +55,15 @@ class YamlNode:
         Raises:
             MappingError: a key is no text, or stands there twice.
         """
-        found: dict[str, YamlNode] = {}
+        nodes: dict[str, YamlNode] = {}
         for key, value in self.node.value:
             if not isinstance(key, yaml.ScalarNode) or _is_null(key):
                 raise replace(self, node=key).error("a key is no text", "put it in quotes")
             label = f"{self.label}.{key.value}".lstrip(".")
-            if key.value in found:
+            if key.value in nodes:
                 raise replace(self, label=label, node=key).error("the key stands here a second time", "remove one")
-            found[key.value] = YamlNode(self.file, label, value, key)
-        return found
+            nodes[key.value] = YamlNode(self.file, label, value, key)
+        return nodes
 
     @cached_property
     def items(self) -> list[YamlNode]:
@@ -75,13 +75,13 @@ class YamlNode:
 
         A location holds more than keys and indices, such as the tags of a union; the file has none of these.
         """
-        found = self
+        node = self
         for part in location:
-            if isinstance(found.node, yaml.SequenceNode) and isinstance(part, int):
-                found = found.items[part]
-            elif isinstance(found.node, yaml.MappingNode):
-                found = found.entries.get(str(part), found)
-        return found
+            if isinstance(node.node, yaml.SequenceNode) and isinstance(part, int):
+                node = node.items[part]
+            elif isinstance(node.node, yaml.MappingNode):
+                node = node.entries.get(str(part), node)
+        return node
 
     def plain(self, made: dict[int, Any] | None = None) -> Any:
         """The value as dicts, lists, text and None. Text is as it is written: 055 stays 055, yes stays yes.
@@ -141,9 +141,9 @@ def validated(model: type[Model], root: YamlNode) -> Model:
     try:
         return model.model_validate(root.plain())
     except ValidationError as failure:
-        errors = [(_place(root, each), each) for each in failure.errors(include_url=False)]
+        errors = [(_place(root, detail), detail) for detail in failure.errors(include_url=False)]
     # Not chained: printing a ValidationError prints the values, which aliases can make endless.
-    node, error = min(errors, key=lambda each: each[0].line)
+    node, error = min(errors, key=lambda pair: pair[0].line)
     raise node.error(*_sentence(error))
 
 

@@ -153,22 +153,22 @@ class Proposed:
 def propose(facts: list[ColumnFacts]) -> dict[str, Proposed]:
     """The best column for each field, each column at most once; fields without a usable one are left out."""
     scored = [
-        Proposed(field, each.name, wanted.expression.format(_quoted(each.name)), score, _evidence(each, by_name))
+        Proposed(field, column.name, wanted.expression.format(_quoted(column.name)), score, _evidence(column, by_name))
         for field, wanted in _WANTED.items()
-        for each in facts
-        for by_name in [_name_score(each.name, wanted.names)]
-        if each.filled > 0 and (score := 0.5 * by_name + 0.5 * wanted.content(each)) >= USABLE
+        for column in facts
+        for by_name in [_name_score(column.name, wanted.names)]
+        if column.filled > 0 and (score := 0.5 * by_name + 0.5 * wanted.content(column)) >= USABLE
     ]
-    found: dict[str, Proposed] = {}
+    proposals: dict[str, Proposed] = {}
     taken: set[str] = set()
-    for each in sorted(scored, key=lambda proposed: -proposed.score):
-        if each.field not in found and each.column not in taken:
-            found[each.field] = each
-            taken.add(each.column)
-    if "item_sku" not in found and (barcode := found.get("external_product_id")):
+    for proposal in sorted(scored, key=lambda proposed: -proposed.score):
+        if proposal.field not in proposals and proposal.column not in taken:
+            proposals[proposal.field] = proposal
+            taken.add(proposal.column)
+    if "item_sku" not in proposals and (barcode := proposals.get("external_product_id")):
         why = "the barcode, for no column looks like an id of the retailer's own"
-        found["item_sku"] = Proposed("item_sku", barcode.column, _quoted(barcode.column), 0.0, why)
-    return found
+        proposals["item_sku"] = Proposed("item_sku", barcode.column, _quoted(barcode.column), 0.0, why)
+    return proposals
 
 
 def _name_score(column: str, names: tuple[str, ...]) -> float:
@@ -185,9 +185,9 @@ def _name_score(column: str, names: tuple[str, ...]) -> float:
 
 def _evidence(facts: ColumnFacts, by_name: float) -> str:
     parts = [f"{facts.filled:.0%} filled", f"{facts.distinct:,} different"]
-    for share, said in ((facts.barcodes, "valid barcodes"), (facts.prices * facts.decimals, "prices")):
+    for share, kind in ((facts.barcodes, "valid barcodes"), (facts.prices * facts.decimals, "prices")):
         if share >= 0.05:
-            parts.append(f"{share:.0%} {said}")
+            parts.append(f"{share:.0%} {kind}")
     parts.append("name fits" if by_name else "only its content fits")
     sample = re.sub(r"\s+", " ", facts.sample)[:40]
     return f"{', '.join(parts)}, such as {sample}"
@@ -199,24 +199,26 @@ def _quoted(column: str) -> str:
 
 def as_yaml(facts: list[ColumnFacts], source: SourceOptions, export: str) -> str:
     """The proposal as a mapping file: every required field, the evidence as comments, the doubtful marked NOT SURE."""
-    found = propose(facts)
+    proposals = propose(facts)
     lines = [
         f"# A proposal for {_comment(export)}. Read every line, correct what is marked NOT SURE, and then look:",
         "#   jwo-catalog mapping review EXPORT --mapping THIS-FILE",
         "version: 1",
         *_source_lines(source),
     ]
-    if "store_id" not in found:
+    if "store_id" not in proposals:
         lines += ["# NOT SURE: no column looks like a store. Name the stores here, or map fields.store_id.", _STORES]
     lines.append("fields:")
     for field in ITEM_FIELDS:
-        if field in found:
-            each = found[field]
-            doubt = "" if each.score >= SURE else "NOT SURE: "
-            lines += [f"  # {doubt}{_comment(each.why)}", f"  {field}: {_scalar(each.expression)}"]
+        if field in proposals:
+            proposal = proposals[field]
+            doubt = "" if proposal.score >= SURE else "NOT SURE: "
+            lines += [f"  # {doubt}{_comment(proposal.why)}", f"  {field}: {_scalar(proposal.expression)}"]
         elif field in REQUIRED_FIELDS and field != "store_id":
             lines += [f"  # NOT SURE: no column looks like it. {ITEM_FIELDS[field]}", f"  {field}: {_scalar(_MISSING)}"]
-    unused = [each.name for each in facts if each.name not in {proposed.column for proposed in found.values()}]
+    unused = [
+        column.name for column in facts if column.name not in {proposed.column for proposed in proposals.values()}
+    ]
     if unused:
         lines.append("# Not used: " + ", ".join(_comment(name) for name in unused))
     return "\n".join(lines) + "\n"

@@ -111,11 +111,11 @@ def _field(
     name: str, mapping: FieldMapping, first_rows: pd.DataFrame, mapped: pd.DataFrame, validation: Validation
 ) -> FieldReview:
     expressions = mapping.expressions_of(name)
-    expression = "; ".join(shown(each) for each in expressions)
+    expression = "; ".join(shown(field) for field in expressions)
     if name == "store_id" and mapping.stores:
         expression = f"every row in each of {', '.join(mapping.stores)}"
-    columns = dict.fromkeys(column for each in expressions for column in each.columns)
-    note = "; ".join(each.note for each in expressions if each.note)
+    columns = dict.fromkeys(column for field in expressions for column in field.columns)
+    note = "; ".join(field.note for field in expressions if field.note)
     return FieldReview(
         name=name,
         description=ITEM_FIELDS[name],

@@ -100,9 +100,9 @@ def _try(field: MappedField) -> str:
 
 
 def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
-    """One SELECT in three storeys: evaluate (raw), look up and collect errors (found), put into the API's order."""
+    """One SELECT in three storeys: evaluate (raw), look up and collect errors (values), put into the API's order."""
     raw = ", ".join(f"{_try(field)} AS f{number}" for number, field in enumerate(every))
-    found, errors = [], []
+    values, errors = [], []
     for number, field in enumerate(every):
         errors.append((f"f{number} IS NULL", f"'{field.name}: the expression fails on this row'"))
         value = f"CASE WHEN strlen(f{number}.v) <= {MAX_RESULT} THEN f{number}.v END"
@@ -113,13 +113,13 @@ def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
             looked_up = f"{_map(field.values)}[{value}]"
             if field.otherwise is None:
                 missed = f"({looked_up} IS NULL AND {_not_blank(value)} IS NOT NULL)"
-                said = f"'{field.name}: ''' || left({value}, 80) || ''' is not listed in values'"
-                errors.append((missed, said))
+                sentence = f"'{field.name}: ''' || left({value}, 80) || ''' is not listed in values'"
+                errors.append((missed, sentence))
                 value = looked_up
             else:
                 found_or_else = f"coalesce({looked_up}, {_quoted(field.otherwise)})"
                 value = f"CASE WHEN {_not_blank(value)} IS NOT NULL THEN {found_or_else} END"
-        found.append(f"{_not_blank(value)} AS v{number}")
+        values.append(f"{_not_blank(value)} AS v{number}")
     place = {field.name: f"v{number}" for number, field in enumerate(every)}
     barcode = place["external_product_id"]
     place.setdefault("external_product_id_type", f"barcode_type({barcode})")
@@ -127,13 +127,13 @@ def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
     further = ", ".join(place[field.name] for field in mapping.additional_barcodes)
     columns.append(f"{_pairs(further, barcode) if further else 'CAST(NULL AS VARCHAR)'} AS {ADDITIONAL_BARCODES}")
     inner = f"SELECT {SOURCE_ROW}, {raw} FROM source"  # noqa: S608 - expressions were parsed and checked when loaded
-    middle = f"SELECT {SOURCE_ROW}, {', '.join(found)}, {_sentences(errors)} FROM ({inner})"  # noqa: S608
+    middle = f"SELECT {SOURCE_ROW}, {', '.join(values)}, {_sentences(errors)} FROM ({inner})"  # noqa: S608
     return f"SELECT {SOURCE_ROW}, {', '.join(columns)}, {MAPPING_ERRORS} FROM ({middle})"  # noqa: S608
 
 
 def _sentences(errors: list[tuple[str, str]]) -> str:
     """All that went wrong with a row; rows where nothing did, which are most, skip the joining."""
-    sentences = ", ".join(f"CASE WHEN {wrong} THEN {said} END" for wrong, said in errors)
+    sentences = ", ".join(f"CASE WHEN {wrong} THEN {sentence} END" for wrong, sentence in errors)
     any_wrong = " OR ".join(wrong for wrong, _ in errors)
     return f"CASE WHEN {any_wrong} THEN concat_ws('; ', {sentences}) END AS {MAPPING_ERRORS}"
 

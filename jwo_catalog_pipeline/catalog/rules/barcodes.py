@@ -58,7 +58,7 @@ def additional_barcode_facts(pairs: pd.Series) -> pd.DataFrame:
         return facts
     parsed = "TRY(from_json_strict(c0, '[[\"VARCHAR\"]]'))"
     wrong = f"list_filter({parsed}, lambda x: len(x) <> 2 OR x[1] IS NULL OR NOT coalesce({_RIGHT}, true))"
-    found = _over_rows(
+    table = _over_rows(
         [given],
         f"{parsed} AS parsed, {wrong} AS wrong",
         {
@@ -67,8 +67,8 @@ def additional_barcode_facts(pairs: pd.Series) -> pd.DataFrame:
             "wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
         },
     )
-    facts.loc[given.index, "count"] = found["count"].astype("int64")
-    facts.loc[given.index, "wrong"] = found["wrong"].astype("str")
+    facts.loc[given.index, "count"] = table["count"].astype("int64")
+    facts.loc[given.index, "wrong"] = table["wrong"].astype("str")
     return facts
 
 
@@ -79,5 +79,5 @@ def _over_rows(columns: Sequence[pd.Series], evaluated: str, facts: dict[str, st
         register(db, "codes", pa.table({"id": np.arange(len(columns[0])), **arrays}))
         selected = ", ".join(f"{sql} AS {name}" for name, sql in facts.items())
         query = f"SELECT id, {selected} FROM (SELECT *, {evaluated} FROM codes) ORDER BY id"  # noqa: S608
-        found: pd.DataFrame = db.sql(query).to_arrow_table().to_pandas()
-    return found[list(facts)].set_index(columns[0].index)
+        table: pd.DataFrame = db.sql(query).to_arrow_table().to_pandas()
+    return table[list(facts)].set_index(columns[0].index)

@@ -136,8 +136,8 @@ def _read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, 
             },
         ).to_arrow_table()
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        found = diagnose_csv(path, header, delimiter, source.quote, name)
-        raise found or SourceFileError(f"{name} cannot be read as CSV: {_reason(error)}") from error
+        diagnosis = diagnose_csv(path, header, delimiter, source.quote, name)
+        raise diagnosis or SourceFileError(f"{name} cannot be read as CSV: {_reason(error)}") from error
 
 
 def _read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: str | None, name: str) -> pa.Table:

@@ -39,8 +39,8 @@ class Table:
     def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         """One item, read consistently; numbers come as int."""
         with self._explained():
-            found = self._client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True).get("Item")
-        return self._readable(found) if found else None
+            item = self._client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True).get("Item")
+        return self._readable(item) if item else None
 
     def _query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
@@ -85,14 +85,14 @@ class Table:
                 self._client.transact_write_items(TransactItems=list(actions))
 
     def _readable(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = _plain(dict(item))
-        if found.get("schema", 0) > SCHEMA:
+        attributes: dict[str, Any] = _plain(dict(item))
+        if attributes.get("schema", 0) > SCHEMA:
             raise LedgerUnavailable(
                 f"the ledger table {self.table_name} was written by a newer version of this software (schema "
-                f"{found['schema']}, this one knows {SCHEMA})",
+                f"{attributes['schema']}, this one knows {SCHEMA})",
                 "install that version again (docs/runbook.md)",
             )
-        return found
+        return attributes
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -100,7 +100,7 @@ class Table:
             yield
         except ClientError as error:
             code = error_code(error)
-            reasons = {each.get("Code") for each in error.response.get("CancellationReasons", [])} - {"None"}
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])} - {"None"}
             if reasons and "ConditionalCheckFailed" not in reasons:
                 raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
@@ -135,7 +135,7 @@ def versioned(item: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """DynamoDB's Decimals as int (the ledger holds no fractions), throughout."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(inner) for inner in value]
     return int(value) if hasattr(value, "as_integer_ratio") and not isinstance(value, bool) else value

@@ -150,7 +150,7 @@ class Ledger(NewsLedger):
         """Take an ingestion for one of a batch's; whether that was done now.
 
         A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No
-        ingestion does so twice, whoever tries.
+        ingestion does so twice, even if several processes try.
         """
         if batch.holds_lease(self.now()):
             return False
@@ -228,26 +228,26 @@ class Ledger(NewsLedger):
 
     def head(self) -> Head:
         """The newest applied upload."""
-        found = self._get(keys.head())
-        return Head(found["upload"], found[FENCE]) if found else Head()
+        item = self._get(keys.head())
+        return Head(item["upload"], item[FENCE]) if item else Head()
 
     def plan(self, upload: str) -> PlanRecord | None:
         """The newest plan of an upload."""
-        found = self._get(keys.plan(upload))
-        return read(PlanRecord, {"base_fence": found.get("base_sequence"), **found}) if found else None
+        item = self._get(keys.plan(upload))
+        return read(PlanRecord, {"base_fence": item.get("base_sequence"), **item}) if item else None
 
     def upload(self, upload: str) -> UploadRecord | None:
         """The applied upload."""
-        found = self._get(keys.upload(upload))
-        return read(UploadRecord, found) if found else None
+        item = self._get(keys.upload(upload))
+        return read(UploadRecord, item) if item else None
 
     def batches(self, upload: str) -> list[Batch]:
         """The batches of an applied upload in their order; none where it was not applied."""
         record = self.upload(upload)
         if record is None:
             return []
-        found = [read_batch(item) for item in self._query(*keys.batches(upload, record.plan))]
-        return sorted(found, key=attrgetter("place"))
+        batches = [read_batch(item) for item in self._query(*keys.batches(upload, record.plan))]
+        return sorted(batches, key=attrgetter("place"))
 
     def batch(self, upload: str, plan: str, batch: str) -> Batch:
         """One batch as it is now."""
@@ -258,8 +258,8 @@ class Ledger(NewsLedger):
 
     def attempts(self, batch: Batch) -> list[AttemptRecord]:
         """The tries at sending a batch, in their order."""
-        found = self._query(*keys.attempts(batch))
-        return [read(AttemptRecord, item, number=keys.attempted(item)[2]) for item in found]
+        items = self._query(*keys.attempts(batch))
+        return [read(AttemptRecord, item, number=keys.attempted(item)[2]) for item in items]
 
     def open_uploads(self) -> list[str]:
         """Uploads with batches that are not final, oldest first."""
@@ -271,7 +271,7 @@ class Ledger(NewsLedger):
 
     def ingestion(self, ingestion_id: str) -> Ingestion | None:
         """The batch that an ingestion came of; None while the ledger does not know it."""
-        if found := self._get(keys.ingestion(ingestion_id)):
-            return Ingestion(self.batch(*pointed(found)), bool(found.get("duplicate")))
+        if item := self._get(keys.ingestion(ingestion_id)):
+            return Ingestion(self.batch(*pointed(item)), bool(item.get("duplicate")))
         former = self._get(keys.former_duplicate(ingestion_id))
         return Ingestion(self.batch(*pointed(former)), duplicate=True) if former else None

@@ -53,8 +53,8 @@ class NewsLedger(Writes):
 
     def link(self, ingestion_id: str) -> str | None:
         """The presigned URL of a report, a secret; None where there is none or it has expired."""
-        found = self._get(keys.link(ingestion_id))
-        return found["url"] if found and found["expires_at"] > self.now() else None
+        item = self._get(keys.link(ingestion_id))
+        return item["url"] if item and item["expires_at"] > self.now() else None
 
     # -- orphans: ingestions of batches that another worker took over ------------------------------------------
 
@@ -68,8 +68,8 @@ class NewsLedger(Writes):
 
     def orphan(self, ingestion_id: str) -> Orphan | None:
         """The orphan of an ingestion id."""
-        found = self._get(keys.orphan(ingestion_id))
-        return _orphan(found, ingestion_id) if found else None
+        item = self._get(keys.orphan(ingestion_id))
+        return _orphan(item, ingestion_id) if item else None
 
     def orphans(self) -> list[Orphan]:
         return [_orphan(item, keys.name(item)) for item in self._query(keys.UNMATCHED)]
@@ -82,8 +82,8 @@ class NewsLedger(Writes):
 
     def newest_result_at(self) -> int:
         """When a result last came through the queue; 0 for never."""
-        found = self._get(keys.inbox())
-        return int(found["received_at"]) if found else 0
+        item = self._get(keys.inbox())
+        return int(item["received_at"]) if item else 0
 
     def keep_unreadable(self, message_id: str, reason: str, kept_at: str) -> None:
         """Keep the note of a message that cannot be read; its text is in the bucket."""
@@ -150,10 +150,10 @@ class NewsLedger(Writes):
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                found: Any = error.response.get("Item")
-                if not found:
+                item: Any = error.response.get("Item")
+                if not item:
                     raise
-                return int(found["slot"]["N"]), int(found["noted_at"]["N"])
+                return int(item["slot"]["N"]), int(item["noted_at"]["N"])
         return None
 
     def write_check(self, expires_at: int) -> None:

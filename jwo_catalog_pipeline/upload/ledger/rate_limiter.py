@@ -2,7 +2,7 @@
 
 What Amazon's limit of 10 a second covers is unknown, so one budget covers all operations, runs, sensors and machines.
 It is one item of the ledger, RATE: the newest slot anybody has reserved, and the reserver's clock when it did. Slots
-lie an interval apart, and whoever has reserved one sleeps until then.
+lie an interval apart, and the process that has reserved one sleeps until then.
 
 Clocks that differ: a process that finds the item noted later than its own clock shows follows the other's clock from
 then on, so all go by the one that is furthest ahead, and no call waits for it. The difference is only seen when the
@@ -93,11 +93,11 @@ class DistributedRateLimiter:
         slot = math.ceil(1000 * (now + lead))
         if self._newest is not None and self._newest <= 1000 * (now + HONOURED_SECONDS):
             slot = max(slot, self._newest + self._interval)
-        found = self._ledger.reserve_slot(slot, noted_at=int(1000 * now), seen=self._newest)
-        if found is None:
+        newest = self._ledger.reserve_slot(slot, noted_at=int(1000 * now), seen=self._newest)
+        if newest is None:
             self._newest = slot
             return slot
-        self._newest, noted_at = found
+        self._newest, noted_at = newest
         self._behind = max(self._behind, noted_at / 1000 - self._clock())
         raise Contended("other processes reserve calls at the same time", "run fewer of them")
 

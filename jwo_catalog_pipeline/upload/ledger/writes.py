@@ -179,7 +179,7 @@ def pointed(item: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def read(record: type[T], item: Mapping[str, Any], **named: str | int) -> T:
     """A frozen value of the attributes that an item has, and of what its key names."""
-    known = {each.name: item[each.name] for each in fields(record) if each.name in item}  # type: ignore[arg-type]
+    known = {field.name: item[field.name] for field in fields(record) if field.name in item}  # type: ignore[arg-type]
     return record(**{**known, **named})
 
 

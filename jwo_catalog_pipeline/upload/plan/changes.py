@@ -97,8 +97,8 @@ def take_rows(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
     places = rows.to_numpy()
     if np.array_equal(places, np.arange(len(table))):  # a first upload: nothing to move
         return table.reset_index(drop=True)
-    found = pa.Table.from_pandas(table, preserve_index=False).take(pa.array(places, mask=places < 0))
-    return pd.DataFrame(found.to_pandas())
+    selection = pa.Table.from_pandas(table, preserve_index=False).take(pa.array(places, mask=places < 0))
+    return pd.DataFrame(selection.to_pandas())
 
 
 # `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU. Amazon may
@@ -168,8 +168,8 @@ def _why_absent(rules: PlanRules, unidentified: int) -> str:
 
 def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str, int]:
     """How many items each kind of change has, zeros included."""
-    found = plan["change"].value_counts()
-    return {kind: int(found.get(kind, 0)) for kind in kinds}
+    counts = plan["change"].value_counts()
+    return {kind: int(counts.get(kind, 0)) for kind in kinds}
 
 
 def to_send(plan: pd.DataFrame) -> pd.DataFrame:

@@ -36,27 +36,27 @@ def field_differences(
     updates = with_batch_ids(updates, "published_batch")
     groups = updates.groupby(["published_upload", "published_batch"])
     largest = groups.size().sort_values(ascending=False, kind="stable").index[:COMPARED_BATCHES]
-    found, compared = [], 0
+    differences, compared = [], 0
     for upload, batch in largest:
         rows = groups.get_group((upload, batch)).head(COMPARED_ITEMS // COMPARED_BATCHES)
         sent = _sent_items(ledger, bucket, str(upload), str(batch))
         documents = item_documents(rows, fields)
         for key, document in zip(_keys(documents), documents["document"], strict=True):
             before, after = sent.get(key, {}), json.loads(document)
-            found += [
+            differences += [
                 (name, *key, before.get(name), after.get(name))
                 for name in fields
                 if before.get(name) != after.get(name)
             ]
         compared += len(rows)
-    table = pd.DataFrame(found, columns=["field", "store_id", "item_sku", "before", "after"])
+    table = pd.DataFrame(differences, columns=["field", "store_id", "item_sku", "before", "after"])
     first = table.groupby("field", sort=False).agg("first")
     counted = first.assign(items=table["field"].value_counts()).reset_index()
     return counted.sort_values("items", ascending=False, ignore_index=True)[DIFFERENCE_COLUMNS], compared
 
 
 def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, batch_id: str) -> dict[tuple[str, str], dict[str, object]]:
-    batch = next(each for each in ledger.batches(upload) if each.id == batch_id)
+    batch = next(candidate for candidate in ledger.batches(upload) if candidate.id == batch_id)
     items = json.loads(batch_body(bucket, batch)).get("catalogItems", [])
     return {(item["store_id"], item["item_sku"]): item for item in items}
 

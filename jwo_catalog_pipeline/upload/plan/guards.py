@@ -75,9 +75,9 @@ def parse_limits(text: str) -> GuardLimits:
     Raises:
         ConfigurationError: an unknown name, or a value that is not a number of 0 or more.
     """
-    known = {each.name for each in fields(GuardLimits)}
+    known = {field.name for field in fields(GuardLimits)}
     values = {}
-    for pair in filter(None, (each.strip() for each in text.split(","))):
+    for pair in filter(None, (entry.strip() for entry in text.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in known:
             raise _unreadable(f"{name!r} is not a limit", f"use one of {', '.join(sorted(known))}")
@@ -123,7 +123,7 @@ def check_plan(
         _truncated(len(published), int((~present).sum()), limits, seen),
     ]
     return [
-        Verdict(guard, True, message, False, figures) if passed else _found(guard, message, guard in allow, figures)
+        Verdict(guard, True, message, False, figures) if passed else _failed(guard, message, guard in allow, figures)
         for guard, passed, message, figures in findings
     ]
 
@@ -196,7 +196,7 @@ def _share(guard: str, what: str, part: int, whole: int, limit: float, few: int 
     return guard, share <= limit or part <= few, message, figures
 
 
-def _found(guard: str, message: str, allowed: bool, figures: dict[str, float]) -> Verdict:
+def _failed(guard: str, message: str, allowed: bool, figures: dict[str, float]) -> Verdict:
     if allowed:
         return Verdict(guard, True, f"{message}; allowed for this upload", True, figures)
     remedy = (

@@ -1,7 +1,7 @@
 """What a plan sends: which of its rows each batch holds, and the bytes that these become.
 
-The bytes follow from the plan alone, so they need not be made before their turn comes, and whoever makes them makes the
-same ones.
+The bytes follow from the plan alone, so they need not be made before their turn comes, and every process that makes
+them makes the same ones.
 """
 
 import hashlib
@@ -48,12 +48,12 @@ class Payload:
 
     def batches(self, upload: str, plan: str) -> list[Batch]:
         """The batches of the plan, uploads first, none of them begun."""
-        found: list[Batch] = []
+        batches: list[Batch] = []
         for operation in OPERATIONS.values():
             for first, past_last, size in operation.bounds(self._rows_of(operation), self.archive_stores):
-                number = whole_id(len(found) + 1)
-                found.append(Batch(upload, plan, number, past_last - first, size, "", operation, first_row=first))
-        return found
+                number = whole_id(len(batches) + 1)
+                batches.append(Batch(upload, plan, number, past_last - first, size, "", operation, first_row=first))
+        return batches
 
     def items(self, batch: Batch) -> pd.DataFrame | pa.Table:
         """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`, `standard_price`.

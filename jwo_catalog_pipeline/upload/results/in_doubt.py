@@ -43,30 +43,30 @@ def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], byt
         ledger.leave_in_doubt(batch, f"run {batch.owner} has not been heard of since")
     if not leaf_batches(ledger.doubtful()):
         return {}
-    found: dict[str, str] = {}
+    findings: dict[str, str] = {}
     for news in ledger.news():
         ingestion_id = news.ingestion_id
-        if len(found) == REPORTS_A_TICK:
+        if len(findings) == REPORTS_A_TICK:
             break
         if news.examined or ledger.ingestion(ingestion_id) or ledger.orphan(ingestion_id):
             continue
         try:
             content = fetch(ingestion_id)
         except CatalogApiError as error:
-            found[ingestion_id] = f"its report cannot be had: {error}"
+            findings[ingestion_id] = f"its report cannot be had: {error}"
             continue
         # Read again: what was found out just now has ended a doubt.
         matching = _matching(bucket, content, leaf_batches(ledger.doubtful())) if content else []
         if len(matching) == 1:
-            found[ingestion_id] = f"is batch {matching[0].id} of upload {matching[0].upload}"
+            findings[ingestion_id] = f"is batch {matching[0].id} of upload {matching[0].upload}"
             ledger.end_doubt(ingestion_id, matching[0])
             continue
-        found[ingestion_id] = f"fits {plural(len(matching), 'batch')} in doubt"
+        findings[ingestion_id] = f"fits {plural(len(matching), 'batch')} in doubt"
         if content:
             bucket.put(f"inbox/unknown/{quote(ingestion_id, safe='')}.json", content, "application/json")
         # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.
         ledger.note_examined(news)
-    return found
+    return findings
 
 
 def _matching(bucket: Bucket, content: bytes, doubtful: list[Batch]) -> list[Batch]:
@@ -80,11 +80,11 @@ def _fits(items: pd.DataFrame, report: Report) -> bool:
     if listed.empty:
         return False
     if listed["store_id"].isna().any():
-        said, sent = set(listed["item_sku"]), set(items["item_sku"])
+        reported, sent = set(listed["item_sku"]), set(items["item_sku"])
     else:
         key = ["store_id", "item_sku"]
-        said, sent = (set(map(tuple, table[key].to_numpy())) for table in (listed, items))
-    return said <= sent if report.others_succeeded else said == sent
+        reported, sent = (set(map(tuple, table[key].to_numpy())) for table in (listed, items))
+    return reported <= sent if report.others_succeeded else reported == sent
 
 
 def expire_doubts(ledger: Ledger, in_flight_hours: float) -> None:
@@ -99,7 +99,7 @@ def expire_doubts(ledger: Ledger, in_flight_hours: float) -> None:
         if batch.doubted_at >= since or batch.state is BatchState.SENDING:
             continue
         if batch.state is BatchState.IN_DOUBT and batch.upload == head:
-            continue  # whoever resumes the upload may still send it
+            continue  # a run that resumes the upload can still send it
         message = GIVEN_UP.format(hours=in_flight_hours) if batch.state is BatchState.IN_DOUBT else batch.message
         if ledger.expire_doubt(batch, message):
             close_if_final(ledger, batch.upload)

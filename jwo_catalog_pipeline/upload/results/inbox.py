@@ -107,7 +107,7 @@ class Inbox:
         """Delete messages that are durable by now; one that cannot be deleted is delivered, and kept, again."""
         if not messages:
             return
-        entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(messages)]
+        entries = [{"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]} for i, message in enumerate(messages)]
         with effect("sqs: delete"):
             answer = self._call(self.sqs.delete_message_batch, QueueUrl=self.queue_url, Entries=entries)
         for failed in answer.get("Failed", []):

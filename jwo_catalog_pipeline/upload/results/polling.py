@@ -39,14 +39,14 @@ def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:
 
 def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
     """Open uploads with batches whose report is to be fetched, oldest first, and how many."""
-    found = {}
+    counts = {}
     for upload in ledger.open_uploads():
         reported = sum(batch.state is BatchState.REPORTED for batch in ledger.batches(upload))
         if reported:
-            found[upload] = reported
+            counts[upload] = reported
         else:
             close_if_final(ledger, upload)
-    return found
+    return counts
 
 
 def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
@@ -67,7 +67,7 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
         for orphan in ledger.orphans()
     ]
     answers = {}
-    due = sorted((each for each in waiting if each[0] <= now - overdue_seconds), key=itemgetter(0))
+    due = sorted((entry for entry in waiting if entry[0] <= now - overdue_seconds), key=itemgetter(0))
     for _, ingestion_id, note_asked in due[:STATUS_CALLS_A_TICK]:
         try:
             status = api.status(ingestion_id)

@@ -2,7 +2,8 @@
 
 Amazon's refusal of a request names neither item nor field (documented), so it is found by halving: between two stores
 where the message is about store ids, and in the middle otherwise. One bad item in 10,000 takes 1 + 2 x 14 calls. Parts
-carry the very documents of the whole, so a part's bytes follow from the batch alone, whoever cuts it, and how often.
+carry the very documents of the whole, so a part's bytes follow from the batch alone: any process that cuts it again, or
+several times, makes the same ones.
 """
 
 import hashlib
@@ -47,7 +48,7 @@ def cut_refused(ledger: Ledger, bucket: Bucket, batch: Batch, body: bytes, error
         return Cut(ONE_STORE, [])
     if len(rows) == 1:
         return Cut(ONE_ITEM if error.explained else NOT_CUT, [])
-    if sum(bool(each.part_of) for each in ledger.batches(batch.upload)) >= MAX_PARTS:
+    if sum(bool(member.part_of) for member in ledger.batches(batch.upload)) >= MAX_PARTS:
         return Cut(NOT_CUT, [])
     middle = _between_stores(items["store_id"]) if error.about_stores else len(rows) // 2
     before, documents, after = split_body(body)

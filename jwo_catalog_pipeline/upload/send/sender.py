@@ -5,7 +5,7 @@ ledger says which of these holds, so the next call of `apply` goes on from there
 
 1. batches and their items recorded under the plan's digest: nothing sent, may be recorded again (`commit`);
 2. upload recorded and head taken, in one transaction: the plan is now the upload's only one (`commit`);
-3. a batch's bytes in the bucket: nothing of it sent, whoever makes them again makes the same ones (`plan.payload`);
+3. a batch's bytes in the bucket: nothing of it sent, and making them again gives the same ones (`plan.payload`);
 4. call signed, then attempt recorded, head still ours, in one transaction: the batch may have been sent;
 5. answer recorded, and where it was a refusal, the parts that the batch was cut into with it (`bisect`).
 """
@@ -159,7 +159,7 @@ class Sender:
         return replace(batch, sha256=hashlib.sha256(body).hexdigest()), body
 
     def _attempt(self, batch: Batch, body: bytes) -> tuple[Batch, list[Batch]]:
-        # Signed before the lease begins: whoever is paused beyond it holds a signature that is no longer accepted.
+        # Signed before the lease begins: a process paused beyond it holds a signature that is no longer accepted.
         call = self.api.sign(batch.operation, body)
         held = self._begin(batch)
         try:
