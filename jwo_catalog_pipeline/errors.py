@@ -2,7 +2,8 @@
 
 Code that shows an error prints both parts (`str` joins them); none parses the text. Two mix-ins say what a retry of
 the same thing does: after a `TransientError` it may help, after a `TerminalError` it cannot help before something was
-changed. A class with neither has causes of both kinds. Each class is defined in the room that raises it:
+changed. A class with neither has causes of both kinds. They inform; what is
+retried is decided where the call is made. Each class is defined in the room that raises it:
 
 PipelineError
   ConfigurationError (terminal)

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._utils.schedules import is_valid_cron_schedule
 from dagster_shared.check import CheckError
 from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
@@ -14,6 +15,9 @@ from jwo_catalog_pipeline.errors import PipelineError
 HEARTBEAT_SECONDS = 120  # each part of the daemon reports every 30 s
 TICK_SECONDS = 600  # each of the sensors ticks at least every minute
 SENSORS = ("ingestion_results_sensor", "overdue_ingestions_sensor", "alerts_sensor")
+
+
+__all__ = ["InstanceState", "InstanceUnusable", "is_valid_cron_schedule", "look_at_instance"]
 
 
 class InstanceUnusable(PipelineError):

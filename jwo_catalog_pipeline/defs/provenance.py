@@ -1,5 +1,7 @@
 """The run and the export from which a stored table comes; tables of different runs or exports are not combined."""
 
+from dataclasses import fields
+
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
@@ -43,7 +45,9 @@ def check_read_as(source: pd.DataFrame, options: SourceOptions) -> None:
 def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
     """How the export behind a table was read; `otherwise` for a table that does not say so, of an older version."""
     stored = table.attrs.get(READ_AS)
-    return SourceOptions(**stored) if stored else otherwise
+    known = {field.name for field in fields(SourceOptions)}
+    # An option that this version does not know was made by a newer one, before a rollback.
+    return SourceOptions(**stored) if stored and stored.keys() <= known else otherwise
 
 
 def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:

@@ -4,13 +4,10 @@ https://docs.dagster.io/guides/automate/schedules
 """
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.model import upload_key
-
-__all__ = ["build_catalog_schedule", "is_valid_cron_schedule"]  # the second for the doctor
 
 
 def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:

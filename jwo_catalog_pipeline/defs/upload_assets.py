@@ -130,7 +130,7 @@ def ingestion_record(
             owner=context.run.run_id,
             lease_seconds=policy.lease_seconds,
             on_batch=lambda batch, of: context.log.info(
-                f"batch {batch.id} of {of}: {plural(batch.items, 'item')}, {batch.state} {batch.ingestion_id}"
+                f"batch {batch.id} ({of:,} in all): {plural(batch.items, 'item')}, {batch.state} {batch.ingestion_id}"
             ),
         )
         try:

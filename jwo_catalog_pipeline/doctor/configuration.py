@@ -38,7 +38,7 @@ API_TIMEOUT = urllib3.Timeout(connect=5, read=15)  # shorter than the pipeline's
 
 def settings(installation: Installation) -> Finding:
     """Whether all settings are present and valid."""
-    from jwo_catalog_pipeline.defs.schedules import is_valid_cron_schedule
+    from jwo_catalog_pipeline.defs.instance import is_valid_cron_schedule
 
     complaints = settings_complaints(installation.environment)
     readable, _ = readable_settings(installation.environment)

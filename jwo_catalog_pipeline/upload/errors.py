@@ -36,7 +36,7 @@ class AlreadyApplied(UploadError, TerminalError):
 
 
 class NoPlan(UploadError, TerminalError):
-    """The upload has no plan, or not the one that is to be sent."""
+    """There is no plan, or stored tables do not belong together."""
 
 
 class LeaseHeld(UploadError, TransientError):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD, Operation
+from jwo_catalog_pipeline.upload.batch_ids import parent_of
 
 
 class BatchState(StrEnum):
@@ -66,10 +67,6 @@ class PublishedState(StrEnum):
 # While a batch is in one of these, Amazon may be changing its items.
 IN_FLIGHT = frozenset({BatchState.SENDING, BatchState.IN_DOUBT, BatchState.SUBMITTED, BatchState.REPORTED})
 
-
-# Up to schema 2 a part had a number: that of the whole, and this times its place in the tree of halves (root 1, halves
-# of n: 2n and 2n + 1).
-FORMER_PARTS = 10_000
 
 # What stands behind a refused batch: its items are in two parts now; it is one item, which Amazon refuses and says why;
 # it is one store, which Amazon does not know; or unknown, for it was not cut any further.
@@ -223,9 +220,11 @@ class News:
 
 @dataclass(frozen=True)
 class Ingestion:
-    """The batch that an ingestion came of; `duplicate`: the batch has another one of its own."""
+    """Names the batch that an ingestion came of; `duplicate`: the batch has another one of its own."""
 
-    batch: Batch
+    upload: str
+    plan: str
+    batch: str
     duplicate: bool
 
 
@@ -265,24 +264,6 @@ class AlertRecord:
     key: str
     told_at: int = 0
     lasting: bool = False
-
-
-def whole_id(number: int) -> str:
-    """The id of the batch that is so many-th in its plan, from 1."""
-    return f"{number:04}"
-
-
-def part_id(batch: str, part: int) -> str:
-    """The id of a half of a refused batch, 1 or 2."""
-    return f"{batch}.{part}"
-
-
-def parent_of(batch: str) -> str:
-    """The id of the batch that a part was cut out of; "" for a batch that is no part."""
-    if "." not in batch and int(batch) >= FORMER_PARTS:
-        half, whole = divmod(int(batch), FORMER_PARTS)
-        return whole_id(whole if half < 4 else half // 2 * FORMER_PARTS + whole)
-    return batch.rpartition(".")[0]
 
 
 def utc(epoch_seconds: float) -> str | None:

@@ -4,8 +4,8 @@ Derived, never stored as truth: the snapshot taken before the newest upload, fol
 names the batch of each item that was in flight, so what became of those is looked up as well.
 
 A batch may have become more ingestions than the one that is known: an attempt whose answer never came is a doubt until
-it is matched with an ingestion (`matching`). That one carries what Amazon holds already, but it must have ended before
-anything else is sent of its items; so they carry the time of the doubt, and wait.
+it is matched with an ingestion (`results/in_doubt`). That one carries what Amazon holds already, but it must have ended
+before anything else is sent of its items; so they carry the time of the doubt, and wait.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,16 +19,10 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import (
-    IN_FLIGHT,
-    ONE_ITEM,
-    Batch,
-    BatchState,
-    PublishedState,
-    whole_id,
-)
-from jwo_catalog_pipeline.upload.tables import Published, conform, empty
+from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
+from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
 
 READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
 _KEY = ["store_id", "item_sku"]
@@ -60,7 +54,7 @@ def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
     kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
     # Rows are moved once: a table of a million items takes 200 MB.
     order = key_order(table)
-    return table.take(order[kept[order]]).reset_index(drop=True)
+    return conform(Published, table.take(order[kept[order]]).reset_index(drop=True))
 
 
 def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
@@ -90,12 +84,20 @@ def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     return bucket.get_table(items_key(batch))
 
 
-def batch_body(bucket: Bucket, batch: Batch) -> bytes:
-    """The exact bytes of a batch, as they were or will be sent."""
+def batch_body(bucket: Bucket, batch: Batch) -> tuple[str, bytes]:
+    """The exact bytes of a batch, as they were or will be sent, and the key that they are at.
+
+    Raises:
+        NoSuchObject: they are not where they should be.
+    """
+    key, former = body_key(batch), f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
     try:
-        return bucket.get(body_key(batch))
-    except NoSuchObject:
-        return bucket.get(f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.json")  # the key up to schema 2
+        return key, bucket.get(key)
+    except NoSuchObject as error:
+        try:
+            return former, bucket.get(former)
+        except NoSuchObject:
+            raise error from None
 
 
 def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
@@ -132,7 +134,7 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         ),
         "bool",
     )
-    published = items.assign(
+    return items.assign(
         content_hash=items["content_hash"].where(known),
         operation=of(batch.operation.name for batch in batches),
         state=state,
@@ -141,8 +143,7 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         batch=of(batch.id for batch in batches),
         sent_at=of((batch.sent_at for batch in batches), "int64"),
         doubted_at=of((batch.doubted_at if batch.doubts else 0 for batch in batches), "int64"),
-    )
-    return conform(Published, published)
+    )[list(columns(Published))]
 
 
 def _reasons(items: pd.DataFrame) -> pd.Series:
@@ -184,7 +185,8 @@ def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """The table with ids of batches in a column, which up to schema 2 held numbers, 0 for none."""
     if not pd.api.types.is_integer_dtype(table[column]):
         return table
-    return table.assign(**{column: table[column].map({n: whole_id(n) for n in table[column].unique() if n})})
+    ids = {number: former_id(number) for number in table[column].unique() if number}
+    return table.assign(**{column: table[column].astype("object").map(ids).astype("str")})
 
 
 def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:

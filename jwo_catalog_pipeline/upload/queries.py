@@ -32,7 +32,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
     Returns:
         `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
         uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
-        batches that were sent once more than was answered (`upload`, `batch`, `state`, `items`, `calls`, `since`,
+        batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
         and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
     """
@@ -140,7 +140,7 @@ def _sendings(bucket: Bucket, batch: Batch, rows: pd.DataFrame) -> list[dict[str
 
 
 def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
-    items = json.loads(batch_body(bucket, batch))["catalogItems"]
+    items = json.loads(batch_body(bucket, batch)[1])["catalogItems"]
     return {(item["store_id"], item["item_sku"]): item for item in items}
 
 

@@ -20,9 +20,10 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Operation
 from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.batch_ids import parent_of
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord, parent_of
+from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.published_state import (
     batch_body,
     batch_items,
@@ -166,7 +167,16 @@ def _sent_plans(bucket: Bucket) -> list[Stored]:
             getattr(stored, kind)[batch] = written_at
             if operation:
                 stored.operations[batch] = OPERATIONS[operation]
-    return [stored for stored in plans.values() if stored.batches]
+    return [_without_cuts_of_schema_2(stored) for stored in plans.values() if stored.batches]
+
+
+def _without_cuts_of_schema_2(stored: Stored) -> Stored:
+    """Leave out former parts of a batch that was cut again: a worker of schema 2 died before it had recorded them."""
+    again = {parent_of(batch) for batch in stored.items if "." in batch}
+    for part in [batch for batch in stored.items if "." not in batch and parent_of(batch) in again]:
+        for written in (stored.batches, stored.items, stored.outcomes):
+            written.pop(part, None)
+    return stored
 
 
 def _salvaged(bucket: Bucket, stored: Stored, batch_id: str, have: Batch | None) -> Batch | None:
@@ -180,7 +190,7 @@ def _salvaged(bucket: Bucket, stored: Stored, batch_id: str, have: Batch | None)
     values: dict[str, Any] = {**vars(batch), "items": len(batch_items(bucket, batch)), "message": MESSAGE}
     if not was_begun:
         return Batch(**{**values, "state": BatchState.SUPERSEDED})
-    body = batch_body(bucket, batch)
+    _, body = batch_body(bucket, batch)
     if batch_id not in stored.operations and body.startswith(b'{"itemSkus"'):
         values["operation"] = ARCHIVE  # the key of a body does not say so up to schema 2
     sent_at = stored.batches[batch_id]

@@ -15,10 +15,11 @@ def _column(description: str, *, missing: bool = False) -> Any:
 
 class _Table(pa.DataFrameModel):
     class Config:
-        """These columns, all of them, in this order."""
+        """These columns, all of them, in this order, brought to their types."""
 
         strict = True
         ordered = True
+        coerce = True
 
 
 class Published(_Table):
@@ -86,12 +87,13 @@ class ItemOutcome(_Table):
     store_id: str = _column("The store.")
     item_sku: str = _column("The retailer's number of the item.")
     outcome: str = _column(
-        "accepted, rejected or unreported, from Amazon's report; before that, the state of the batch."
+        "accepted, rejected or unreported, from Amazon's report; before that planned, in_flight or in_doubt; "
+        "or refused, superseded or failed."
     )
     code: str = _column("Amazon's code for a rejection.", missing=True)
     message: str = _column("Amazon's message, or why there is none.", missing=True)
     ingestion_id: str = _column("Amazon's id of the ingestion.", missing=True)
-    content_hash: str = _column("SHA-256 of the item as it was sent; missing for an archive.", missing=True)
+    content_hash: str = _column("SHA-256 of the item as it is sent; equal content, equal hash.", missing=True)
 
 
 def columns(table: type[_Table]) -> dict[str, str]:
@@ -103,10 +105,10 @@ def conform(table: type[_Table], frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of a table, in its order and of its types.
 
     Raises:
-        pandera.errors.SchemaError: one is missing, or has no value where it must have one.
+        pandera.errors.SchemaError, SchemaErrors: one is missing, or has no value where it must have one.
     """
-    types = empty(table).dtypes.to_dict()
-    conformed: pd.DataFrame = table.validate(frame[list(types)].astype(types), inplace=True)
+    named = [name for name in columns(table) if name in frame]
+    conformed: pd.DataFrame = table.validate(frame[named].copy(deep=False), inplace=True)
     return conformed
 
 

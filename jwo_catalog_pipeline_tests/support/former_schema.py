@@ -6,6 +6,7 @@ A part of a batch had the whole's number plus 10,000 times its place in the tree
 from typing import Any
 
 import boto3
+import pandas as pd
 
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.support.parts import Parts
@@ -37,7 +38,7 @@ def _former_item(item: dict[str, Any]) -> dict[str, Any]:
         item |= keys.former_duplicate(keys.owner(item))
     if "batch" in item:  # it names one
         item["number"] = former_number(item.pop("batch"))
-    elif kind == keys.BATCH:
+    elif kind == keys.BATCH and "id" in item:
         batch = item.pop("id")
         item["number"] = former_number(batch)
         item["part_of"] = former_number(batch.rpartition(".")[0]) if "." in batch else 0
@@ -54,7 +55,9 @@ def _rename(parts: Parts, key: str) -> None:
     folder, _, name = key.rpartition("/")
     if name.startswith("published_before"):
         table = parts.bucket.get_table(key)
-        parts.bucket.put_table(key, table.assign(batch=[former_number(batch) for batch in table["batch"]]))
+        if pd.api.types.is_integer_dtype(table["batch"]):
+            return  # it is one already
+        parts.bucket.put_table(key, table.assign(batch=pd.Series(map(former_number, table["batch"]), dtype="int64")))
         return
     batch, *_, ending = name.replace(".upload", "").replace(".archive", "").rsplit(".", 1)
     former = f"{folder}/{former_number(batch):04}.{ending}"

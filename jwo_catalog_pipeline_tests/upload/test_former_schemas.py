@@ -6,10 +6,13 @@ from typing import Any
 import boto3
 import pytest
 
+from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
+from jwo_catalog_pipeline.upload.batch_ids import parent_of, part_id, whole_id
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA
-from jwo_catalog_pipeline.upload.model import BatchState, parent_of, part_id
+from jwo_catalog_pipeline.upload.model import BatchState
+from jwo_catalog_pipeline.upload.published_state import batch_body, body_key, items_key, published_state
 from jwo_catalog_pipeline.upload.queries import item_history
 from jwo_catalog_pipeline.upload.recovery import rebuild_state, salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
@@ -94,6 +97,49 @@ def test_a_plan_of_schema_2_is_applied(parts: Parts) -> None:
     (first, second) = item_history(parts.ledger, parts.bucket, "A", None)["sent"]
     assert (first["item"]["standard_price"], second["item"]["standard_price"]) == ("1.99", "2.99")
     assert len(rebuild_state(parts.ledger, parts.bucket).now) == 2
+
+
+def test_what_amazon_holds_is_the_same_bytes_however_it_is_found(parts: Parts) -> None:
+    """The first upload's snapshot has no rows; a column of it was still one of numbers."""
+    for upload in ("u1", "u2"):
+        parts.apply(upload, items("A", "B", standard_price=f"{upload[1]}.99"))
+        parts.settle(upload)
+        back_to_schema_2(parts)
+        running = published_state(parts.ledger, parts.bucket)
+        assert table_bytes(running) == table_bytes(rebuild_state(parts.ledger, parts.bucket).now)
+        assert set(running["batch"]) == {"0001"}
+
+
+def test_a_body_that_is_gone_is_named_by_the_key_that_it_should_have(parts: Parts) -> None:
+    parts.apply("u1", items("A"))
+    (batch,) = parts.ledger.batches("u1")
+    key, body = batch_body(parts.bucket, batch)
+    assert key.endswith("batches/0001.upload.json")
+    back_to_schema_2(parts)
+    former, same = batch_body(parts.bucket, batch)
+    assert (former.endswith("batches/0001.json"), same) == (True, body)
+    parts.bucket.client.delete_object(Bucket=parts.bucket.name, Key=former)
+    with pytest.raises(NoSuchObject, match=r"batches/0001\.upload\.json does not exist"):
+        batch_body(parts.bucket, batch)
+
+
+def test_parts_that_a_worker_of_schema_2_had_not_recorded_are_not_salvaged(parts: Parts) -> None:
+    parts.sandbox.misbehave(refuse_skus=["B"])
+    parts.apply("u1", items("A", "B"))
+    parts.settle("u1")
+    whole = parts.ledger.batches("u1")[0]
+    for half, part in ((1, "20001"), (2, "30001")):  # as that worker had named them
+        named = replace(whole, id=part)
+        parts.bucket.put_table(items_key(named), parts.bucket.get_table(items_key(replace(whole, id=f"0001.{half}"))))
+        parts.bucket.put(body_key(named).replace(".upload", ""), b"{}")
+    assert salvage(parts.ledger, parts.bucket, write=True) == []
+    assert [batch.id for batch in parts.ledger.batches("u1")] == ["0001", "0001.1", "0001.2"]
+
+
+@pytest.mark.parametrize("number", [1, 9_999, 10_000, 20_001])
+def test_a_whole_batch_is_never_taken_for_a_part(number: int) -> None:
+    assert parent_of(whole_id(number)) == ""
+    assert parent_of(part_id(whole_id(number), 2)) == whole_id(number)
 
 
 def test_a_duplicate_of_schema_2_is_still_known_as_one(parts: Parts) -> None:

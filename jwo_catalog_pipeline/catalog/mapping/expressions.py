@@ -48,7 +48,7 @@ def parse_expression(db: duckdb.DuckDBPyConnection, sql: str, where: str) -> tup
     if parsed.get("error"):
         raise MappingError(
             f"{where}: {sql!r} is no SQL expression: {parsed.get('error_message')}",
-            "write names that are no plain word in double quotes, and text in single quotes",
+            "write one SQL expression; names with spaces or symbols are in double quotes, text is in single quotes",
         )
     columns: dict[str, None] = {}
     _walk(_only_expression(parsed, sql, where), where, columns)

@@ -155,6 +155,7 @@ def _place(root: YamlNode, error: ErrorDetails) -> YamlNode:
 
 # What replaces the messages of pydantic's own checks: https://docs.pydantic.dev/latest/errors/validation_errors/
 _SENTENCES = {
+    "string_unicode": ("holds a character that is not text", "remove it, and save the file as UTF-8"),
     "string_type": ("must be text", "write one value, not a list and not keys"),
     "string_pattern_mismatch": ("is not a version that is known", "it must be `version: 1`"),
     "list_type": ("must be a list", "write [a, b], or each value on a line of its own after a dash"),

@@ -9,6 +9,7 @@
 | UPLOAD#<upload>   | BATCH#<plan>#<batch>    | a batch and its state                                               |
 | UPLOAD#<upload>   | ATTEMPT#<plan>#<batch>#<attempt> | one try at sending it                                     |
 | INGESTION#<id>    | BATCH                   | the batch that it came of, as that batch's own or one more          |
+| INGESTION#<id>    | DUPLICATE               | up to schema 2: the batch of which it is one more                   |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                 |
 | NEWS              | <id>                    | an ingestion has ended, and its batch is not marked as reported yet |
 | DOUBT             | <batch>                 | a batch that has more attempts than responses                       |

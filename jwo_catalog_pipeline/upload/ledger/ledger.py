@@ -272,6 +272,6 @@ class Ledger(NewsLedger):
     def ingestion(self, ingestion_id: str) -> Ingestion | None:
         """The batch that an ingestion came of; None while the ledger does not know it."""
         if item := self._get(keys.ingestion(ingestion_id)):
-            return Ingestion(self.batch(*pointed(item)), bool(item.get("duplicate")))
+            return Ingestion(*pointed(item), bool(item.get("duplicate")))
         former = self._get(keys.former_duplicate(ingestion_id))
-        return Ingestion(self.batch(*pointed(former)), duplicate=True) if former else None
+        return Ingestion(*pointed(former), duplicate=True) if former else None

@@ -6,11 +6,12 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS
+from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Table, versioned
 from jwo_catalog_pipeline.upload.ledger.keys import Key
-from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head, whole_id
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head
 
 # What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
 FORMER_STATES = {"accepted": BatchState.SUBMITTED}
@@ -160,7 +161,7 @@ def read_batch(item: Mapping[str, Any]) -> Batch:
         Batch,
         {
             **item,
-            "id": item.get("id") or whole_id(item["number"]),
+            "id": item.get("id") or former_id(item["number"]),
             "state": FORMER_STATES.get(state) or BatchState(state),
             "operation": OPERATIONS[item["operation"]],
         },
@@ -174,7 +175,7 @@ def pointer(batch: Batch) -> dict[str, Any]:
 
 def pointed(item: Mapping[str, Any]) -> tuple[str, str, str]:
     """Upload, plan and id of the batch that an item names."""
-    return item["upload"], item["plan"], item.get("batch") or whole_id(item["number"])
+    return item["upload"], item["plan"], item.get("batch") or former_id(item["number"])
 
 
 def read(record: type[T], item: Mapping[str, Any], **named: str | int) -> T:

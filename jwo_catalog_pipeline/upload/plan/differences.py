@@ -57,7 +57,7 @@ def field_differences(
 
 def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, batch_id: str) -> dict[tuple[str, str], dict[str, object]]:
     batch = next(candidate for candidate in ledger.batches(upload) if candidate.id == batch_id)
-    items = json.loads(batch_body(bucket, batch)).get("catalogItems", [])
+    items = json.loads(batch_body(bucket, batch)[1]).get("catalogItems", [])
     return {(item["store_id"], item["item_sku"]): item for item in items}
 
 

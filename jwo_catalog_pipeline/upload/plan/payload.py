@@ -14,9 +14,10 @@ import pyarrow as pa
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS, Operation
 from jwo_catalog_pipeline.catalog_api.requests import serialiser
 from jwo_catalog_pipeline.storage import as_arrow, hash_table
+from jwo_catalog_pipeline.upload.batch_ids import whole_id
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, whole_id
+from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import to_archive, to_send
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart

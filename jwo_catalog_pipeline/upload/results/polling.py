@@ -21,11 +21,14 @@ def mark_reported(ledger: Ledger) -> None:
         ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
         if ingestion is None:
             continue
-        batch = ingestion.batch
-        if ingestion.duplicate or batch.state is BatchState.REPORTED or batch.state.final:
+        if ingestion.duplicate:
             ledger.forget_news(news.ingestion_id)
-        elif batch.state is BatchState.SUBMITTED:
+            continue
+        batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
+        if batch.state is BatchState.SUBMITTED:
             ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
+        elif batch.state is BatchState.REPORTED or batch.state.final:
+            ledger.forget_news(news.ingestion_id)
 
 
 def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:

@@ -15,8 +15,9 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.upload.batch_ids import part_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState, part_id
+from jwo_catalog_pipeline.upload.model import NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState
 from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, items_key
 
 # Parts of one upload, after which what is refused stays refused as a whole: 40 s of the call budget. A plan of which

@@ -147,10 +147,10 @@ class Sender:
     def _with_bytes(self, batch: Batch, contents: Payload | None) -> tuple[Batch, bytes]:
         """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
         if batch.sha256 or contents is None:
-            body = batch_body(self.bucket, batch)
+            key, body = batch_body(self.bucket, batch)
             if hashlib.sha256(body).hexdigest() != batch.sha256:
                 raise UploadStopped(
-                    f"{self.bucket.uri(body_key(batch))} was changed after it was recorded",
+                    f"{self.bucket.uri(key)} was changed after it was recorded",
                     "restore the recorded version",
                 )
             return batch, body
