@@ -97,7 +97,7 @@ class SessionExpired(AccessDenied):
 class RequestRefused(CatalogApiError, TerminalError):
     """HTTP 400, 413 or 422: a definite no to the whole request; nothing was ingested."""
 
-    about_stores = False  # the message says that it is a store that is wrong
+    about_stores = False  # the message is a documented one about store ids, which is about a whole store
     explained = False  # there is a message of Amazon's, and not the page of something on the way
 
 

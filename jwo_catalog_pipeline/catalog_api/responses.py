@@ -22,8 +22,14 @@ from jwo_catalog_pipeline.catalog_api.errors import (
 MAX_RETRY_AFTER_SECONDS = 60.0  # a longer wait is not honoured: a person would rather see the run fail
 SHOWN_MESSAGE_CHARACTERS = 300
 MAY_BE_INGESTED = "the batch may have been ingested, and the same bytes may be sent again"
-# All documented texts about stores, whatever their spelling becomes.
-_ABOUT_STORES = re.compile(r"store", re.IGNORECASE)
+# The documented sentences about store ids, by their letters alone. Any other text that mentions a store may be about
+# one item of it, or about something else (`restored`).
+_ABOUT_STORES = frozenset(
+    {
+        "oneormorestoreidspresentintherequestisincorrect",
+        "listofstoreidspresentintherequestareeitherincorrectnotassociatedwithsameretailer",
+    }
+)
 # The gateway's own words for the two kinds of 403 that another signature cures (general AWS behaviour).
 _STALE = re.compile(r"signature expired|signature not yet current|RequestTimeTooSkewed", re.IGNORECASE)
 # So it answers a signed call of a path that it does not have.
@@ -149,7 +155,7 @@ def raise_for_status(response: Response) -> None:
         error.about = _what_is_denied(response, message)
     if isinstance(error, RequestRefused):
         error.explained = bool(_explanation(response.body))
-        error.about_stores = error.explained and bool(_ABOUT_STORES.search(message))
+        error.about_stores = error.explained and _letters(message) in _ABOUT_STORES
     raise error
 
 
@@ -206,6 +212,10 @@ def _explanation(body: bytes) -> str:
 
 def _message(body: bytes) -> str:
     return (_explanation(body) or body.decode("utf-8", "replace"))[:SHOWN_MESSAGE_CHARACTERS]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

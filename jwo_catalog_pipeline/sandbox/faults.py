@@ -61,6 +61,7 @@ class Settings:
     reject_skus: list[str] = field(default_factory=list)
     reject_share: float = 0.0
     refuse_skus: list[str] = field(default_factory=list)  # a request with one of these is refused as a whole
+    refuse_text: str = ""  # with these words instead of the documented ones
     still_on_planogram: list[str] = field(default_factory=list)  # SKUs that cannot be archived
 
     def rejects(self, sku: str) -> bool:
@@ -178,6 +179,8 @@ def _setting(name: str, value: Any) -> Any:
         right = value in allowed[name]
     elif name == "order":
         right = is_order(value)
+    elif name == "refuse_text":
+        right = isinstance(value, str)
     elif name in ("reject_skus", "refuse_skus", "still_on_planogram"):
         right = isinstance(value, list) and all(isinstance(sku, str) for sku in value)
     else:

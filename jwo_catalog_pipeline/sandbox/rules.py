@@ -98,11 +98,11 @@ def read_archive(body: bytes, stores: set[str]) -> list[str]:
     return skus
 
 
-def check_none_of(content: list[Any], refused: list[str]) -> None:
-    """Refuse a request, of items or of SKUs, that holds one of these SKUs; the text names neither, as documented."""
+def check_none_of(content: list[Any], refused: list[str], text: str = "") -> None:
+    """Refuse a request, of items or of SKUs, that holds one of these SKUs; the documented text names neither."""
     skus = {entry if isinstance(entry, str) else entry["item_sku"] for entry in content}
     if not skus.isdisjoint(refused):
-        raise RequestRefusedError(INVALID_BODY)
+        raise RequestRefusedError(text or INVALID_BODY)
 
 
 def _check_shape(item: Any) -> None:

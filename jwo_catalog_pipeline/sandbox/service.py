@@ -128,7 +128,7 @@ class JwoService:
             different = len(set(content))
         size = different
         if not isinstance(content, bytes):
-            rules.check_none_of(content, settings.refuse_skus)
+            rules.check_none_of(content, settings.refuse_skus, settings.refuse_text)
             size = len(content)
         with self._changed:
             ingestion = Ingestion(

@@ -5,7 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
+from jwo_catalog_pipeline.catalog_api.responses import Response, raise_for_status
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline.upload.queries import overview, upload_outcomes
@@ -76,13 +78,46 @@ def test_a_refused_archive_is_cut_by_sku(parts: Parts) -> None:
 
 def test_a_page_of_something_on_the_way_refuses_no_item_for_good() -> None:
     """Only Amazon's own message is held against an item; test_chaos_network tries it with a real proxy."""
-    from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
-    from jwo_catalog_pipeline.catalog_api.responses import Response, raise_for_status
-
     for body, explained in ((b"<html>bad store id</html>", False), (b'{"errorMsg": "store id"}', True)):
         with pytest.raises(RequestRefused) as raised:
             raise_for_status(Response(400, {}, body))
-        assert (raised.value.explained, raised.value.about_stores) == (explained, explained)
+        assert raised.value.explained == explained
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invalid price for item S050, storeId JWO-STORE-01",
+        "The request holds restored items",
+        "Store is required",
+        "One or more StoreID's present in the request is incorrect for item S050",
+    ],
+)
+def test_a_refusal_that_only_mentions_a_store_costs_one_item(parts: Parts, text: str) -> None:
+    """Of 100 good items 99 were never sent, for the message was taken for one about the whole store."""
+    parts.sandbox.misbehave(refuse_skus=["S050"], refuse_text=text)
+    parts.apply("u1", items(*(f"S{n:03}" for n in range(100))))
+    (alone,) = refused(parts, "u1")
+    assert (alone.items, alone.refusal) == (1, "one_item")
+    parts.settle("u1")
+    assert {item["item_sku"] for item in parts.sandbox.get("catalog")} == {f"S{n:03}" for n in range(100)} - {"S050"}
+
+
+@pytest.mark.parametrize(
+    ("text", "about_stores"),
+    [
+        ("One or more StoreID's present in the request is incorrect", True),
+        ("One or more StoreID\u2019s present in the request is incorrect.", True),
+        ("List of store ID's present in the request are either incorrect/not associated with same retailer", True),
+        ("list of store IDs present in the request are either incorrect / not associated with same retailer", True),
+        ("storeId JWO-STORE-01 is incorrect", False),
+        ("Request body is invalid", False),
+    ],
+)
+def test_only_the_documented_sentences_are_about_a_whole_store(text: str, about_stores: bool) -> None:
+    with pytest.raises(RequestRefused) as raised:
+        raise_for_status(Response(400, {}, json.dumps({"errorMsg": text}).encode()))
+    assert raised.value.about_stores == about_stores
 
 
 def test_where_everything_is_refused_the_cutting_ends(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
