@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import dagster as dg
 import pytest
+from hypothesis import settings
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -15,6 +16,10 @@ from jwo_catalog_pipeline_tests.support.project import Project
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox, fresh, sandbox
 
 __all__ = ["fresh", "sandbox"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,8 @@ _ABOUT_STORES = frozenset(
         "listofstoreidspresentintherequestareeitherincorrectnotassociatedwithsameretailer",
     }
 )
+# The list of stores in an archive request, which is no part of any one SKU; what Amazon says of it is not known.
+_STORES_OF_AN_ARCHIVE = "allapplicablestores"
 # The gateway's own words for the two kinds of 403 that another signature cures (general AWS behaviour).
 _STALE = re.compile(r"signature expired|signature not yet current|RequestTimeTooSkewed", re.IGNORECASE)
 # So it answers a signed call of a path that it does not have.
@@ -155,7 +157,7 @@ def raise_for_status(response: Response) -> None:
         error.about = _what_is_denied(response, message)
     if isinstance(error, RequestRefused):
         error.explained = bool(_explanation(response.body))
-        error.about_stores = error.explained and _letters(message) in _ABOUT_STORES
+        error.about_stores = error.explained and _is_about_stores(message)
     raise error
 
 
@@ -214,8 +216,9 @@ def _message(body: bytes) -> str:
     return (_explanation(body) or body.decode("utf-8", "replace"))[:SHOWN_MESSAGE_CHARACTERS]
 
 
-def _letters(text: str) -> str:
-    return re.sub(r"[^a-z]", "", text.lower())
+def _is_about_stores(message: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", message.lower())
+    return letters in _ABOUT_STORES or _STORES_OF_AN_ARCHIVE in letters
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class Batch:
     lease_until: int = 0
     sent_at: int = 0
     ingestion_id: str = ""
+    # Its ingestion was found by the names of its items, which prove nothing about their content.
+    matched_by_items: bool = False
     processing_status: str = ""
     asked_at: int = 0
     http_status: int = 0

@@ -127,13 +127,7 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
     state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
     state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
     # A single item that is refused is rejected like any other: it is held until it changes.
-    known = of(
-        (
-            batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED or batch.refusal == ONE_ITEM
-            for batch in batches
-        ),
-        "bool",
-    )
+    known = of((_content_is_known(batch) for batch in batches), "bool")
     return items.assign(
         content_hash=items["content_hash"].where(known),
         operation=of(batch.operation.name for batch in batches),
@@ -144,6 +138,12 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         sent_at=of((batch.sent_at for batch in batches), "int64"),
         doubted_at=of((batch.doubted_at if batch.doubts else 0 for batch in batches), "int64"),
     )[list(columns(Published))]
+
+
+def _content_is_known(batch: Batch) -> bool:
+    """Whether the batch says what Amazon holds, or will hold, of its items."""
+    answered = batch.state in IN_FLIGHT or batch.state is BatchState.SETTLED or batch.refusal == ONE_ITEM
+    return answered and not batch.matched_by_items
 
 
 def _reasons(items: pd.DataFrame) -> pd.Series:

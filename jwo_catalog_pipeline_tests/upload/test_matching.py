@@ -11,6 +11,7 @@ from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
+from jwo_catalog_pipeline_tests.support.queue import send_to_queue
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
 
@@ -67,6 +68,67 @@ def test_a_batch_in_doubt_is_settled_by_news_of_an_ingestion_that_nobody_knew(pa
     assert (batch.state, batch.doubts) == (BatchState.SETTLED, 0)
     assert parts.published() == dict.fromkeys([(STORES[0], "A"), (STORES[0], "B")], "accepted")
     assert overview(parts.ledger, 24, 10)["in_doubt"] == []
+    # Names of items prove no content, so they go once more, and then it is known.
+    plan = parts.plan("u2", items("A", "B"))
+    assert kinds(plan) == {"A": "update", "B": "update"}
+    assert "found by its items alone" in plan["reason"][0]
+    parts.apply("u2", items("A", "B"))
+    parts.settle("u2")
+    assert kinds(parts.plan("u3", items("A", "B"))) == {"A": "unchanged", "B": "unchanged"}
+
+
+def taken_from_the_queue(parts: Parts) -> list[str]:
+    """Bodies of the messages that are in the queue, which then lie in the dead-letter queue."""
+    url = parts.sandbox.environment["JWO_QUEUE_URL"]
+    messages = parts.queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        parts.queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [message["Body"] for message in messages]
+
+
+@pytest.mark.parametrize("shape", ["1", "2"])
+def test_a_redriven_message_of_days_ago_says_nothing_about_the_prices_of_today(parts: Parts, shape: str) -> None:
+    """Amazon held 1.99, the ledger said that 2.49 was accepted, and every plan said `unchanged`, for ever."""
+    parts.sandbox.misbehave(close_after_ingesting=1, close_before_ingesting=4, operation="upload", report_shape=shape)
+    with pytest.raises(UploadStopped):
+        parts.apply("u1", items("A", "B"))
+    parts.sandbox.misbehave(close_after_ingesting=0, close_before_ingesting=0, operation="upload")
+    parts.sandbox.drain()
+    dead_letters = taken_from_the_queue(parts)
+    assert len(dead_letters) == 1
+    parts.clock.seconds += 3 * 24 * 3600
+    today = items("A", "B", standard_price="2.49")
+    parts.sandbox.misbehave(close_before_ingesting=5, operation="upload")
+    with pytest.raises(UploadStopped):
+        parts.apply("u2", today)
+    parts.sandbox.misbehave(close_before_ingesting=0, operation="upload")
+    expire_doubts(parts.ledger, 24)  # those of the first day
+    for body in dead_letters:
+        send_to_queue(parts, body)
+    for _ in range(3):
+        hear(parts)
+    parts.clock.seconds += 25 * 3600
+    expire_doubts(parts.ledger, 24)
+    assert set(kinds(parts.plan("u3", today)).values()) & {"unchanged"} == set()
+    parts.apply("u3", today)
+    parts.settle("u3")
+    assert {item["standard_price"] for item in parts.sandbox.get("catalog")} == {"2.49"}
+    assert kinds(parts.plan("u4", today)) == {"A": "unchanged", "B": "unchanged"}
+
+
+def test_an_ingestion_that_had_ended_before_a_batch_was_sent_did_not_come_of_it(parts: Parts) -> None:
+    stranger = parts.sandbox.upload(
+        {"item_sku": "A", "external_product_id": "4006381333931", "item_name": "n", "store_id": STORES[0]}
+    )
+    parts.sandbox.drain()
+    hear(parts)
+    parts.clock.seconds += 3600
+    parts.sandbox.misbehave(close_before_ingesting=5, operation="upload")
+    with pytest.raises(UploadStopped):
+        parts.apply("u1", items("A"))
+    assert hear(parts)[stranger] == "fits 0 batches in doubt"
+    (batch,) = parts.ledger.batches("u1")
+    assert (batch.state, batch.doubts > 0) == (BatchState.IN_DOUBT, True)
 
 
 def test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled(parts: Parts) -> None:
@@ -204,10 +266,10 @@ def test_bytes_in_doubt_are_sent_again_only_while_their_upload_is_the_newest(par
 def test_a_doubt_that_two_would_end_at_once_is_ended_once(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     (batch,) = parts.ledger.batches("u1")
-    assert parts.ledger.end_doubt("first", batch)
+    assert parts.ledger.end_doubt("first", batch, by_items=True)
     (accepted,) = parts.ledger.batches("u1")
-    assert parts.ledger.end_doubt("second", accepted)
-    assert not parts.ledger.end_doubt("third", accepted)
+    assert parts.ledger.end_doubt("second", accepted, by_items=True)
+    assert not parts.ledger.end_doubt("third", accepted, by_items=True)
     assert parts.ledger.batches("u1")[0].doubts == 3
 
 
@@ -227,10 +289,10 @@ def test_what_a_killed_worker_sent_is_matched_though_nobody_resumes_it(parts: Pa
 def test_one_ingestion_ends_one_doubt_whoever_tries(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     (batch,) = parts.ledger.batches("u1")
-    assert parts.ledger.end_doubt("first", batch)
+    assert parts.ledger.end_doubt("first", batch, by_items=True)
     for _ in range(2):
-        parts.ledger.end_doubt("second", parts.ledger.batches("u1")[0])
-        parts.ledger.end_doubt("first", parts.ledger.batches("u1")[0])
+        parts.ledger.end_doubt("second", parts.ledger.batches("u1")[0], by_items=True)
+        parts.ledger.end_doubt("first", parts.ledger.batches("u1")[0], by_items=True)
     assert parts.ledger.batches("u1")[0].doubts == 3
 
 

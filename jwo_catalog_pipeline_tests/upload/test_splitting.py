@@ -110,6 +110,7 @@ def test_a_refusal_that_only_mentions_a_store_costs_one_item(parts: Parts, text:
         ("One or more StoreID\u2019s present in the request is incorrect.", True),
         ("List of store ID's present in the request are either incorrect/not associated with same retailer", True),
         ("list of store IDs present in the request are either incorrect / not associated with same retailer", True),
+        ("allApplicableStores is not the complete list of the retailer's stores", True),
         ("storeId JWO-STORE-01 is incorrect", False),
         ("Request body is invalid", False),
     ],

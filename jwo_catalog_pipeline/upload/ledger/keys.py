@@ -12,7 +12,7 @@
 | INGESTION#<id>    | DUPLICATE               | up to schema 2: the batch of which it is one more                   |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                 |
 | NEWS              | <id>                    | an ingestion has ended, and its batch is not marked as reported yet |
-| DOUBT             | <batch>                 | a batch that has more attempts than responses                       |
+| DOUBT             | <batch>                 | a batch that has more attempts than responses; expires when given up |
 | UNMATCHED         | <id>                    | an orphan: an ingestion of a batch that another worker took over    |
 | UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |

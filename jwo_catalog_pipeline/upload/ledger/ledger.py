@@ -146,18 +146,23 @@ class Ledger(NewsLedger):
         change = self._change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
         return self._try(f"batch {BatchState.IN_DOUBT}", change, self._note_doubt(batch))
 
-    def end_doubt(self, ingestion_id: str, batch: Batch) -> bool:
+    def end_doubt(self, ingestion_id: str, batch: Batch, *, by_items: bool) -> bool:
         """Take an ingestion for one of a batch's; whether that was done now.
 
         A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No
-        ingestion does so twice, even if several processes try.
+        ingestion does so twice, even if several processes try. `by_items`: only the names of items say that it is one.
         """
         if batch.holds_lease(self.now()):
             return False
         left = max(0, batch.doubts - 1)
         if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING):
             left = left if batch.state is BatchState.IN_DOUBT else batch.doubts  # a dead worker's try is this one
-            accepted = {"state": BatchState.SUBMITTED, "ingestion_id": ingestion_id, "message": ""}
+            accepted = {
+                "state": BatchState.SUBMITTED,
+                "ingestion_id": ingestion_id,
+                "message": "",
+                "matched_by_items": by_items,
+            }
             name, duplicate = f"batch {BatchState.SUBMITTED}", False
             parts = [self._change_batch(batch, **accepted, doubts=left), *self._reopen(batch.upload)]
         else:
@@ -173,9 +178,9 @@ class Ledger(NewsLedger):
         )
 
     def expire_doubt(self, batch: Batch, message: str) -> bool:
-        """Time has ended the doubts about a batch: what became of it is not known."""
+        """Time has ended the doubts about a batch: what became of it is not known, and late news may be about it."""
         change = self._change_batch(batch, doubts=0, message=message)
-        return self._try("doubt given up", change, self._forget_doubt(batch))
+        return self._try("doubt given up", change, self._give_up_doubt(batch))
 
     # -- the other ends of a batch -----------------------------------------------------------------------------
 
@@ -267,7 +272,12 @@ class Ledger(NewsLedger):
 
     def doubtful(self) -> list[Batch]:
         """Batches that have more attempts than responses."""
-        return [self.batch(*pointed(item)) for item in self._query(keys.DOUBT)]
+        return [self.batch(*pointed(item)) for item in self._query(keys.DOUBT) if "given_up_at" not in item]
+
+    def given_up(self) -> list[Batch]:
+        """Batches whose doubts time has ended, for as long as a message about them may still come."""
+        items = [item for item in self._query(keys.DOUBT) if item.get("expires_at", 0) > self.now()]
+        return [self.batch(*pointed(item)) for item in items]
 
     def ingestion(self, ingestion_id: str) -> Ingestion | None:
         """The batch that an ingestion came of; None while the ledger does not know it."""

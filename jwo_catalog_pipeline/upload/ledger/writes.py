@@ -17,6 +17,8 @@ from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head
 FORMER_STATES = {"accepted": BatchState.SUBMITTED}
 _FORMER_NAMES = {state: name for name, state in FORMER_STATES.items()}
 
+# SQS keeps a message for 14 days, and the dead-letter queue for 14 more.
+LATE_NEWS_SECONDS = 30 * 86_400
 FENCE = "sequence"  # what the head's item calls its fence; a reserved word of DynamoDB
 
 T = TypeVar("T")
@@ -106,6 +108,12 @@ class Writes(Table):
     def _forget_doubt(self, batch: Batch) -> Part:
         """Nothing about the batch is in doubt any more."""
         return self._delete_any(keys.doubt(batch))
+
+    def _give_up_doubt(self, batch: Batch) -> Part:
+        """Nothing is waited for any more, but late news may be about the batch."""
+        now = self.now()
+        late = {"given_up_at": now, "expires_at": now + LATE_NEWS_SECONDS}
+        return self._put_any({**keys.doubt(batch), **pointer(batch), **late})
 
     def _reopen(self, upload: str) -> list[Part]:
         """An applied upload has a batch that is not final, again or still."""

@@ -147,6 +147,8 @@ SELECT CASE
          WHEN change = 'absent' THEN $why_absent
          WHEN p.state = 'in_flight' AND change IN ('update', 'archive')
            THEN 'no news of upload ' || p.upload || ' for too long, no longer waited for'
+         WHEN p.state = 'accepted' AND p.content_hash IS NULL AND change = 'update'
+           THEN 'sent in upload ' || p.upload || ', whose ingestion was found by its items alone: content not known'
          WHEN p.state = 'rejected' AND p.content_hash = d.content_hash THEN 'sent again as asked, was ' || p.reason
        END AS reason,
        coalesce(d.item_row, -1) AS item_row, coalesce(p.published_row, -1) AS published_row

@@ -1,8 +1,10 @@
 """Ingestions that no answer named: finding the batch that they came of, and ending the doubt about it.
 
 A call whose answer never came may have become an ingestion. Its notification then names an id that the ledger does not
-know. It is matched by what its report says of which items, with the one batch that was sent once more than was answered
-and carries just these. What cannot be matched stays a doubt until `JWO_IN_FLIGHT_HOURS` have passed.
+know. It is matched by what its report says of which items, with the one batch that has more attempts than responses and
+carries just these. Names of items prove no content, so a match ends the waiting and no more: what Amazon holds of the
+items stays unknown, and the next plan sends them again. What cannot be matched stays a doubt until
+`JWO_IN_FLIGHT_HOURS` have passed; after that a late ingestion may still be the batch's.
 """
 
 import logging
@@ -16,7 +18,7 @@ from jwo_catalog_pipeline.catalog_api.report import Report, read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
-from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, News, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items
 from jwo_catalog_pipeline.wording import plural
 
@@ -56,10 +58,10 @@ def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], byt
             findings[ingestion_id] = f"its report cannot be had: {error}"
             continue
         # Read again: what was found out just now has ended a doubt.
-        matching = _matching(bucket, content, leaf_batches(ledger.doubtful())) if content else []
+        matching = _matching(bucket, content, _candidates(ledger, news)) if content else []
         if len(matching) == 1:
             findings[ingestion_id] = f"is batch {matching[0].id} of upload {matching[0].upload}"
-            ledger.end_doubt(ingestion_id, matching[0])
+            ledger.end_doubt(ingestion_id, matching[0], by_items=True)
             continue
         findings[ingestion_id] = f"fits {plural(len(matching), 'batch')} in doubt"
         if content:
@@ -67,6 +69,17 @@ def reconcile_orphans(ledger: Ledger, bucket: Bucket, fetch: Callable[[str], byt
         # Nothing was being sent: a later doubt is about a later call, and so not about this ingestion.
         ledger.note_examined(news)
     return findings
+
+
+def _candidates(ledger: Ledger, news: News) -> list[Batch]:
+    """The batches that an ingestion may have come of: none that was first sent after it was known to have ended."""
+    batches = leaf_batches([*ledger.doubtful(), *ledger.given_up()])
+    return [batch for batch in batches if _first_sent(ledger, batch) <= news.received_at]
+
+
+def _first_sent(ledger: Ledger, batch: Batch) -> int:
+    """When the batch was first sent, epoch seconds; 0 where a lost ledger does not say."""
+    return min((attempt.started_at for attempt in ledger.attempts(batch)), default=0)
 
 
 def _matching(bucket: Bucket, content: bytes, doubtful: list[Batch]) -> list[Batch]:

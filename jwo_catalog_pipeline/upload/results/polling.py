@@ -36,7 +36,8 @@ def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:
     orphan = ledger.orphan(ingestion_id)
     if orphan is None:
         return None
-    ledger.end_doubt(ingestion_id, ledger.batch(orphan.upload, orphan.plan, orphan.batch))
+    batch = ledger.batch(orphan.upload, orphan.plan, orphan.batch)
+    ledger.end_doubt(ingestion_id, batch, by_items=False)
     return ledger.ingestion(ingestion_id)
 
 
