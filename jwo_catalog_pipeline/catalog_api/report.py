@@ -7,7 +7,9 @@ and nothing is guessed about its items.
 import functools
 import json
 import re
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +35,10 @@ REPORT_SECONDS = 60.0  # 20 MB in that time takes 3 Mbit/s
 # could become 700 MB. 100 values an item are far more than any plausible shape has.
 MAX_REPORT_VALUES = 1_000_000
 MAX_REPORT_ENTRIES = 100_000  # ten times the items of a batch
+# S3 says of an object what its writer said: `Content-Encoding` may be missing, empty, `UTF-8` or `aws-chunked`, so that
+# only the bytes tell. Each member is looked at once; a million empty ones would take hours.
+_GZIP = b"\x1f\x8b"
+MAX_GZIP_MEMBERS = 100
 OUTCOME_COLUMNS = ["store_id", "item_sku", "outcome", "code", "message"]
 
 ACCEPTED, REJECTED, UNREPORTED = "accepted", "rejected", "unreported"
@@ -143,15 +149,10 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
     """Read a report in any of the plausible shapes.
 
     Args:
-        content: as Amazon wrote it.
+        content: as Amazon wrote it, plain or gzipped; JSON or JSON Lines.
         archive: it is about an archive, so that a SKU which is not there any more is no failure.
     """
-    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
-        return _unknown()
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):  # the parser's own limit of about 1,000 levels; nothing below recurses
-        return _unknown()
+    value = _parsed(_gunzipped(content) if content.startswith(_GZIP) else content)
     if isinstance(value, list):
         return _listed("items", value, archive, others_succeeded=False)
     if not isinstance(value, dict):
@@ -164,6 +165,35 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
         listed = _listed("errors", value["errors"], archive, others_succeeded=True)
         return replace(listed, ingestion_id=ingestion_id)
     return replace(_unknown(), ingestion_id=ingestion_id)
+
+
+def _gunzipped(content: bytes) -> bytes:
+    """Decode gzip of a few members, at most `MAX_REPORT_BYTES` of it; nothing where it is more, or not complete."""
+    decoded = bytearray()
+    for _ in range(MAX_GZIP_MEMBERS):
+        decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            decoded += decoder.decompress(content, MAX_REPORT_BYTES + 1 - len(decoded))
+        except zlib.error:
+            return b""
+        if len(decoded) > MAX_REPORT_BYTES or not decoder.eof:
+            return b""
+        content = decoder.unused_data
+        if not content:
+            return bytes(decoded)
+    return b""
+
+
+def _parsed(content: bytes) -> object:
+    """The JSON value, or those of JSON Lines as a list; None for what is neither, or would take too much memory."""
+    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
+        return None
+    # RecursionError is the parser's own limit of about 1,000 levels; nothing below recurses.
+    with suppress(ValueError, RecursionError):
+        return json.loads(content)
+    with suppress(ValueError, RecursionError):
+        return [json.loads(line) for line in content.splitlines() if line.strip()] or None
+    return None
 
 
 def _unknown() -> Report:

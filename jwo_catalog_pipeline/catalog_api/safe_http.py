@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -59,7 +58,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Document:
-    """An answer: its status, and its content, decoded."""
+    """A response: its status, and its content as it came, whatever encoding it says or has."""
 
     status: int
     content: bytes
@@ -145,7 +144,7 @@ class SafeHttp:
                 document = _read(sock, link, max_bytes)
                 if overdue.is_set():
                     raise TimeoutError
-        except (OSError, HTTPException, zlib.error, NotFetched) as error:
+        except (OSError, HTTPException, NotFetched) as error:
             if monotonic() >= deadline:
                 raise NotFetched(f"it took longer than {self.seconds:g} s") from None
             raise NotFetched(str(error) if isinstance(error, NotFetched) else type(error).__name__) from None
@@ -210,11 +209,7 @@ def _read(sock: socket.socket, link: Link, max_bytes: int) -> Document:
     with connection.getresponse() as response:
         if response.status != 200:
             return Document(response.status, b"")
-        encoding = response.getheader("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("identity", "gzip"):
-            raise NotFetched("it has an encoding that is not known")
-        content = _bounded(response, max_bytes)
-    return Document(response.status, _gunzipped(content, max_bytes) if encoding == "gzip" else content)
+        return Document(response.status, _bounded(response, max_bytes))
 
 
 def _bounded(response: HTTPResponse, max_bytes: int) -> bytes:
@@ -230,17 +225,6 @@ def _bounded(response: HTTPResponse, max_bytes: int) -> bytes:
     if length is not None and len(content) != length:
         raise NotFetched("it is shorter than it says")
     return bytes(content)
-
-
-def _gunzipped(content: bytes, max_bytes: int) -> bytes:
-    """Decode gzip, no more than `max_bytes` of it. One member only: a million empty ones would take hours."""
-    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    decoded = decoder.decompress(content, max_bytes + 1)
-    if len(decoded) > max_bytes:
-        raise NotFetched(f"it is larger than {max_bytes:,} bytes when decoded")
-    if not decoder.eof or decoder.unused_data:
-        raise NotFetched("it is no single, complete piece of gzip")
-    return decoded
 
 
 # -- addresses --------------------------------------------------------------------------------------------------------

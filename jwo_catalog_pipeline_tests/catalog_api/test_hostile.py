@@ -129,6 +129,9 @@ def test_a_lie_about_the_answer_gives_no_report() -> None:
             zip(bombs.LYING, pool.map(lambda name: bombs.read_as_a_report(url(name), 1), bombs.LYING), strict=True)
         )
     assert said.pop("longer than it says") == "unknown with 0 items"
+    # What comes whole is kept, whatever its encoding is said to be; then nothing is guessed about its items.
+    kept = [said.pop(name) for name in ("gzip that is none", "gzip cut short", "deflate", "gzip twice")]
+    assert kept == ["items with 0 items", *["unknown with 0 items"] * 3]
     assert {what.split(":")[0] for what in said.values()} == {"ReportUnavailable"}
 
 

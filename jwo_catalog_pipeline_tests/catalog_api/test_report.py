@@ -1,5 +1,6 @@
 """Reports: every plausible shape, nothing guessed beyond it, and links followed nowhere but to S3."""
 
+import gzip
 import json
 from typing import Any
 
@@ -167,3 +168,43 @@ def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox
         fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
     content = fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
     assert read_report(content).outcomes["outcome"].tolist() == ["accepted"]
+
+
+ENTRIES = [
+    {"item_sku": "A", "store_id": "S1", "status": "SUCCESS"},
+    {"item_sku": "B", "store_id": "S1", "status": "FAILED", "errors": [{"code": "INVALID_BARCODE", "message": "no"}]},
+]
+PLAIN = json.dumps({"ingestionId": "i", "itemResults": ENTRIES}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(PLAIN), id="gzip"),
+        pytest.param(gzip.compress(PLAIN[:20]) + gzip.compress(PLAIN[20:]), id="gzip in two members"),
+        pytest.param(b"\xef\xbb\xbf" + PLAIN, id="with a byte order mark"),
+        pytest.param("\n".join(map(json.dumps, ENTRIES)).encode(), id="JSON Lines"),
+        pytest.param(gzip.compress("\r\n".join(map(json.dumps, ENTRIES)).encode()), id="JSON Lines in gzip"),
+    ],
+)
+def test_a_report_is_read_however_it_is_packed(content: bytes) -> None:
+    report = read_report(content)
+    assert dict(zip(report.outcomes["item_sku"], report.outcomes["outcome"], strict=True)) == {
+        "A": "accepted",
+        "B": "rejected",
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(PLAIN)[:-4], id="cut short"),
+        pytest.param(gzip.compress(PLAIN) + b"more", id="with something behind it"),
+        pytest.param(gzip.compress(b"") * 1_000 + gzip.compress(PLAIN), id="in a thousand members"),
+        pytest.param(b"\x1f\x8b no gzip", id="no gzip"),
+        pytest.param(PLAIN + b"\n" + PLAIN[:-1], id="lines of which one is no JSON"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_of_unknown_shape_and_guessed_about_nowhere(content: bytes) -> None:
+    report = read_report(content)
+    assert (report.shape, len(report.outcomes)) == ("unknown", 0)

@@ -49,6 +49,10 @@ def _sized(content: bytes, *headers: bytes) -> Iterator[bytes]:
     yield b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(content), *headers, b"", content])
 
 
+def _halves(content: bytes) -> tuple[bytes, bytes]:
+    return content[: len(content) // 2], content[len(content) // 2 :]
+
+
 def _zipped(content: bytes) -> Iterator[bytes]:
     return _sized(content, b"Content-Encoding: gzip")
 
@@ -138,6 +142,14 @@ LYING: dict[str, Callable[[], Iterator[bytes]]] = {
 GENUINE: dict[str, Callable[[], Iterator[bytes]]] = {
     "10,000 items of 2 kB": lambda: _sized(_report(10_000, 1_990)),
     "10,000 items in gzip": lambda: _zipped(gzip.compress(_report(10_000, 500))),
+    "gzip without a header": lambda: _sized(gzip.compress(_report(10_000, 500))),
+    "gzip in two members": lambda: _zipped(b"".join(map(gzip.compress, _halves(_report(10_000, 500))))),
+    "an encoding that is none": lambda: _sized(_report(10_000, 500), b"Content-Encoding: UTF-8"),
+    "an empty encoding": lambda: _sized(_report(10_000, 500), b"Content-Encoding:"),
+    "the encoding of an upload": lambda: _sized(_report(10_000, 500), b"Content-Encoding: aws-chunked"),
+    "gzip with that of an upload": lambda: _sized(
+        gzip.compress(_report(10_000, 500)), b"Content-Encoding: aws-chunked,gzip"
+    ),
 }
 EVERYTHING = {**FILLING, **LYING, **GENUINE}
 
