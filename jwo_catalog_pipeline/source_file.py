@@ -8,19 +8,25 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 
 _CHUNK = 1 << 20
-# What AWS answers for these: the problem, and the remedy.
 _MISSING = ("it does not exist", "check JWO_SOURCE_URI")
-_DENIED = ("access denied", "the pipeline's role needs s3:GetObject and s3:ListBucket on it")
 _REPLACED = ("it was replaced while it was being read", "materialize source_catalog again")
+_PROBLEMS = {
+    "404": _MISSING,
+    "NoSuchKey": _MISSING,
+    "NoSuchBucket": ("its bucket does not exist", "check JWO_SOURCE_URI"),
+    "412": _REPLACED,
+    "PreconditionFailed": _REPLACED,
+}
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One version of the export. `etag` is S3's, or made of size and time for a local file."""
+    """One version of the export. `etag` is S3's without its quotes, or made of size and time for a local file."""
 
     uri: str
     etag: str
@@ -64,7 +70,7 @@ def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
         bucket, key = _split(file.uri)
         path = folder / Path(key).name
         try:
-            body = s3.get_object(Bucket=bucket, Key=key, IfMatch=file.etag)["Body"]
+            body = s3.get_object(Bucket=bucket, Key=key, IfMatch=f'"{file.etag}"')["Body"]
             with path.open("wb") as copy:
                 for chunk in body.iter_chunks(_CHUNK):
                     copy.write(chunk)
@@ -106,14 +112,5 @@ def _split(uri: str) -> tuple[str, str]:
 
 def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:
     code = error_code(error)
-    problem, remedy = {
-        "404": _MISSING,
-        "NoSuchKey": _MISSING,
-        "NoSuchBucket": ("its bucket does not exist", "check JWO_SOURCE_URI"),
-        "403": _DENIED,
-        "AccessDenied": _DENIED,
-        "412": _REPLACED,
-        "PreconditionFailed": _REPLACED,
-        "NoCredentialsError": ("no AWS credentials found", "set AWS_PROFILE or run under a role"),
-    }.get(code, (code, ""))
+    problem, remedy = _PROBLEMS.get(code) or s3_problem(error, "s3:GetObject and s3:ListBucket")
     return SourceFileError(f"cannot read {uri}: {problem}", remedy)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.errors import PipelineError, TerminalError
 from jwo_catalog_pipeline.failpoints import effect
@@ -128,18 +129,10 @@ class Bucket:
         code = error_code(error)
         if code in ("NoSuchKey", "404"):
             return NoSuchObject(f"{self.uri(key)} does not exist")
-        problem, remedy = {
-            "NoSuchBucket": (
-                "no such bucket",
-                "deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName",
-            ),
-            "AccessDenied": (
-                "access denied",
-                f"the pipeline's role needs {_ACTIONS[verb]} (deploy/cloudformation.yaml)",
-            ),
-            "EndpointConnectionError": ("S3 cannot be reached", "check AWS_ENDPOINT_URL, the region and the network"),
-            "NoCredentialsError": ("no AWS credentials found", "set AWS_PROFILE or run under a role"),
-        }.get(code, (code, ""))
+        if code == "NoSuchBucket":
+            remedy = "deploy deploy/cloudformation.yaml and set JWO_BUCKET to its BucketName"
+            return StorageError(f"cannot {verb} {self.uri(key)}: no such bucket", remedy)
+        problem, remedy = s3_problem(error, _ACTIONS[verb])
         return StorageError(f"cannot {verb} {self.uri(key)}: {problem}", remedy)
 
 
