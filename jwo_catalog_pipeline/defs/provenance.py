@@ -50,11 +50,6 @@ def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
     return SourceOptions(**stored) if stored and stored.keys() <= known else otherwise
 
 
-def check_same_source(source: pd.DataFrame, *mapped: pd.DataFrame) -> None:
-    """Refuse to look up rows in a different version of the export from the one that was mapped.
-
-    Raises:
-        NoPlan: the export was read again after the mapping.
-    """
-    if any(table.attrs.get(SOURCE_STAMP) != source.attrs.get(SOURCE_STAMP) for table in mapped):
-        raise NoPlan("source_catalog was read again since jwo_catalog was made", "materialize jwo_catalog first")
+def same_source(source: pd.DataFrame, table: pd.DataFrame) -> bool:
+    """Whether a table was made of this version of the export, so that its row numbers are true."""
+    return bool(table.attrs.get(SOURCE_STAMP) == source.attrs.get(SOURCE_STAMP))

@@ -33,8 +33,8 @@ from jwo_catalog_pipeline.defs.provenance import (
     READ_AS,
     SOURCE_FILE,
     check_same_run,
-    check_same_source,
     read_as,
+    same_source,
 )
 from jwo_catalog_pipeline.defs.resources import (
     CatalogApiResource,
@@ -43,6 +43,7 @@ from jwo_catalog_pipeline.defs.resources import (
     UploadPolicyResource,
     settler,
 )
+from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.upload.errors import LeaseHeld
 from jwo_catalog_pipeline.upload.model import leaf_batches
 from jwo_catalog_pipeline.upload.plan.changes import to_send
@@ -183,30 +184,43 @@ def ingestion_results(
     kinds={"s3"},
     code_version="1",
     deps=[ingestion_results],
+    output_required=False,
     op_tags={"dagster/priority": "-1"},  # below ingestion_record: the first batch is more urgent
 )
 def fix_list(
+    context: dg.AssetExecutionContext,
     source: SourceResource,
     storage: StorageResource,
     source_catalog: pd.DataFrame,
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
-) -> dg.MaterializeResult[pd.DataFrame]:
-    """The quarantined and rejected rows, with the reasons, in the export's own columns, to fix and send again."""
-    with as_dagster_failure():
-        check_same_source(source_catalog, jwo_catalog, quarantined_items)
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+    """The quarantined and rejected rows, with the reasons, in the export's own columns, to fix and send again.
+
+    It is only shown, so it never fails a run: what cannot be made now, the next upload makes.
+    """
+    if not same_source(source_catalog, quarantined_items):
+        context.log.warning("fix_list stays as it is: source_catalog was read again since quarantined_items was made")
+        return
+    complete = same_source(source_catalog, jwo_catalog)
+    try:
         bucket = storage.open_bucket()
-        rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))
+        items = jwo_catalog if complete else jwo_catalog.iloc[:0]
+        rejected = rejected_items(storage.open_ledger(), bucket, items, list(ITEM_FIELDS))
         fixes = make_fix_list(source_catalog, quarantined_items, rejected)
         options = read_as(source_catalog, source.mapping().source)
         fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri), READ_AS: asdict(options)}
         name, content = as_export(fixes, options, fixes.attrs[SOURCE_FILE])
         bucket.put(f"fix_list/{name}", content)
-    return dg.MaterializeResult(
+    except PipelineError as error:
+        context.log.warning(f"fix_list stays as it is: {error}")
+        return
+    yield dg.MaterializeResult(
         value=fixes,
         data_version=table_version(fixes),
         metadata={
             **rows_and_columns(fixes),
+            **({} if complete else {"lacks": "rejected items: jwo_catalog was made from another export"}),
             "file": dg.MetadataValue.path(bucket.uri(f"fix_list/{name}")),
             "sample": dg.MetadataValue.md(as_markdown(fixes.head(SAMPLE_ROWS))),
         },

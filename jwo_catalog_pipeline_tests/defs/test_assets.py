@@ -263,3 +263,37 @@ def test_an_unknown_column_in_the_mapping_names_field_and_line(project: Project)
 def test_every_asset_that_goes_stale_says_so(project: Project) -> None:
     specs = {spec.key.to_user_string(): spec for spec in project.defs.resolve_all_asset_specs()}
     assert [name for name, spec in specs.items() if spec.freshness_policy is None] == ["fix_list"]
+
+
+def test_a_plan_does_without_the_bytes_of_old_batches(project: Project) -> None:
+    """A lifecycle rule had removed them, and every plan failed, because it wanted to show the old price."""
+    project.must_upload("u1")
+    project.settle("u1")
+    for key, _ in project.bucket.list("uploads/u1/"):
+        if "/batches/" in key:
+            project.bucket.client.delete_object(Bucket=project.bucket.name, Key=key)
+    project.export(HEADER, *(row.replace("1.99", "2.49") for row in ROWS))
+    result = project.must_upload("u2")
+    assert metadata(result, "catalog_changes")["update"] == 1
+    project.settle("u2")
+    assert "2.49" in {item["standard_price"] for item in project.sandbox.get("catalog")}
+
+
+def test_a_blocked_upload_does_not_fail_the_results_of_another(project: Project) -> None:
+    project.sandbox.misbehave(delay=3600)
+    project.must_upload("u1")
+    project.export(HEADER, ROWS[0], *(f"X{n},123,No,JWO-STORE-01,x" for n in range(9)))
+    assert not project.upload("u2").success
+    project.sandbox.drain()
+    project.settle("u1")  # which asserts that the run succeeds
+    event = project.instance.get_latest_materialization_event(dg.AssetKey("fix_list"))
+    assert "jwo_catalog was made from another export" in event.asset_materialization.metadata["lacks"].value
+    assert len(project.table("fix_list")) == 9
+
+
+def test_a_fix_list_that_cannot_be_made_fails_no_run(project: Project) -> None:
+    project.must_upload("u1")
+    assert project.run("catalog_upload_job", "u2", only=["source_catalog"]).success
+    project.export(HEADER, *ROWS[:1])
+    assert project.run("catalog_upload_job", "u3", only=["source_catalog"]).success
+    assert project.settle("u1")["outcome"].tolist() == ["accepted"] * 3

@@ -1,12 +1,13 @@
 """What an update changes, field by field: the plan's items against the bytes in which they were sent last."""
 
 import json
+import logging
 from collections.abc import Sequence
 
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
-from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.storage import Bucket, StorageError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import UPDATE
 from jwo_catalog_pipeline.upload.published_state import batch_body, with_batch_ids
@@ -14,6 +15,8 @@ from jwo_catalog_pipeline.upload.published_state import batch_body, with_batch_i
 # Bodies to read, up to 9.5 MB each: a plan's page must not take longer than the plan.
 COMPARED_BATCHES = 3
 COMPARED_ITEMS = 1000
+_Items = dict[tuple[str, str], dict[str, object]]
+_log = logging.getLogger(__name__)
 DIFFERENCE_COLUMNS = ["field", "items", "store_id", "item_sku", "before", "after"]
 
 
@@ -30,7 +33,8 @@ def field_differences(
 
     Returns:
         `DIFFERENCE_COLUMNS`, a row per changed field, most frequent first, with one example; and how many updates
-        were compared: at most `COMPARED_ITEMS`, of the `COMPARED_BATCHES` batches that most of them were sent in.
+        were compared: at most `COMPARED_ITEMS`, of the `COMPARED_BATCHES` batches that most of them were sent in, and
+        none of a batch whose bytes cannot be read: the comparison is only shown, and stops no plan.
     """
     updates = changes[(changes["change"] == UPDATE) & changes["published_hash"].notna()]
     updates = with_batch_ids(updates, "published_batch")
@@ -40,6 +44,8 @@ def field_differences(
     for upload, batch in largest:
         rows = groups.get_group((upload, batch)).head(COMPARED_ITEMS // COMPARED_BATCHES)
         sent = _sent_items(ledger, bucket, str(upload), str(batch))
+        if sent is None:
+            continue
         documents = item_documents(rows, fields)
         for key, document in zip(_keys(documents), documents["document"], strict=True):
             before, after = sent.get(key, {}), json.loads(document)
@@ -55,9 +61,14 @@ def field_differences(
     return counted.sort_values("items", ascending=False, ignore_index=True)[DIFFERENCE_COLUMNS], compared
 
 
-def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, batch_id: str) -> dict[tuple[str, str], dict[str, object]]:
-    batch = next(candidate for candidate in ledger.batches(upload) if candidate.id == batch_id)
-    items = json.loads(batch_body(bucket, batch)[1]).get("catalogItems", [])
+def _sent_items(ledger: Ledger, bucket: Bucket, upload: str, batch_id: str) -> _Items | None:
+    batch = next((candidate for candidate in ledger.batches(upload) if candidate.id == batch_id), None)
+    try:
+        body = batch_body(bucket, batch)[1] if batch else b""
+    except StorageError as error:  # a lifecycle rule, say, has removed or archived it
+        _log.warning("updates of upload %s are not compared: %s", upload, error)
+        return None
+    items = json.loads(body or b"{}").get("catalogItems", [])
     return {(item["store_id"], item["item_sku"]): item for item in items}
 
 
