@@ -4,17 +4,30 @@ https://docs.dagster.io/guides/observe/alerts
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterEventType
 
+from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
 from jwo_catalog_pipeline.upload.alerts import Alert
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 
 OVERLAP_SECONDS = 60  # looked at again, because runs may become visible out of the order of their times
 LOOK_BACK = timedelta(days=1)  # a longer outage of this sensor sets off the alarm on its metric
 MOST_RUNS = 100  # in one tick; the next tick takes the rest
+OUR_ASSETS = frozenset(
+    {
+        "source_catalog",
+        "jwo_catalog",
+        "quarantined_items",
+        "catalog_changes",
+        "ingestion_record",
+        "ingestion_results",
+        "fix_list",
+    }
+)
 WILL_RETRY = "dagster/will_retry"
 _SHOWN = 1_500  # characters of the error of a step
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
@@ -39,9 +52,22 @@ def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime
         order_by="update_timestamp",
         ascending=True,
     )
-    final = [record for record in records if record.dagster_run.tags.get(WILL_RETRY) != "true"]
+    final = [
+        record
+        for record in records
+        if record.dagster_run.tags.get(WILL_RETRY) != "true" and _is_ours(record.dagster_run)
+    ]
     newest = max((record.update_timestamp.replace(tzinfo=UTC).timestamp() for record in records), default=None)
-    return [_alert(instance, record) for record in final], newest - OVERLAP_SECONDS if newest else since
+    if newest is None:
+        return [], since
+    # With more than fit into one look, an overlap could give the same ones for ever.
+    return [_alert(instance, record) for record in final], newest - OVERLAP_SECONDS * (len(records) < MOST_RUNS)
+
+
+def _is_ours(run: dg.DagsterRun) -> bool:
+    """Whether a run is of this code location: other teams may use the same Dagster instance."""
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    return run.job_name in (UPLOAD_JOB, RESULTS_JOB) or bool(selected & OUR_ASSETS)
 
 
 def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
@@ -63,8 +89,11 @@ def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
         helps = "once the cause is gone, start the job again for this upload: what was accepted is not sent again."
     began = f", which began {_utc(record.start_time)}" if record.start_time else ""
     text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {message}"
-    about = hashlib.sha256("\0".join([run.job_name, upload, step, message]).encode()).hexdigest()[:16]
-    return Alert(f"run/{about}", subject, text, f"{helps} In the UI: Runs, {run.run_id}.")
+    # Guards and checks stop each upload for reasons of its own. An error of the same cause is told once a day, whatever
+    # numbers and ids its text has.
+    about = [upload, message] if stopped_by else [_utc(record.end_time or record.start_time or 0)[:10], _cause(message)]
+    digest = hashlib.sha256("\0".join([run.job_name, step, *about]).encode()).hexdigest()[:16]
+    return Alert(f"run/{digest}", subject, text, f"{helps} In the UI: Runs, {run.run_id}.")
 
 
 def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[str]]:
@@ -84,6 +113,11 @@ def _what_happened(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str,
         elif not message:
             message = event.message or ""
     return step, message[:_SHOWN], stopped_by
+
+
+def _cause(message: str) -> str:
+    """The text of an error without what differs each time: numbers, ids, times."""
+    return re.sub(r"[0-9a-fA-F]*\d[0-9a-fA-F-]*", "#", message)
 
 
 def _utc(epoch_seconds: float) -> str:

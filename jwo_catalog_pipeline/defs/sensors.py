@@ -21,11 +21,20 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
-from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
+from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB, catalog_uploads
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.redaction import redact_exceptions
-from jwo_catalog_pipeline.upload.alerts import overdue_alerts, settled_alerts, stuck_batches, unreadable_alerts
+from jwo_catalog_pipeline.upload.alerts import (
+    DEAD_LETTERS,
+    Alert,
+    no_look_alert,
+    overdue_alerts,
+    settled_alerts,
+    stuck_batches,
+    unreadable_alerts,
+)
+from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.queries import waiting_items
@@ -33,7 +42,6 @@ from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcil
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.wording import plural
 
-UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # On a run: the upload whose waiting items it sends.
 AFTER_TAG = "jwo_catalog/sends_what_waited_in"
 # Short, because people may be waiting for results; a tick without messages is one call to SQS.
@@ -165,8 +173,9 @@ def alerts_sensor(
         settled = settled_alerts(ledger)
         failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
         news = [alert for alert in settled.values() if alert]
+        dead, unchecked = _dead_letters(queue)
         published = publisher.publish(
-            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *queue.dead_letters()]
+            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *dead], unchecked
         )
         for upload in settled:
             ledger.acknowledge_settled(upload)
@@ -177,6 +186,14 @@ def alerts_sensor(
         context.log.info(f"published alert {key}")
     summary = f"published {plural(len(published), 'alert')}"
     return dg.SensorResult(skip_reason=summary, cursor=str(looked_at) if looked_at else context.cursor)
+
+
+def _dead_letters(queue: QueueResource) -> tuple[list[Alert], list[str]]:
+    """Alerts about the dead-letter queue, and keys of those that could not be looked for."""
+    try:
+        return queue.dead_letters(), []
+    except AlertsUnavailable as error:
+        return [no_look_alert(error)], [DEAD_LETTERS]
 
 
 def _seconds(cursor: str | None) -> float | None:

@@ -66,6 +66,7 @@ upload_asset = partial(
     partitions_def=catalog_uploads,
     freshness_policy=FRESH,
 )
+UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # deploy/dagster.yaml limits this pool to one run at a time. Without it, the ledger still lets only one upload send.
 UPLOAD_POOL = "jwo_uploader"
 # Retries unexpected errors, such as a short outage of Dagster's database; a resumed run sends nothing twice.

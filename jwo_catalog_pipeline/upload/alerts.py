@@ -5,7 +5,7 @@ Belongs here: what the upload protocol knows of. Runs that failed are Dagster's 
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/clo
 LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
 CLAIM_SECONDS = 120  # to send one message; a crash before it is recorded lets it be sent once more after that
 REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
+MOST_MESSAGES = 10  # at once; more are one message, for nobody reads a hundred
+DEAD_LETTERS = "dead letters"  # the key of that alert
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
 MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
 
@@ -149,7 +151,7 @@ def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:
         return []
     return [
         Alert(
-            "dead letters",
+            DEAD_LETTERS,
             "JWO catalog: messages in the dead-letter queue",
             f"The dead-letter queue {arn.split(':')[-1]} holds about {plural(waiting, 'message')}. SQS moves a message "
             "there after ten deliveries in which it was not processed. Results are also asked for through the API, so "
@@ -168,6 +170,25 @@ def _attributes(sqs: Any, queue_url: str, name: str) -> Mapping[str, str]:
     return attributes
 
 
+def no_look_alert(error: AlertsUnavailable) -> Alert:
+    """The dead-letter queue cannot be looked at; every other kind of news is published all the same."""
+    return Alert(
+        "dead letters unseen",
+        "JWO catalog: the dead-letter queue cannot be looked at",
+        f"{error.problem}. Messages may lie there unseen; all other alerts go on.",
+        error.remedy or "`jwo-catalog doctor` says what the pipeline's role needs, or which queue is missing.",
+        lasting=True,
+    )
+
+
+def _together(alerts: Sequence[Alert]) -> Alert:
+    """One message for many alerts: their subjects with how often, and the first one in full."""
+    counts = Counter(alert.subject for alert in alerts)
+    lines = [f"- {subject}{f' ({count} times)' if count > 1 else ''}" for subject, count in counts.most_common()]
+    subjects = "\n".join(lines)
+    return Alert("", f"JWO catalog: {len(alerts):,} alerts at once", f"{subjects}\n\nThe first: {alerts[0].text}")
+
+
 @dataclass(frozen=True)
 class AlertPublisher:
     """Publishes alerts through an SNS topic, and how much is stuck to CloudWatch.
@@ -183,27 +204,28 @@ class AlertPublisher:
     cloudwatch: Any
     topic_arn: str
 
-    def publish(self, alerts: Sequence[Alert]) -> list[str]:
-        """Publish what has not been published yet; gives its keys. A lasting alert that is not among these is over.
+    def publish(self, alerts: Sequence[Alert], unchecked: Collection[str] = ()) -> list[str]:
+        """Publish what has not been published yet; gives its keys. Many at once are one message.
 
-        At least once: a crash between publishing and noting it repeats the alert, and never loses it.
+        A lasting alert that is not among these is over, unless its key is among the `unchecked`: those that could not
+        be looked for now. At least once: a crash between publishing and noting it repeats the alert, and never loses
+        it.
 
         Raises:
             AlertsUnavailable: the topic does not take a message; those before it are published.
         """
         known = self.ledger.alerts()
         published = {record.key for record in known if record.told_at}
-        new = []
-        for alert in alerts:
-            if alert.key in published or not self.ledger.claim_alert(alert.key, CLAIM_SECONDS):
-                continue
-            self._send(alert)
-            self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
-            new.append(alert.key)
+        unpublished = {alert.key: alert for alert in alerts if alert.key not in published}
+        new = [alert for key, alert in unpublished.items() if self.ledger.claim_alert(key, CLAIM_SECONDS)]
+        for message in [new] if len(new) > MOST_MESSAGES else [[alert] for alert in new]:
+            self._send(message[0] if len(message) == 1 else _together(message))
+            for alert in message:
+                self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
         for record in known:
-            if record.lasting and record.key not in {alert.key for alert in alerts}:
+            if record.lasting and record.key not in {*(alert.key for alert in alerts), *unchecked}:
                 self.ledger.forget_alert(record.key)
-        return new
+        return [alert.key for alert in new]
 
     def _send(self, alert: Alert) -> None:
         subject = redacted(alert.subject).encode("ascii", "replace").decode()[:MAX_SUBJECT]

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline import failpoints
-from jwo_catalog_pipeline.defs.run_failures import OVERLAP_SECONDS, failed_runs
 from jwo_catalog_pipeline.defs.sensors import alerts_sensor, ingestion_results_sensor
 from jwo_catalog_pipeline.upload.alerts import (
     CLAIM_SECONDS,
@@ -21,53 +19,12 @@ from jwo_catalog_pipeline.upload.alerts import (
     overdue_alerts,
     stuck_batches,
 )
+from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, Project
 
 MANY = [f"S{n:02},4006381333931,Item {n},JWO-STORE-01,1.99" for n in range(15)]
 OTHER_STORE = [f"T{n:02},4006381333931,Item {n},JWO-STORE-02,1.99" for n in range(5)]
-NOTHING_TOLD = "published 0 alerts"
-
-
-class Mailbox:
-    """A topic, and what came through it."""
-
-    def __init__(self) -> None:
-        self.sqs, self.sns = boto3.client("sqs"), boto3.client("sns")
-        self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
-        self.queue = self.sqs.create_queue(QueueName="people")["QueueUrl"]
-        arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
-
-    def take(self) -> list[tuple[str, str]]:
-        """Subject and text of every message since the last time."""
-        found = []
-        while messages := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-                body = json.loads(message["Body"])
-                found.append((body["Subject"], body["Message"]))
-        return found
-
-
-@pytest.fixture
-def mailbox(fresh: Any) -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def told(project: Project, mailbox: Mailbox) -> Iterator[Any]:
-    """Evaluates the sensor twice, as the second must find nothing to tell; gives the messages of the first."""
-    project.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
-
-    def look() -> list[tuple[str, str]]:
-        project.tick(alerts_sensor)
-        messages = mailbox.take()
-        assert project.tick(alerts_sensor).skip_reason.skip_message == NOTHING_TOLD
-        assert mailbox.take() == []
-        return messages
-
-    return look
 
 
 def publisher(parts: Parts, mailbox: Mailbox) -> AlertPublisher:
@@ -84,26 +41,6 @@ def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
 def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -> None:
     project.env.pop("JWO_ALERT_TOPIC_ARN")
     assert "JWO_ALERT_TOPIC_ARN is not set" in project.tick(alerts_sensor).skip_message
-
-
-def test_a_failed_run_is_told_once_however_often_it_fails_in_the_same_way(project: Project, told: Any) -> None:
-    project.mapping("version: 1\nfields: {item_sku: nowhere}\n")
-    project.upload("u1")
-    ((subject, text),) = told()
-    assert subject == "JWO catalog: catalog_upload_job of upload u1 failed"
-    assert "failed at source_catalog: " in text
-    assert "mapping.yaml" in text
-    assert "start the job again for this upload" in text
-    project.upload("u1")
-    assert told() == []
-    project.upload("u2")
-    assert [subject for subject, _ in told()] == ["JWO catalog: catalog_upload_job of upload u2 failed"]
-
-
-def test_a_run_that_is_retried_is_not_told(project: Project, told: Any) -> None:
-    project.mapping("version: 1\nfields: {item_sku: nowhere}\n")
-    project.run("catalog_upload_job", "u1", tags={"dagster/will_retry": "true"})
-    assert told() == []
 
 
 def test_a_blocked_check_is_told_as_one(project: Project, told: Any) -> None:
@@ -289,20 +226,29 @@ def test_a_message_that_the_topic_refuses_is_told_by_the_next_tick(parts: Parts,
     assert publisher(parts, mailbox).publish([Alert("k", "news", "news")]) == ["k"]
 
 
-def test_runs_are_looked_at_from_the_last_look_on(project: Project) -> None:
+def test_a_dead_letter_queue_that_cannot_be_looked_at_keeps_no_other_alert_back(
+    project: Project, mailbox: Mailbox
+) -> None:
+    """With it deleted, no alert of any kind was sent any more."""
+    sqs, url = project.sandbox.client("sqs"), project.env["JWO_QUEUE_URL"]
+    policy = json.loads(
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
+    )
+    name = policy["deadLetterTargetArn"].split(":")[-1]
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+    project.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
     project.mapping("version: 1\nfields: {item_sku: nowhere}\n")
     project.upload("u1")
-    now = datetime.now(UTC)
-    (alert,), looked_at = failed_runs(project.instance, None, now)
-    assert abs(now.timestamp() - OVERLAP_SECONDS - looked_at) < 30
-    assert failed_runs(project.instance, now.timestamp() + 1, now) == ([], now.timestamp() + 1)
-    assert failed_runs(project.instance, looked_at, now) == ([alert], looked_at)
-
-
-def test_a_run_that_never_reached_a_step_is_told(project: Project) -> None:
-    job = project.defs.resolve_job_def("catalog_upload_job")
-    run = project.instance.create_run_for_job(job, tags={"dagster/partition": "u1"})
-    project.instance.report_run_failed(run, "the run's process is gone")
-    (alert,), _ = failed_runs(project.instance, None, datetime.now(UTC))
-    assert alert.subject == "JWO catalog: catalog_upload_job of upload u1 failed"
-    assert "failed: the run's process is gone" in alert.text
+    project.tick(alerts_sensor)
+    subjects = [subject for subject, _ in mailbox.take()]
+    assert subjects == [
+        "JWO catalog: catalog_upload_job of upload u1 failed",
+        "JWO catalog: the dead-letter queue cannot be looked at",
+    ]
+    project.tick(alerts_sensor)
+    assert mailbox.take() == []
+    sqs.create_queue(QueueName=name)
+    project.tick(alerts_sensor)
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+    project.tick(alerts_sensor)
+    assert [subject for subject, _ in mailbox.take()] == ["JWO catalog: the dead-letter queue cannot be looked at"]
