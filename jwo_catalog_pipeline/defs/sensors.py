@@ -129,7 +129,8 @@ def waiting_items_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Start the next upload when the results are in for which items of the last one had to wait."""
     try:
-        waiting = waiting_items(storage.open_ledger(), policy.in_flight_hours)
+        ledger = storage.open_ledger()
+        waiting = waiting_items(ledger, policy.in_flight_hours)
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if not waiting.items:
@@ -144,7 +145,7 @@ def waiting_items_sensor(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
     recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
-    if reason := backoff_reason(recent, datetime.now(UTC)):
+    if reason := _decided_reason(ledger, runs) or backoff_reason(recent, datetime.now(UTC)):
         return dg.SkipReason(f"{plural(waiting.items, 'item')} can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends {plural(waiting.items, 'item')} that upload {waiting.upload} left waiting")
@@ -152,6 +153,23 @@ def waiting_items_sensor(
         run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
         dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
     )
+
+
+def _decided_reason(ledger: Ledger, runs: Sequence[dg.RunRecord]) -> str | None:
+    """Why no run is requested by itself any more: a person or a guard stopped the newest; None if neither did.
+
+    The next export starts an upload of its own, and so may a person.
+    """
+    if not runs:
+        return None
+    run, until = runs[0].dagster_run, "the next export, or a person, starts an upload"
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        return f"a person cancelled run {run.run_id}, which was to send them; {until}"
+    upload = run.tags.get("dagster/partition", "")
+    plan = ledger.plan(upload) if run.status is dg.DagsterRunStatus.FAILURE else None
+    if plan and plan.stopped_by:
+        return f"upload {upload}, which was to send them, is stopped: {'; '.join(plan.stopped_by)}; {until}"
+    return None
 
 
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)

@@ -45,6 +45,29 @@ def test_after_a_failed_run_the_next_one_is_asked_for_later(project: Project) ->
     assert said.startswith("1 item can be sent; 1 run failed; the next starts after")
 
 
+def test_what_a_person_has_cancelled_is_not_started_again(project: Project) -> None:
+    """It was, at the next tick, three times of three."""
+    wait(project)
+    project.settle("u1")
+    job = project.defs.resolve_job_def("catalog_upload_job")
+    run = project.instance.create_run_for_job(job, tags={AFTER_TAG: "u2", "dagster/partition": "u3"})
+    project.instance.report_run_canceled(run)
+    for _ in range(3):
+        assert "a person cancelled run" in project.tick(waiting_items_sensor).skip_message
+
+
+def test_what_a_guard_has_stopped_is_not_started_again(project: Project) -> None:
+    """It was, 19 times in a night, with 19 mails."""
+    wait(project)
+    project.settle("u1")
+    project.export(HEADER, DEARER)
+    project.env["JWO_GUARDS"] = "missing_share=0"
+    assert not project.run("catalog_upload_job", "u3", tags={AFTER_TAG: "u2"}).success
+    said = project.tick(waiting_items_sensor).skip_message
+    assert "upload u3, which was to send them, is stopped: " in said
+    assert project.tick(waiting_items_sensor).skip_message == said
+
+
 def test_items_that_are_in_flight_unchanged_wait_for_nothing(parts: Parts) -> None:
     parts.sandbox.misbehave(delay=3600)
     parts.apply("u1", items("A", "B"))
