@@ -33,13 +33,16 @@ _SHOWN = 1_500  # characters of the error of a step
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
 
 
-def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime) -> tuple[list[Alert], float | None]:
+def failed_runs(
+    instance: dg.DagsterInstance, since: float | None, now: datetime, most: int = MOST_RUNS
+) -> tuple[list[Alert], float | None]:
     """Alerts about runs that failed and will not be retried.
 
     Args:
         instance: has the runs.
         since: the time up to which runs were looked at before, epoch seconds; None: a day ago.
         now: the current time.
+        most: how many runs at the most.
 
     Returns:
         The alerts, oldest first, and the time up to which runs were looked at. Runs that Dagster will retry are
@@ -48,7 +51,7 @@ def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime
     after = max(datetime.fromtimestamp(since or 0, UTC), now - LOOK_BACK)
     records = instance.get_run_records(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after),
-        limit=MOST_RUNS,
+        limit=most,
         order_by="update_timestamp",
         ascending=True,
     )
@@ -61,7 +64,7 @@ def failed_runs(instance: dg.DagsterInstance, since: float | None, now: datetime
     if newest is None:
         return [], since
     # With more than fit into one look, an overlap could give the same ones for ever.
-    return [_alert(instance, record) for record in final], newest - OVERLAP_SECONDS * (len(records) < MOST_RUNS)
+    return [_alert(instance, record) for record in final], newest - OVERLAP_SECONDS * (len(records) < most)
 
 
 def _is_ours(run: dg.DagsterRun) -> bool:
