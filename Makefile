@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/jwo-catalog demo $(ARGS)
 
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
-# Keeps the order of the files: the longest (test_any_history) is among the first, and xdist would run it last.
+# Keeps the order of conftest.py: the longest files first. xdist would leave some of them to the end.
 HERE := $(PYTEST) --no-loadscope-reorder $(PRODUCTION:%=--ignore=%)
 
 # The whole flow, the UI and a small part of each chaos test, within five minutes on two cores.

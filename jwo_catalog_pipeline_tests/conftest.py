@@ -23,6 +23,14 @@ settings.register_profile("without deadlines", deadline=None)
 settings.load_profile("without deadlines")
 
 
+# They come first: a long file that comes last keeps one worker busy while the others have nothing to do.
+LONGEST = ("test_any_history.py", "test_chaos_kills.py", "test_dagster_dev.py", "test_secrets.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def only_the_sandbox(sandbox: RunningSandbox) -> Iterator[None]:
     """Tests see the sandbox's AWS and nothing of the caller's."""
