@@ -154,7 +154,11 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing: there is a request log for that."""
 
     def _serve(self, method: str) -> None:
-        body = self._read_body()
+        try:
+            body = self._read_body()
+        except ConnectionAbortedError:
+            self.close_connection = True
+            return
         path = self.path.partition("?")[0]
         if path.startswith("/sandbox/") and self.server.control is not None:
             status, content = self.server.control.handle(method, path, body or b"")
@@ -168,7 +172,10 @@ class Handler(BaseHTTPRequestHandler):
         """The body; None if it is over the limit: read to its end all the same, or the client would see a reset."""
         length = int(self.headers.get("Content-Length") or 0)
         if length <= MAX_BODY:
-            return self.rfile.read(length)
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client died while it was sending: the gateway passes no part of a request on
+                raise ConnectionAbortedError
+            return body
         while length > 0:
             length -= len(self.rfile.read(min(length, 1 << 20))) or length
         return None

@@ -1,7 +1,9 @@
 """Each misbehaviour of the sandbox, seen from the client's side."""
 
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -198,3 +200,15 @@ def test_a_wrong_wish_is_refused_as_a_whole(fresh: RunningSandbox, wanted: dict[
     answer = fresh.post("misbehave", {"forbid": 1, **wanted})
     assert (answer.status, answer.body) == (400, {"error": error})
     assert fresh.call("upload", UPLOAD).status == 201
+
+
+def test_a_request_whose_sender_died_halfway_is_no_request(fresh: RunningSandbox):
+    """A pipeline that was killed between headers and body was counted as having sent bytes that are in no batch."""
+    address = urlsplit(fresh.environment["JWO_API_URL"])
+    head = b"POST /v1/catalog/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+    for sent in (head, head + b"{}"):
+        with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+    assert fresh.get("requests") == []
