@@ -11,12 +11,12 @@ from hypothesis import settings
 
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline_tests.support.mailbox import mailbox, told
+from jwo_catalog_pipeline_tests.support.mailbox import mailbox, messages_sent
 from jwo_catalog_pipeline_tests.support.parts import Clock, Parts, api_client
 from jwo_catalog_pipeline_tests.support.project import Project
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox, fresh, sandbox
 
-__all__ = ["fresh", "mailbox", "sandbox", "told"]
+__all__ = ["fresh", "mailbox", "messages_sent", "sandbox"]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("without deadlines", deadline=None)

@@ -10,24 +10,23 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import DagsterEventType
 
-from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
+from jwo_catalog_pipeline.defs.catalog_assets import mapped_catalog, source_catalog
+from jwo_catalog_pipeline.defs.upload_assets import (
+    RESULTS_JOB,
+    UPLOAD_JOB,
+    catalog_changes,
+    fix_list,
+    ingestion_record,
+    ingestion_results,
+)
 from jwo_catalog_pipeline.upload.alerts import Alert
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 
 OVERLAP_SECONDS = 60  # looked at again, because runs may become visible out of the order of their times
 LOOK_BACK = timedelta(days=1)  # a longer outage of this sensor sets off the alarm on its metric
 MOST_RUNS = 100  # in one tick; the next tick takes the rest
-OUR_ASSETS = frozenset(
-    {
-        "source_catalog",
-        "jwo_catalog",
-        "quarantined_items",
-        "catalog_changes",
-        "ingestion_record",
-        "ingestion_results",
-        "fix_list",
-    }
-)
+_ASSETS = (source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results, fix_list)
+OUR_ASSETS = frozenset(key.to_user_string() for asset in _ASSETS for key in asset.keys)
 WILL_RETRY = "dagster/will_retry"
 _SHOWN = 1_500  # characters of the error of a step
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
@@ -92,8 +91,8 @@ def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert:
         helps = "once the cause is gone, start the job again for this upload: what was accepted is not sent again."
     began = f", which began {_utc(record.start_time)}" if record.start_time else ""
     text = f"{run.job_name}{of}{began}, failed{f' at {step}' if step else ''}: {message}"
-    # Guards and checks stop each upload for reasons of its own. An error of the same cause is told once a day, whatever
-    # numbers and ids its text has.
+    # Guards and checks stop each upload for reasons of its own. An error of the same cause is published once a day,
+    # whatever numbers and ids its text has.
     about = [upload, message] if stopped_by else [_utc(record.end_time or record.start_time or 0)[:10], _cause(message)]
     digest = hashlib.sha256("\0".join([run.job_name, step, *about]).encode()).hexdigest()[:16]
     return Alert(f"run/{digest}", subject, text, f"{helps} In the UI: Runs, {run.run_id}.")

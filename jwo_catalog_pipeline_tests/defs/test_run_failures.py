@@ -1,4 +1,4 @@
-"""Alerts about runs: each cause is told once, only of this code location, and none is forgotten."""
+"""Alerts about runs: each cause is published once, only of this code location, and none is forgotten."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -42,7 +42,7 @@ def failed(project: Project, upload: str, message: str) -> None:
 def test_a_hundred_failures_at_once_are_one_message_and_the_next_one_is_told(
     project: Project, mailbox: Mailbox
 ) -> None:
-    """120 runs failed within a minute, the cursor stuck, and the nightly failure was never told."""
+    """120 runs failed within a minute, the cursor stuck, and the nightly failure was never published."""
     cursor = None
     most = MOST_MESSAGES + 1
     for n in range(most + 3):
@@ -72,7 +72,7 @@ def test_another_teams_failed_job_is_not_told(project: Project) -> None:
     assert failed_runs(project.instance, None, datetime.now(UTC))[0] == []
 
 
-def test_an_error_that_differs_in_numbers_and_ids_alone_is_told_once_a_day(project: Project) -> None:
+def test_an_error_that_differs_in_numbers_and_ids_alone_is_published_once_a_day(project: Project) -> None:
     for n in range(3):
         failed(
             project, f"2026-11-2{n}T030000Z", f"the API answered 503 (request id 0f8fad5b-d9cb-469f-a165-7086772{n}895)"
@@ -81,24 +81,26 @@ def test_an_error_that_differs_in_numbers_and_ids_alone_is_told_once_a_day(proje
     assert len({alert.key for alert in alerts}) == 1
 
 
-def test_a_failed_run_is_told_once_however_often_it_fails_in_the_same_way(project: Project, told: Any) -> None:
+def test_a_failed_run_is_published_once_however_often_it_fails_in_the_same_way(
+    project: Project, messages_sent: Any
+) -> None:
     project.mapping("version: 1\nfields: {item_sku: nowhere}\n")
     project.upload("u1")
-    ((subject, text),) = told()
+    ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: catalog_upload_job of upload u1 failed"
     assert "failed at source_catalog: " in text
     assert "mapping.yaml" in text
     assert "start the job again for this upload" in text
     project.upload("u1")
-    assert told() == []
+    assert messages_sent() == []
     project.upload("u2")  # for the same cause, on the same day
-    assert told() == []
+    assert messages_sent() == []
     project.mapping("version: 2\n")
     project.upload("u3")
-    assert [subject for subject, _ in told()] == ["JWO catalog: catalog_upload_job of upload u3 failed"]
+    assert [subject for subject, _ in messages_sent()] == ["JWO catalog: catalog_upload_job of upload u3 failed"]
 
 
-def test_a_run_that_is_retried_is_not_told(project: Project, told: Any) -> None:
+def test_a_run_that_is_retried_is_not_published(project: Project, messages_sent: Any) -> None:
     project.mapping("version: 1\nfields: {item_sku: nowhere}\n")
     project.run("catalog_upload_job", "u1", tags={"dagster/will_retry": "true"})
-    assert told() == []
+    assert messages_sent() == []

@@ -35,7 +35,7 @@ ACTIONS = {
 }
 
 
-# What it asks besides where it is told to be thorough, which the pipeline's role does not have.
+# What it also asks with --thorough, which the pipeline's role does not have.
 BEYOND = {
     "s3:GetBucketVersioning": "versioning",
     "s3:GetBucketPublicAccessBlock": "public access",

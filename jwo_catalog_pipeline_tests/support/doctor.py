@@ -1,4 +1,4 @@
-"""What the tests of `jwo-catalog doctor` share: looking, and an AWS, an STS or a server that answers as told."""
+"""What the tests of `jwo-catalog doctor` share: looking, and an AWS, an STS or a server that gives a set response."""
 
 import json
 import os

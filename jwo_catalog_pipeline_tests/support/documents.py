@@ -1,4 +1,4 @@
-"""Tables of figures in the documents: a command writes them between two marks, and nobody copies them."""
+"""Tables of figures in the documents: a command writes them between two marks, never copied by hand."""
 
 import datetime
 import os

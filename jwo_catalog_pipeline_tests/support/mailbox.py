@@ -40,7 +40,7 @@ def mailbox(fresh: Any) -> Mailbox:
 
 
 @pytest.fixture
-def told(project: Project, mailbox: Mailbox) -> Iterator[Any]:
+def messages_sent(project: Project, mailbox: Mailbox) -> Iterator[Any]:
     """Evaluates the sensor twice, as the second must find nothing to tell; gives the messages of the first."""
     project.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
 

@@ -9,7 +9,7 @@ CODE, KIND = "external_product_id", "external_product_id_type"
 
 
 def items(*changes: dict[str, str | None]) -> pd.DataFrame:
-    """Sound rows of different SKUs, changed as told."""
+    """Sound rows of different SKUs, with these changes."""
     sound: dict[str, str | None] = dict.fromkeys([*ITEM_FIELDS, "mapping_errors"])
     sound |= {CODE: "4006381333931", KIND: "EAN", "item_name": "Pen", "store_id": "S1", "standard_price": "1.50"}
     rows = [sound | {"item_sku": f"A{number}"} | change for number, change in enumerate(changes)]

@@ -31,10 +31,10 @@ def publisher(parts: Parts, mailbox: Mailbox) -> AlertPublisher:
     return AlertPublisher(parts.ledger, mailbox.sns, boto3.client("cloudwatch"), mailbox.topic)
 
 
-def test_where_all_is_well_nobody_is_told(project: Project, told: Any) -> None:
+def test_where_all_is_well_nobody_is_told(project: Project, messages_sent: Any) -> None:
     project.must_upload("u1")
     project.settle("u1")
-    assert told() == []
+    assert messages_sent() == []
     assert project.ledger.settled_notes() == []
 
 
@@ -43,63 +43,63 @@ def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -
     assert "JWO_ALERT_TOPIC_ARN is not set" in project.tick(alerts_sensor).skip_message
 
 
-def test_a_blocked_check_is_told_as_one(project: Project, told: Any) -> None:
+def test_a_blocked_check_is_told_as_one(project: Project, messages_sent: Any) -> None:
     project.export(HEADER, *[row.replace("4006381333931", "4006381333932") for row in MANY])
     project.upload("u1")
-    ((subject, text),) = told()
+    ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: invalid_share blocks upload u1"
     assert "15 of 15 rows" in text
     assert "quarantined_items" in text
 
 
-def test_a_guard_that_stops_an_upload_is_told_as_one(project: Project, told: Any) -> None:
+def test_a_guard_that_stops_an_upload_is_told_as_one(project: Project, messages_sent: Any) -> None:
     project.export(HEADER, *MANY, *OTHER_STORE)
     project.must_upload("u1")
     project.settle("u1")
-    assert told() == []
+    assert messages_sent() == []
     project.export(HEADER, *MANY)
     project.upload("u2")
-    ((subject, text),) = told()
+    ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: upload u2 stopped by store_missing"
     assert "JWO-STORE-02" in text
     assert "ops: catalog_changes: config: allow: [store_missing]" in text
 
 
-def test_an_upload_that_settled_with_rejections_is_told(project: Project, told: Any) -> None:
+def test_an_upload_that_settled_with_rejections_is_told(project: Project, messages_sent: Any) -> None:
     project.sandbox.misbehave(reject_skus=["A"])
     project.must_upload("u1")
-    assert told() == []
+    assert messages_sent() == []
     project.settle("u1")
-    ((subject, text),) = told()
+    ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: 1 item not accepted"
     assert "1 rejected; 2 accepted" in text
     assert "fix_list" in text
 
 
-def test_unreadable_messages_are_told(project: Project, told: Any) -> None:
+def test_unreadable_messages_are_told(project: Project, messages_sent: Any) -> None:
     queue = boto3.client("sqs")
     for body in ("not json", "{}"):
         queue.send_message(QueueUrl=project.env["JWO_QUEUE_URL"], MessageBody=body)
     project.tick(ingestion_results_sensor)
-    ((subject, text),) = told()
+    ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: 2 unreadable messages"
     assert "inbox/unreadable/" in text
 
 
 def test_messages_in_the_dead_letter_queue_are_told_and_told_again_after_they_were_gone(
-    project: Project, told: Any
+    project: Project, messages_sent: Any
 ) -> None:
     sqs, url = boto3.client("sqs"), project.env["JWO_QUEUE_URL"]
     policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
     name = json.loads(policy)["deadLetterTargetArn"].split(":")[-1]
     dead = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    assert told() == []
+    assert messages_sent() == []
     for _ in range(2):
         sqs.send_message(QueueUrl=dead, MessageBody="{}")
-        assert [subject for subject, _ in told()] == ["JWO catalog: messages in the dead-letter queue"]
+        assert [subject for subject, _ in messages_sent()] == ["JWO catalog: messages in the dead-letter queue"]
         (message,) = sqs.receive_message(QueueUrl=dead)["Messages"]
         sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-        assert told() == []
+        assert messages_sent() == []
 
 
 def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mailbox) -> None:
@@ -120,7 +120,7 @@ def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mai
 
 
 def overdue(project: Project) -> list[float]:
-    """The values of the metric that the alarms watch: of every time it was told, the sum and the number of times."""
+    """The values of the metric that the alarms watch: of every time it was sent, the sum and the number of times."""
     now = datetime.now(UTC)
     found = boto3.client("cloudwatch").get_metric_statistics(
         Namespace="JwoCatalog",
