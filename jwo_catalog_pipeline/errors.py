@@ -16,6 +16,7 @@ PipelineError
     NoCredentials
     NotReached (transient)
     SignatureAged (transient)
+    Withdrawn
     Throttled (transient)
     AccessDenied
       SignatureStale
@@ -38,6 +39,9 @@ PipelineError
     LeaseHeld (transient)
     LeaseLost
     UploadStopped
+    SendingHalted
+    SendingPaused (transient)
+    Overtaken (terminal)
     PlanStopped (terminal)
     QueueUnavailable
     AlertsUnavailable

@@ -94,7 +94,14 @@ class Settings(BaseSettings):
     in_flight_hours: float = _variable(
         "JWO_IN_FLIGHT_HOURS",
         24,
-        "how long to wait for an item's outcome before it may be sent again",
+        "how long to wait for the outcome of an ingestion that has an id before its items may be sent again",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    doubt_minutes: float = _variable(
+        "JWO_DOUBT_MINUTES",
+        120,
+        "how long newer content of an item waits after a call without an answer; Amazon documents an hour at most",
         gt=0,
         allow_inf_nan=False,
     )

@@ -19,6 +19,8 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     SessionExpired,
     SignatureAged,
     SignatureStale,
+    Throttled,
+    Withdrawn,
     WrongEndpoint,
 )
 from jwo_catalog_pipeline.catalog_api.operations import STATUS, UPLOAD, Endpoint
@@ -133,13 +135,19 @@ class CatalogApi:
 
     def _send(self, call: SignedCall, seconds: float = SIGNATURE_SECONDS) -> Response:
         self.budget.take()
+        if call.withdrawn():
+            raise Withdrawn("the call was withdrawn before it was made", meaning=_NOTHING_SENT)
         if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:
             raise SignatureAged(
                 f"the call was held up for more than {seconds:.0f} s after it was signed", meaning=_NOTHING_SENT
             )
         with effect(f"api: {call.endpoint.name}"):
             response = self._exchange(call)
-        self._learn_from(response, call)
+        try:
+            self._learn_from(response, call)
+        except Throttled:
+            self.budget.slow_down()
+            raise
         return response
 
     def _exchange(self, call: SignedCall) -> Response:

@@ -74,6 +74,12 @@ class SignatureAged(CatalogApiError, TransientError):
     outcome = Outcome.NOT_SENT
 
 
+class Withdrawn(CatalogApiError):
+    """The sender was stopped while the call waited for its turn."""
+
+    outcome = Outcome.NOT_SENT
+
+
 class Throttled(CatalogApiError, TransientError):
     """HTTP 429: over the rate that Amazon allows; nothing was ingested."""
 

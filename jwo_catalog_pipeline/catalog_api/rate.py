@@ -8,3 +8,6 @@ class CallBudget(Protocol):
 
     def take(self) -> None:
         """Wait until one more call is allowed, and count it."""
+
+    def slow_down(self) -> None:
+        """The service has answered 429: leave more time between calls for a while."""

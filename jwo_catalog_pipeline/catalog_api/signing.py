@@ -98,7 +98,10 @@ class SigningClock:
 
 @dataclass(frozen=True)
 class SignedCall:
-    """A call ready to be sent: exactly these bytes, signed at `signed_at` (this machine's clock) plus `offset`."""
+    """A call ready to be sent: exactly these bytes, signed at `signed_at` (this machine's clock) plus `offset`.
+
+    `withdrawn` is asked when its turn has come: whether it is not to be sent any more.
+    """
 
     endpoint: Endpoint
     url: str
@@ -107,6 +110,7 @@ class SignedCall:
     access_key: str
     signed_at: datetime
     offset: timedelta
+    withdrawn: Callable[[], bool] = field(default=lambda: False, repr=False)
 
 
 class _SigV4Of(SigV4Auth):

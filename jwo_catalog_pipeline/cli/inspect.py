@@ -18,7 +18,7 @@ def status(limit: int, *, as_json: bool) -> None:
         from jwo_catalog_pipeline.console import counted, show_table
         from jwo_catalog_pipeline.upload.queries import overview
 
-        summary = overview(resources["storage"].open_ledger(), resources["policy"].in_flight_hours, limit)
+        summary = overview(resources["storage"].open_ledger(), resources["policy"].waits(), limit)
     if as_json:
         print_json(summary)
         return

@@ -35,6 +35,7 @@ from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler
+from jwo_catalog_pipeline.upload.waiting import Waits
 
 
 def _field(name: str) -> Any:
@@ -202,7 +203,12 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     overdue_minutes: float = _field("overdue_minutes")
     lease_seconds: int = _field("lease_seconds")
     in_flight_hours: float = _field("in_flight_hours")
+    doubt_minutes: float = _field("doubt_minutes")
     guards: str = _field("guards")
+
+    def waits(self) -> Waits:
+        """How long outcomes are waited for."""
+        return Waits(self.in_flight_hours, self.doubt_minutes)
 
     def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
         """The settings of a plan.
@@ -211,7 +217,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
             ConfigurationError: archiving is on, but the stores are not set; or the thresholds are invalid.
         """
         stores = self.store_ids if self.archive else []
-        return PlanSettings(self.in_flight_hours, stores, retry_rejected, self.limits(), allow)
+        return PlanSettings(self.waits(), stores, retry_rejected, self.limits(), allow)
 
     def limits(self) -> GuardLimits:
         """The guards' thresholds; raises the same errors as `plan_settings`."""
@@ -261,6 +267,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             overdue_minutes=settings.overdue_minutes,
             lease_seconds=settings.lease_seconds,
             in_flight_hours=settings.in_flight_hours,
+            doubt_minutes=settings.doubt_minutes,
             guards=settings.guards,
         ),
     }

@@ -37,9 +37,9 @@ from jwo_catalog_pipeline.upload.alerts import (
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
-from jwo_catalog_pipeline.upload.queries import waiting_items
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.waiting import waiting_items
 from jwo_catalog_pipeline.wording import plural
 
 # On a run: the upload whose waiting items it sends.
@@ -114,7 +114,7 @@ def overdue_ingestions_sensor(
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
         answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
         matched = reconcile_orphans(ledger, bucket, settler(storage, catalog_api).fetch)
-        expire_doubts(ledger, policy.in_flight_hours)
+        expire_doubts(ledger, policy.waits())
     except PipelineError as error:
         return dg.SkipReason(str(error))
     for ingestion_id, answer in {**answers, **matched}.items():
@@ -130,7 +130,7 @@ def waiting_items_sensor(
     """Start the next upload when the results are in for which items of the last one had to wait."""
     try:
         ledger = storage.open_ledger()
-        waiting = waiting_items(ledger, policy.in_flight_hours)
+        waiting = waiting_items(ledger, policy.waits())
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if not waiting.items:

@@ -55,6 +55,18 @@ class UploadStopped(UploadError):
     """A batch could not be sent; what was accepted stays accepted, and the upload can be resumed."""
 
 
+class SendingHalted(UploadError):
+    """A person or the platform stopped the sending; what was sent stays sent, and the upload can be resumed."""
+
+
+class SendingPaused(UploadError, TransientError):
+    """All sending is held (`jwo-catalog pause`); nothing was sent."""
+
+
+class Overtaken(UploadError, TerminalError):
+    """A newer export was applied before this upload could be; nothing of it is left to send."""
+
+
 class PlanStopped(UploadError, TerminalError):
     """A guard stopped the upload; nothing was recorded or sent."""
 

@@ -242,6 +242,15 @@ class Orphan:
 
 
 @dataclass(frozen=True)
+class Slot:
+    """The newest slot of the call budget, when it was reserved, and the time between calls then; integer ms."""
+
+    at: int
+    noted_at: int
+    interval: int
+
+
+@dataclass(frozen=True)
 class UnreadableMessage:
     """A message that cannot be read: why, and where its text is kept."""
 

@@ -135,7 +135,8 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         reason=_reasons(items),
         upload=of(batch.upload for batch in batches),
         batch=of(batch.id for batch in batches),
-        sent_at=of((batch.sent_at for batch in batches), "int64"),
+        # Whether a batch in doubt was sent is not known; what waits for it, waits for the doubt.
+        sent_at=of((batch.sent_at * (batch.state is not BatchState.IN_DOUBT) for batch in batches), "int64"),
         doubted_at=of((batch.doubted_at if batch.doubts else 0 for batch in batches), "int64"),
     )[list(columns(Published))]
 

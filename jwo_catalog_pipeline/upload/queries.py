@@ -3,30 +3,30 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
-from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, UNREPORTED
+from jwo_catalog_pipeline.catalog_api.report import ACCEPTED
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import IN_FLIGHT, Batch, BatchState, PublishedState, leaf_batches, utc
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
 from jwo_catalog_pipeline.upload.published_state import batch_body, batch_outcomes, published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
+from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
 
 _KEY = ["store_id", "item_sku"]
 
 
-def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, Any]:
+def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
     """What was sent and what is open.
 
     Args:
         ledger: knows the uploads.
-        in_flight_hours: after how long a batch without news is no longer waited for.
+        waits: how long outcomes are waited for.
         limit: how many uploads, the newest first.
 
     Returns:
@@ -36,7 +36,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
         and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
     """
-    waiting = waiting_items(ledger, in_flight_hours)
+    waiting = waiting_items(ledger, waits)
     open_batches = [
         _open_batch(batch)
         for upload in ledger.open_uploads()
@@ -46,7 +46,7 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
     return {
         "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
         "open_batches": open_batches,
-        "in_doubt": [_doubt(batch, in_flight_hours) for batch in ledger.doubtful()],
+        "in_doubt": [_doubt(batch, waits) for batch in ledger.doubtful()],
         "waiting": {
             "items": waiting.items,
             "for": [f"batch {batch.id} of upload {batch.upload}" for batch in waiting.blocked_by],
@@ -85,7 +85,7 @@ def _open_batch(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _doubt(batch: Batch, in_flight_hours: float) -> dict[str, Any]:
+def _doubt(batch: Batch, waits: Waits) -> dict[str, Any]:
     since = batch.doubted_at or batch.sent_at
     return {
         "upload": batch.upload,
@@ -94,7 +94,7 @@ def _doubt(batch: Batch, in_flight_hours: float) -> dict[str, Any]:
         "items": batch.items,
         "calls": batch.doubts,
         "since": utc(since),
-        "until": utc(since + round(in_flight_hours * 3600)),
+        "until": utc(since + waits.doubt_seconds),
     }
 
 
@@ -155,48 +155,6 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Items that the newest upload left waiting.
-
-    Attributes:
-        upload: the upload that could not send them; "" before the first.
-        items: how many.
-        blocked_by: batches whose outcome is still open, and that are still waited for.
-    """
-
-    upload: str
-    items: int
-    blocked_by: list[Batch]
-
-
-def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
-    """What the newest applied upload left waiting.
-
-    Args:
-        ledger: knows the plan and the batches.
-        in_flight_hours: after how long a batch without news is no longer waited for.
-    """
-    head = ledger.head().upload
-    plan = ledger.plan(head) if head else None
-    if plan is None or not plan.waiting:
-        return Waiting(head, 0, [])
-    since = ledger.now() - round(in_flight_hours * 3600)
-    blocking = [
-        batch
-        for upload in plan.waits_for
-        for batch in ledger.batches(upload)
-        if (_is_open(batch) and batch.sent_at >= since) or (batch.doubts and batch.doubted_at >= since)
-    ]
-    return Waiting(head, plan.waiting, blocking)
-
-
-def _is_open(batch: Batch) -> bool:
-    """Whether the outcome of any item of the batch is still open."""
-    unreported = batch.state is BatchState.SETTLED and batch.outcomes.get(UNREPORTED, 0)
-    return batch.state in IN_FLIGHT or bool(unreported)
 
 
 def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:

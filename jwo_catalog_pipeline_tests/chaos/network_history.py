@@ -30,6 +30,7 @@ from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
@@ -240,7 +241,7 @@ class History:
             self._settle()
             if not self._pending():
                 self.parts.clock.seconds += 25 * HOUR  # after which no news of what was in doubt is waited for
-                expire_doubts(self.parts.ledger, 24)
+                expire_doubts(self.parts.ledger, Waits())
                 return
             self._plan()
             self._apply()

@@ -24,6 +24,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import IN_FLIGHT, SENT_KINDS
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
@@ -142,7 +143,7 @@ class Retailer:
         mark_reported(parts.ledger)
         ask_overdue(parts.ledger, parts.api, 0)
         reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch)
-        expire_doubts(parts.ledger, 24)
+        expire_doubts(parts.ledger, Waits())
         mark_reported(parts.ledger)
         for upload in parts.ledger.open_uploads():
             parts.settler().settle(upload)

@@ -131,6 +131,9 @@ class NoLimit:
     def take(self) -> None:
         pass
 
+    def slow_down(self) -> None:
+        pass
+
 
 def api_client(sandbox: RunningSandbox, **changes: Any) -> CatalogApi:
     env = sandbox.environment

@@ -182,3 +182,28 @@ def test_all_clients_of_a_process_share_the_budget_of_the_configured_ledger(
     assert first.budget is second.budget
     first.budget.take()
     assert world.item() is not None
+
+
+def test_after_429s_all_processes_leave_more_time_and_get_faster_again_slowly(world: World) -> None:
+    one, other = world.process(), world.process()
+
+    def spacing(budget: DistributedRateLimiter, calls: int = 20) -> float:
+        before = world.time
+        for _ in range(calls):
+            world.call(budget)
+        return (world.time - before) / calls
+
+    world.call(one)
+    world.call(other)
+    documented = spacing(one)
+    for _ in range(3):
+        world.time += 1.1
+        one.slow_down()
+        one.slow_down()  # calls that were under way together meet it together
+        world.call(one)
+    world.call(other)  # it learns of the new slot, and of the new interval with it
+    assert documented * 2 < spacing(other) < documented * 3.5
+    world.time += 60
+    assert documented * 1.2 < spacing(one) < documented * 2.2
+    world.time += 900
+    assert spacing(other) < documented * 1.05

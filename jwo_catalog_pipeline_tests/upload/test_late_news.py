@@ -5,6 +5,7 @@ import pytest
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.hearing import hear, kinds
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.queue import send_to_queue
@@ -37,13 +38,13 @@ def test_a_redriven_message_of_days_ago_says_nothing_about_the_prices_of_today(p
     with pytest.raises(UploadStopped):
         parts.apply("u2", today)
     parts.sandbox.misbehave(close_before_ingesting=0, operation="upload")
-    expire_doubts(parts.ledger, 24)  # those of the first day
+    expire_doubts(parts.ledger, Waits())  # those of the first day
     for body in dead_letters:
         send_to_queue(parts, body)
     for _ in range(3):
         hear(parts)
     parts.clock.seconds += 25 * 3600
-    expire_doubts(parts.ledger, 24)
+    expire_doubts(parts.ledger, Waits())
     assert set(kinds(parts.plan("u3", today)).values()) & {"unchanged"} == set()
     parts.apply("u3", today)
     parts.settle("u3")

@@ -10,6 +10,7 @@ from jwo_catalog_pipeline.upload.model import BatchState, after_attempt
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.hearing import hear, kinds
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
@@ -53,7 +54,7 @@ def test_a_batch_in_doubt_is_settled_by_news_of_an_ingestion_that_nobody_knew(pa
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.SETTLED, 0)
     assert parts.published() == dict.fromkeys([(STORES[0], "A"), (STORES[0], "B")], "accepted")
-    assert overview(parts.ledger, 24, 10)["in_doubt"] == []
+    assert overview(parts.ledger, Waits(), 10)["in_doubt"] == []
     # Names of items prove no content, so they go once more, and then it is known.
     plan = parts.plan("u2", items("A", "B"))
     assert kinds(plan) == {"A": "update", "B": "update"}
@@ -73,7 +74,7 @@ def test_newer_content_waits_for_a_lost_call_though_the_batch_is_settled(parts: 
     while batch.state is not BatchState.SETTLED:
         hear(parts)
         (batch,) = parts.ledger.batches("u1")
-    (doubt,) = overview(parts.ledger, 24, 10)["in_doubt"]
+    (doubt,) = overview(parts.ledger, Waits(), 10)["in_doubt"]
     assert (doubt["upload"], doubt["calls"], doubt["state"]) == ("u1", 1, "settled")
 
     newer = items("A", standard_price="2.49")
@@ -111,15 +112,15 @@ def test_time_ends_a_doubt_that_no_news_ends(parts: Parts) -> None:
     all_answers_lost(parts, "u1", "A")
     parts.apply("u2", items("A", "B"))
     parts.sandbox.drain()
-    expire_doubts(parts.ledger, 24)
-    assert [each["state"] for each in overview(parts.ledger, 24, 10)["in_doubt"]] == ["in_doubt"]
-    parts.clock.seconds += 24 * 3600 + 1
-    expire_doubts(parts.ledger, 24)
+    expire_doubts(parts.ledger, Waits())
+    assert [each["state"] for each in overview(parts.ledger, Waits(), 10)["in_doubt"]] == ["in_doubt"]
+    parts.clock.seconds += 120 * 60 + 1
+    expire_doubts(parts.ledger, Waits())
     (batch,) = parts.ledger.batches("u1")
     assert (batch.state, batch.doubts) == (BatchState.IN_DOUBT, 0)
-    assert "no news for 24 h" in batch.message
+    assert "no news for 120 minutes" in batch.message
     assert parts.ledger.upload("u1").state == "settled"
-    assert overview(parts.ledger, 24, 10)["in_doubt"] == []
+    assert overview(parts.ledger, Waits(), 10)["in_doubt"] == []
     assert kinds(parts.plan("u3", items("A", "B")))["A"] == "update"
 
 
@@ -134,9 +135,9 @@ def test_news_that_fits_no_batch_is_kept_and_neither_guessed_about_nor_asked_for
     assert b"itemResults" in parts.bucket.get(f"inbox/unknown/{stranger}.json")
     assert reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch) == {}
     parts.clock.seconds += 24 * 3600 + 1
-    expire_doubts(parts.ledger, 24)
+    expire_doubts(parts.ledger, Waits())
     assert parts.ledger.news() == []
-    assert overview(parts.ledger, 24, 10)["unknown_ingestions"] == 1
+    assert overview(parts.ledger, Waits(), 10)["unknown_ingestions"] == 1
 
 
 def test_a_report_that_lists_nothing_is_matched_with_nothing(parts: Parts) -> None:
@@ -234,7 +235,7 @@ def test_the_parts_of_a_refused_batch_in_doubt_are_given_up_with_time(parts: Par
     parts.settle("u1")
     assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "in_flight", "B": "in_flight"}
     parts.clock.seconds += 24 * 3600 + 1
-    expire_doubts(parts.ledger, 24)
-    assert overview(parts.ledger, 24, 10)["in_doubt"] == []
+    expire_doubts(parts.ledger, Waits())
+    assert overview(parts.ledger, Waits(), 10)["in_doubt"] == []
     assert [batch.doubts for batch in parts.ledger.batches("u1")] == [0, 0, 0]
     assert kinds(parts.plan("u2", items("A", "B", standard_price="2.49"))) == {"A": "update", "B": "update"}

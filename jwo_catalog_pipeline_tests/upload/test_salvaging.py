@@ -12,6 +12,7 @@ from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -59,7 +60,7 @@ def test_a_lost_ledger_comes_back_with_what_is_settled(shop: Parts) -> None:
     after = published_state(shop.ledger, shop.bucket)
     same = ["store_id", "item_sku", "content_hash", "operation", "state", "reason", "upload", "batch", "doubted_at"]
     pd.testing.assert_frame_equal(after[same], before[same])
-    assert overview(shop.ledger, 24, 10)["open_batches"] == []
+    assert overview(shop.ledger, Waits(), 10)["open_batches"] == []
     assert salvage(shop.ledger, shop.bucket, write=True) == []
 
 

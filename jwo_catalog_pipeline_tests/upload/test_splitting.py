@@ -12,6 +12,7 @@ from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import body_key
 from jwo_catalog_pipeline.upload.queries import overview, upload_outcomes
 from jwo_catalog_pipeline.upload.send import bisect as splitting
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
@@ -175,5 +176,5 @@ def test_the_status_counts_each_item_once(parts: Parts) -> None:
     parts.sandbox.misbehave(refuse_skus=["B"])
     parts.apply("u1", items("A", "B", "C"))
     parts.settle("u1")
-    (upload,) = overview(parts.ledger, 24, 10)["uploads"]
+    (upload,) = overview(parts.ledger, Waits(), 10)["uploads"]
     assert upload["outcomes"] == {"accepted": 2, "refused": 1}

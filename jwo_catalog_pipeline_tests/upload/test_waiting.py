@@ -3,8 +3,8 @@
 import pytest
 
 from jwo_catalog_pipeline.defs.sensors import AFTER_TAG, waiting_items_sensor
-from jwo_catalog_pipeline.upload.queries import waiting_items
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
+from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
 
@@ -72,22 +72,22 @@ def test_items_that_are_in_flight_unchanged_wait_for_nothing(parts: Parts) -> No
     parts.sandbox.misbehave(delay=3600)
     parts.apply("u1", items("A", "B"))
     parts.apply("u2", items("A", "B"))
-    assert waiting_items(parts.ledger, 24).items == 0
+    assert waiting_items(parts.ledger, Waits()).items == 0
 
 
 def test_without_news_or_without_a_word_in_the_report_waiting_ends_after_the_set_hours(parts: Parts) -> None:
     parts.sandbox.misbehave(delay=3600, report_shape="unknown")
     parts.apply("u1", items("A", "B"))
     parts.apply("u2", items("A", "B", standard_price="5.00"))
-    waiting = waiting_items(parts.ledger, 24)
+    waiting = waiting_items(parts.ledger, Waits())
     assert (waiting.upload, waiting.items, len(waiting.blocked_by)) == ("u2", 2, 1)
     parts.sandbox.drain()
     parts.inbox().receive(20)
     mark_reported(parts.ledger)
     parts.settler().settle("u1")
-    assert waiting_items(parts.ledger, 24).blocked_by
+    assert waiting_items(parts.ledger, Waits()).blocked_by
     parts.clock.seconds += 24 * 3600
-    assert waiting_items(parts.ledger, 24).blocked_by
+    assert waiting_items(parts.ledger, Waits()).blocked_by
     parts.clock.seconds += 1
-    assert not waiting_items(parts.ledger, 24).blocked_by
+    assert not waiting_items(parts.ledger, Waits()).blocked_by
     assert len(parts.apply("u3", items("A", "B", standard_price="5.00"))) == 1

@@ -17,6 +17,8 @@
 | UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
+| STOPPED           | <upload>                | why an upload does not go on, until it does or another is applied   |
+| PAUSE             | PAUSE                   | all sending is held, by whom, since when and why                    |
 | SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
@@ -37,6 +39,7 @@ IS_NEW, IS_THERE = f"attribute_not_exists({PK})", f"attribute_exists({PK})"  # c
 HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BATCH", "ATTEMPT"
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
 NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
+STOPPED, PAUSE = "STOPPED", "PAUSE"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
 
 
@@ -110,6 +113,14 @@ def unreadable(message_id: str) -> Key:
 
 def inbox() -> Key:
     return _key(INBOX, "NEWEST")
+
+
+def stopped(upload: str) -> Key:
+    return _key(STOPPED, upload)
+
+
+def pause() -> Key:
+    return _key(PAUSE, PAUSE)
 
 
 def settled(upload: str) -> Key:

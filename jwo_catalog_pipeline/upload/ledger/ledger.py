@@ -13,7 +13,7 @@ from typing import Any
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.news import NewsLedger
+from jwo_catalog_pipeline.upload.ledger.stops import StopsLedger
 from jwo_catalog_pipeline.upload.ledger.writes import (
     FENCE,
     Part,
@@ -41,7 +41,7 @@ from jwo_catalog_pipeline.upload.model import (
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the notes
 
 
-class Ledger(NewsLedger):
+class Ledger(StopsLedger):
     """Uploads, batches and attempts. Thread-safe."""
 
     # -- an upload ---------------------------------------------------------------------------------------------
@@ -92,6 +92,7 @@ class Ledger(NewsLedger):
             "attempt",
             self._change_batch(batch, **changes),
             self._advance_fence(batch.upload),
+            self._not_paused(),
             self._put_new({**keys.attempt(batch, batch.attempts + 1), "started_at": now, "owner": owner}),
             *([self._note_doubt(batch)] if abandoned else []),
         )

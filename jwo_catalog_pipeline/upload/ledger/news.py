@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read
-from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, UnreadableMessage
+from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, Slot, UnreadableMessage
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
 LINK_SECONDS = 2 * 3600
@@ -130,13 +130,12 @@ class NewsLedger(Writes):
 
     # -- the call budget, and doctor ---------------------------------------------------------------------------
 
-    def reserve_slot(self, slot: int, noted_at: int, seen: int | None) -> tuple[int, int] | None:
+    def reserve_slot(self, slot: Slot, seen: int | None) -> Slot | None:
         """Reserve a slot of the call budget, provided that the newest is still the one seen (None: there is none).
 
-        Times are integer ms since the epoch. Returns None where it is reserved, else the newest slot and when it was
-        noted.
+        Returns None where it is reserved, else the newest slot.
         """
-        condition, values = keys.IS_NEW, {":slot": slot, ":noted": noted_at}
+        condition, values = keys.IS_NEW, {":at": slot.at, ":noted": slot.noted_at, ":interval": slot.interval}
         if seen is not None:
             condition, values[":seen"] = "slot = :seen", seen
         with effect(f"ledger: {keys.RATE}"), self._explained():
@@ -144,7 +143,7 @@ class NewsLedger(Writes):
                 self._client.update_item(
                     TableName=self.table_name,
                     Key=keys.rate(),
-                    UpdateExpression="SET slot = :slot, noted_at = :noted",
+                    UpdateExpression="SET slot = :at, noted_at = :noted, spacing = :interval",
                     ConditionExpression=condition,
                     ExpressionAttributeValues=values,
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -153,12 +152,16 @@ class NewsLedger(Writes):
                 item: Any = error.response.get("Item")
                 if not item:
                     raise
-                return int(item["slot"]["N"]), int(item["noted_at"]["N"])
+                return Slot(int(item["slot"]["N"]), int(item["noted_at"]["N"]), _spacing(item))
         return None
 
     def write_check(self, expires_at: int) -> None:
         """Write the item by which `jwo-catalog doctor` sees whether the table can be written."""
         self._put({**keys.doctor(), "expires_at": expires_at})
+
+
+def _spacing(item: Any) -> int:
+    return int(item["spacing"]["N"]) if "spacing" in item else 0  # of an older version
 
 
 def _orphan(item: Mapping[str, Any], ingestion_id: str) -> Orphan:

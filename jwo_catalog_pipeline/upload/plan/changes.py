@@ -37,13 +37,15 @@ class PlanRules:
     """What a comparison may conclude; times are epoch seconds.
 
     Attributes:
-        waiting_since: what was sent before and still has no outcome is no longer waited for.
+        waiting_since: an ingestion that was sent before and still has no outcome is no longer waited for.
+        doubted_since: a call that was made before and had no answer is no longer waited for.
         archive: whether SKUs that are gone from the source in all stores are archived.
         archive_again_before: a rejected archive that was sent before is tried again; a later one is held.
         retry_rejected: whether rejected items are sent again though they have not changed.
     """
 
     waiting_since: int
+    doubted_since: int
     archive: bool = False
     archive_again_before: int = 0
     retry_rejected: bool = False
@@ -78,6 +80,7 @@ def plan_changes(
         db.register("quarantined", quarantined[["store_id", "item_sku"]])
         parameters = {
             "since": rules.waiting_since,
+            "doubted_since": rules.doubted_since,
             "archive": rules.archive and not unidentified,
             "why_absent": _why_absent(rules, unidentified),
             "again": rules.archive_again_before,
@@ -102,11 +105,11 @@ def take_rows(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
 
 
 # `busy`, `no_archive`: an archive acts on a SKU in every store, so what concerns it is looked up by SKU. Amazon may
-# still be at an item that is in flight, or in doubt; in doubt, it waits only where it differs. An archived item is
-# published only while it is in doubt.
+# still be at an item that is in flight, or in doubt; one of which Amazon holds this very content need not wait for a
+# doubt. An archived item is published only while it is in doubt.
 _PLAN = """
 WITH published AS (
-  SELECT *, (state = 'in_flight' AND sent_at >= $since) AS in_flight, doubted_at >= $since AS in_doubt
+  SELECT *, (state = 'in_flight' AND sent_at >= $since) AS in_flight, doubted_at >= $doubted_since AS in_doubt
   FROM every_published
 ), busy AS (
   SELECT item_sku, max(upload) AS upload, bool_or(operation = 'archive') AS archiving
@@ -126,7 +129,8 @@ SELECT CASE
            WHEN no_archive.item_sku IS NOT NULL THEN 'held'
            ELSE 'archive' END
          WHEN busy.archiving OR p.in_flight THEN 'in_flight'
-         WHEN p.in_doubt AND (p.content_hash IS DISTINCT FROM d.content_hash OR $retry) THEN 'in_flight'
+         WHEN p.in_doubt AND (p.content_hash IS DISTINCT FROM d.content_hash OR p.state = 'in_flight' OR $retry)
+           THEN 'in_flight'
          WHEN p.state IS NULL OR p.state = 'archived' THEN 'insert'
          WHEN p.content_hash IS DISTINCT FROM d.content_hash OR p.state = 'in_flight' THEN 'update'
          WHEN p.state = 'rejected' THEN CASE WHEN $retry THEN 'update' ELSE 'held' END

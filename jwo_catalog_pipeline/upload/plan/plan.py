@@ -28,6 +28,7 @@ from jwo_catalog_pipeline.upload.plan.guards import (
 )
 from jwo_catalog_pipeline.upload.plan.payload import contents_of
 from jwo_catalog_pipeline.upload.published_state import published_state, state_key
+from jwo_catalog_pipeline.upload.waiting import Waits
 
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
 _HOUR = 3600
@@ -38,14 +39,14 @@ class PlanSettings:
     """How an upload is planned.
 
     Attributes:
-        in_flight_hours: after how long an item without an outcome is no longer waited for.
+        waits: how long outcomes are waited for.
         archive_stores: the retailer's complete list of stores where archiving is on; empty where it is off.
         retry_rejected: send rejected items again though they have not changed.
         limits: the guards' thresholds.
         allow: guards that a person has overridden for this upload.
     """
 
-    in_flight_hours: float = 24
+    waits: Waits = field(default_factory=Waits)
     archive_stores: Sequence[str] = ()
     retry_rejected: bool = False
     limits: GuardLimits = field(default_factory=GuardLimits)
@@ -141,7 +142,8 @@ def _already_applied(upload: str) -> AlreadyApplied:
 def _rules(ledger: Ledger, settings: PlanSettings) -> PlanRules:
     now = ledger.now()
     return PlanRules(
-        waiting_since=now - round(settings.in_flight_hours * _HOUR),
+        waiting_since=now - settings.waits.in_flight_seconds,
+        doubted_since=now - settings.waits.doubt_seconds,
         archive=bool(settings.archive_stores),
         archive_again_before=now - ARCHIVE_RETRY_HOURS * _HOUR,
         retry_rejected=settings.retry_rejected,

@@ -4,7 +4,7 @@ A call whose answer never came may have become an ingestion. Its notification th
 know. It is matched by what its report says of which items, with the one batch that has more attempts than responses and
 carries just these. Names of items prove no content, so a match ends the waiting and no more: what Amazon holds of the
 items stays unknown, and the next plan sends them again. What cannot be matched stays a doubt until
-`JWO_IN_FLIGHT_HOURS` have passed; after that a late ingestion may still be the batch's.
+`JWO_DOUBT_MINUTES` have passed; after that a late ingestion may still be the batch's.
 """
 
 import logging
@@ -20,10 +20,11 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, News, leaf_batches
 from jwo_catalog_pipeline.upload.published_state import batch_items
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline.wording import plural
 
 REPORTS_A_TICK = 3  # each may take many seconds, and a sensor's tick must stay far below its 60 s
-GIVEN_UP = "no news for {hours:g} h: no longer waited for, and what became of it is not known"
+GIVEN_UP = "no news for {minutes:g} minutes: no longer waited for, and what became of it is not known"
 _log = logging.getLogger(__name__)
 
 
@@ -100,20 +101,20 @@ def _fits(items: pd.DataFrame, report: Report) -> bool:
     return reported <= sent if report.others_succeeded else reported == sent
 
 
-def expire_doubts(ledger: Ledger, in_flight_hours: float) -> None:
+def expire_doubts(ledger: Ledger, waits: Waits) -> None:
     """Let time end what nothing else has ended: doubts, and news of ingestions that match no batch.
 
     What a dead worker of an older upload was sending becomes a doubt first.
     """
     if head := ledger.head().upload:
         supersede_older(ledger, head)
-    since = ledger.now() - round(in_flight_hours * 3600)
+    since, doubted_since = ledger.now() - waits.in_flight_seconds, ledger.now() - waits.doubt_seconds
     for batch in ledger.doubtful():
-        if batch.doubted_at >= since or batch.state is BatchState.SENDING:
+        if batch.doubted_at >= doubted_since or batch.state is BatchState.SENDING:
             continue
         if batch.state is BatchState.IN_DOUBT and batch.upload == head:
             continue  # a run that resumes the upload can still send it
-        message = GIVEN_UP.format(hours=in_flight_hours) if batch.state is BatchState.IN_DOUBT else batch.message
+        message = GIVEN_UP.format(minutes=waits.doubt_minutes) if batch.state is BatchState.IN_DOUBT else batch.message
         if ledger.expire_doubt(batch, message):
             close_if_final(ledger, batch.upload)
     for news in ledger.news():

@@ -12,29 +12,38 @@ ledger says which of these holds, so the next call of `apply` goes on from there
 
 import hashlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pandas as pd
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused, Throttled
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, LeaseHeld, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.errors import (
+    AnotherUploadSince,
+    Conflict,
+    LeaseHeld,
+    LeaseLost,
+    SendingHalted,
+    UploadStopped,
+)
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
 from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
+from jwo_catalog_pipeline.upload.send.at_once import send_at_once
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload
 
 ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
+# Those that met 429 count apart, for nothing is wrong with the batch: some ten minutes, while the call rate goes down.
+THROTTLED_A_RUN = 40
 # Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
 BACKOFF = wait_random_exponential(multiplier=1, max=30)
 SHOWN_ERROR_CHARACTERS = 500
@@ -45,7 +54,10 @@ PREPARED_AT_ONCE = 2  # of these; more would only keep the first from being read
 
 @dataclass(frozen=True)
 class Sender:
-    """What sending needs: the three stores of truth, and who is sending, so many batches at once."""
+    """What sending needs: the three stores of truth, who is sending, so many batches at once, and who may stop it.
+
+    A sender that was stopped sends nothing more.
+    """
 
     ledger: Ledger
     bucket: Bucket
@@ -54,7 +66,9 @@ class Sender:
     lease_seconds: int = 300
     at_once: int = AT_ONCE
     on_batch: Callable[[Batch, int], None] = field(default=lambda batch, of: None)
-    sleep: Callable[[float], None] = time.sleep
+    halted: Callable[[], str] = field(default=lambda: "")
+    sleep: Callable[[float], object] | None = None  # a pause between two tries; by default one that a stop ends
+    _stopping: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
     _cutting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _preparing: threading.Semaphore = field(
         default_factory=lambda: threading.Semaphore(PREPARED_AT_ONCE), init=False, repr=False
@@ -74,9 +88,12 @@ class Sender:
             PlanStopped: a guard stopped it; nothing was recorded or sent.
             LeaseHeld, LeaseLost: another worker is sending it.
             UploadStopped: a batch could not be sent; call again to resume.
+            SendingHalted: somebody stopped it; what was under way has ended, or keeps its lease.
+            SendingPaused: all sending is held; nothing more was sent.
             CatalogApiError: no credentials; nothing was recorded or sent.
         """
         self.api.check_ready()
+        self.ledger.check_not_paused()
         contents = None
         if self.ledger.upload(upload) is None:
             contents, recorded = planned_contents(self.ledger, upload, changes, fields)
@@ -86,32 +103,18 @@ class Sender:
         waiting = deque(batch for batch in batches if batch.state.sendable)
         if contents is None and not all(batch.sha256 for batch in waiting):
             contents, _ = planned_contents(self.ledger, upload, changes, fields)
-        self._send_all(waiting, len(batches), contents)
+        of = len(batches)
+        send_at_once(
+            waiting,
+            partial(self._send, contents=contents),
+            lambda batch: self.on_batch(batch, of),
+            self.at_once,
+            self._stopping,
+            self.halted,
+        )
         batches = self.ledger.batches(upload)
         close_if_final(self.ledger, upload, batches)
         return batches
-
-    def _send_all(self, waiting: deque[Batch], of: int, contents: Payload | None) -> None:
-        """Send them in their order, several at once: an upload has every item once, so none overtakes another.
-
-        After an error no further batch is begun; those that are under way are brought to their end.
-        """
-        under_way: set[Future[tuple[Batch, list[Batch]]]] = set()
-        failed: BaseException | None = None
-        with ThreadPoolExecutor(self.at_once) as threads:
-            while under_way or (waiting and not failed):
-                while waiting and not failed and len(under_way) < self.at_once:
-                    under_way.add(threads.submit(self._send, waiting.popleft(), contents))
-                for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    under_way.remove(ended)
-                    if error := ended.exception():
-                        failed = failed or error
-                        continue
-                    batch, parts = ended.result()
-                    waiting.extendleft(reversed(parts))
-                    self.on_batch(batch, of)
-        if failed:
-            raise failed
 
     def _send(self, batch: Batch, contents: Payload | None) -> tuple[Batch, list[Batch]]:
         """Try one batch until it is accepted or refused.
@@ -120,14 +123,14 @@ class Sender:
             The batch as it is then, and the parts that are to be sent instead of a refused one.
 
         Raises:
-            UploadStopped: it is neither, after `ATTEMPTS_A_RUN` tries or at once where another try cannot help.
+            UploadStopped: it is neither, after as many tries as there may be, or at once where none can help.
         """
         with self._preparing:
             batch, body = self._with_bytes(batch, contents)
         retrying = Retrying(
-            sleep=self.sleep,
+            sleep=self._pause,
             retry=retry_if_exception(lambda error: isinstance(error, CatalogApiError) and error.retryable),
-            stop=stop_after_attempt(ATTEMPTS_A_RUN),
+            stop=_Tries().are_over,
             wait=_wait,
             reraise=True,
         )
@@ -143,6 +146,9 @@ class Sender:
                 f"{error.remedy}; then {_RESUME}" if error.remedy else _RESUME,
             ) from error
         raise AssertionError("tenacity raises the last attempt's error")
+
+    def _pause(self, seconds: float) -> None:
+        (self.sleep or self._stopping.wait)(seconds)
 
     def _with_bytes(self, batch: Batch, contents: Payload | None) -> tuple[Batch, bytes]:
         """The bytes, which are in the bucket when this returns: those of an earlier attempt, or else made now."""
@@ -160,7 +166,9 @@ class Sender:
 
     def _attempt(self, batch: Batch, body: bytes) -> tuple[Batch, list[Batch]]:
         # Signed before the lease begins: a process paused beyond it holds a signature that is no longer accepted.
-        call = self.api.sign(batch.operation, body)
+        if self._stopping.is_set():
+            raise SendingHalted(f"batch {batch.id} of upload {batch.upload} is not tried any more: sending was stopped")
+        call = replace(self.api.sign(batch.operation, body), withdrawn=self._stopping.is_set)
         held = self._begin(batch)
         try:
             accepted = self.api.deliver(call, self.lease_seconds)
@@ -189,6 +197,7 @@ class Sender:
 
     def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince:
         """Says who was faster; what was not sent of an upload that lost the head is taken out of play."""
+        self.ledger.check_not_paused()
         head = self.ledger.head()
         if head.upload == batch.upload:
             return LeaseLost(f"another run took over batch {batch.id} of upload {batch.upload}")
@@ -224,6 +233,20 @@ class Sender:
             self.ledger.fail_attempt(batch, _failure(error))
         except Conflict:
             raise LeaseLost(_taken_over(batch)) from None
+
+
+class _Tries:
+    """How often one batch was tried in vain in this run."""
+
+    def __init__(self) -> None:
+        self._throttled = self._others = 0
+
+    def are_over(self, state: RetryCallState) -> bool:
+        """Count one more, and say whether it was the last."""
+        throttled = state.outcome is not None and isinstance(state.outcome.exception(), Throttled)
+        self._throttled += throttled
+        self._others += not throttled
+        return self._others >= ATTEMPTS_A_RUN or self._throttled >= THROTTLED_A_RUN
 
 
 def _failure(error: CatalogApiError) -> AttemptFailure:
