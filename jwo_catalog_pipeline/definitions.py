@@ -20,6 +20,7 @@ from jwo_catalog_pipeline.defs.sensors import (
     source_catalog_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.defs.unfinished import unfinished_uploads_sensor
 from jwo_catalog_pipeline.defs.upload_assets import catalog_changes, fix_list, ingestion_record, ingestion_results
 from jwo_catalog_pipeline.redaction import install
 from jwo_catalog_pipeline.settings import read_settings
@@ -60,6 +61,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             source_catalog_sensor,
             ingestion_results_sensor,
             overdue_ingestions_sensor,
+            unfinished_uploads_sensor,
             waiting_items_sensor,
             alerts_sensor,
         ],

@@ -47,6 +47,8 @@ PipelineError
     AlertsUnavailable
   InstanceUnusable
   RunFailed
+  RowsInvalid (terminal)
+  Interrupted
   NotSettled (transient)
   DemoError
 """

@@ -20,7 +20,7 @@ from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
 COMPRESSION = "zstd"
-_ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket"}
+_ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket", "delete": "s3:DeleteObject"}
 HASHED_ROWS = 65_536  # at a time: a few MB
 
 
@@ -96,6 +96,42 @@ class Bucket:
             return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "read", key) from None
+
+    def copy(self, key: str, target: str, **about: str) -> None:
+        """Copy an object within the bucket, without fetching it, and write `about` to the copy's metadata.
+
+        Raises:
+            StorageError: it may not be read or written.
+        """
+        try:
+            with effect(f"bucket: {_kind(target)}"):
+                self.client.copy_object(
+                    Bucket=self.name,
+                    Key=target,
+                    CopySource={"Bucket": self.name, "Key": key},
+                    Metadata=about,
+                    MetadataDirective="REPLACE",
+                )
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "write", target) from None
+
+    def delete(self, key: str) -> None:
+        """Remove an object; that it is gone already is fine. The bucket keeps old versions."""
+        try:
+            with effect(f"bucket: {_kind(key)} deleted"):
+                self.client.delete_object(Bucket=self.name, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "delete", key) from None
+
+    def written(self, key: str) -> tuple[int, dict[str, str]] | None:
+        """When an object was written, epoch seconds, and its metadata; None if there is none."""
+        try:
+            head = self.client.head_object(Bucket=self.name, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            if error_code(error) in ("404", "NoSuchKey"):
+                return None
+            raise self._explained(error, "read", key) from None
+        return int(head["LastModified"].timestamp()), head["Metadata"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Every key that begins so, and when its object was written, in epoch seconds.

@@ -8,8 +8,15 @@ from typing import Any
 
 import click
 
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Stopped(click.ClickException):
+    """A person stopped the command."""
+
+    exit_code = INTERRUPTED
 
 
 @contextmanager
@@ -22,6 +29,7 @@ def cli_errors(doing: str = "") -> Iterator[dict[str, Any]]:
     from dotenv import load_dotenv
     from rich.console import Console
 
+    from jwo_catalog_pipeline.defs.failures import Interrupted
     from jwo_catalog_pipeline.defs.resources import resources_from
     from jwo_catalog_pipeline.errors import PipelineError
 
@@ -30,6 +38,8 @@ def cli_errors(doing: str = "") -> Iterator[dict[str, Any]]:
     try:
         with Console(stderr=True).status(doing) if doing else nullcontext():
             yield resources_from(os.environ)
+    except Interrupted as error:
+        raise Stopped(str(error)) from None
     except PipelineError as error:
         raise click.ClickException(str(error)) from None
     finally:

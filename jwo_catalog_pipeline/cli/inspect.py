@@ -22,6 +22,17 @@ def status(limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
+    if pause := summary["paused"]:
+        click.secho(
+            f"All sending has been held since {pause['since']} by {pause['by']}: {pause['reason']}. "
+            "To end this: jwo-catalog resume",
+            bold=True,
+        )
+    for stop in summary["stopped"]:
+        click.echo(f"Upload {stop['upload']} does not go on ({stop['kind']}) since {stop['since']}: {stop['reason']}.")
+        helps = [stop["helps"]] if stop["helps"] else []
+        helps += ["it goes on by itself once the cause is gone"] if stop["by_itself"] else []
+        click.echo(f"  What helps: {'; '.join(helps)}." if helps else "")
     if not summary["uploads"]:
         click.echo("Nothing has been sent yet.")
         return

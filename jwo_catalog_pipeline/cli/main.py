@@ -9,6 +9,7 @@ from jwo_catalog_pipeline.cli.demo import demo
 from jwo_catalog_pipeline.cli.doctor import doctor
 from jwo_catalog_pipeline.cli.inspect import fix_list, item, status
 from jwo_catalog_pipeline.cli.mapping import mapping
+from jwo_catalog_pipeline.cli.sending import pause, resume
 from jwo_catalog_pipeline.cli.state import state
 from jwo_catalog_pipeline.cli.upload import upload
 from jwo_catalog_pipeline.redaction import install
@@ -27,5 +28,5 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", *arguments])  # noqa: S606
 
 
-for command in (demo, mapping, upload, status, item, state, fix_list, doctor):
+for command in (demo, mapping, upload, pause, resume, status, item, state, fix_list, doctor):
     main.add_command(command)

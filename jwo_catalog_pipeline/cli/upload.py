@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 
 PLAN_ASSETS = ["source_catalog", "jwo_catalog", "quarantined_items", "catalog_changes"]
+PLANS = 5  # of one upload, where others are faster each time
 POLL_SECONDS = 5.0  # Amazon takes minutes; a tick costs a call to SQS
 
 
@@ -63,6 +64,7 @@ def upload(
     from rich.console import Console
 
     from jwo_catalog_pipeline.console import show_done, show_plan
+    from jwo_catalog_pipeline.defs.failures import RunFailed
     from jwo_catalog_pipeline.upload.model import upload_key
 
     console = Console(stderr=as_json, highlight=False)
@@ -71,17 +73,24 @@ def upload(
         key = resume or upload_key(datetime.now(UTC))
         work = Upload(pipeline, storage.open_ledger(), storage.open_bucket(), key)
         plan: dict[str, Any] = {}
-        if not resume:
-            with console.status("reading, mapping, checking, planning"):
-                plan = work.plan(**settings)
-            if not as_json:
-                show_plan(console, plan)
-            if plan["stopped_by"] or dry_run:
-                _end_of_plan(plan, as_json=as_json)
-                return
-            if plan["requests"] and not yes:
-                click.confirm(f"Send {plural(plan['requests'], 'request')} to Amazon?", abort=True)
-        done = work.apply(console, follow_minutes)
+        for tries_left in reversed(range(PLANS)):
+            if not resume:
+                with console.status("reading, mapping, checking, planning"):
+                    plan = work.plan(dry_run=dry_run, **settings)
+                if not as_json:
+                    show_plan(console, plan)
+                if plan["stopped_by"] or dry_run:
+                    _end_of_plan(plan, as_json=as_json)
+                    return
+                if plan["requests"] and not yes:
+                    click.confirm(f"Send {plural(plan['requests'], 'request')} to Amazon?", abort=True)
+            try:
+                done = work.apply(console, follow_minutes)
+                break
+            except RunFailed:
+                if resume or not tries_left or not work.another_was_faster():
+                    raise
+            console.print("Another upload was applied meanwhile, so this one is planned again.")
     if as_json:
         print_json({**plan, **done})
     else:
@@ -114,8 +123,15 @@ class Upload:
     bucket: Bucket
     key: str
 
-    def plan(self, *, retry_rejected: bool, allow: tuple[str, ...], max_invalid_share: float) -> dict[str, Any]:
-        """Read, map, check and plan; sends nothing.
+    def another_was_faster(self) -> bool:
+        """Whether another upload was applied since this one was planned, so that nothing of this one was sent."""
+        plan = self.ledger.plan(self.key)
+        return plan is not None and self.ledger.upload(self.key) is None and self.ledger.head() != plan.base
+
+    def plan(
+        self, *, dry_run: bool, retry_rejected: bool, allow: tuple[str, ...], max_invalid_share: float
+    ) -> dict[str, Any]:
+        """Read, map, check and plan; sends nothing. What stops a dry run is not noted in the ledger.
 
         Returns:
             `upload`, `compared_with`, `counts` by kind, `quarantined`, `requests`, `stopped_by` and `allowed`
@@ -125,7 +141,7 @@ class Upload:
             RunFailed: there is no plan.
         """
         from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-        from jwo_catalog_pipeline.defs.failures import RunFailed
+        from jwo_catalog_pipeline.defs.failures import DRY_RUN_TAG, RunFailed
         from jwo_catalog_pipeline.defs.io_manager import table_key
         from jwo_catalog_pipeline.defs.metadata import reasons
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
@@ -138,7 +154,7 @@ class Upload:
             "catalog_changes": {"config": {"retry_rejected": retry_rejected, "allow": list(allow)}},
         }
         try:
-            self.pipeline.run(UPLOAD_JOB, self.key, ops, PLAN_ASSETS)
+            self.pipeline.run(UPLOAD_JOB, self.key, ops, PLAN_ASSETS, {DRY_RUN_TAG: "true"} if dry_run else None)
         except RunFailed:
             # A plan that a guard stopped is there, and is shown.
             if self.ledger.plan(self.key) is None:

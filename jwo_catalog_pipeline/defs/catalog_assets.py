@@ -4,6 +4,7 @@ https://docs.dagster.io/guides/build/assets
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,6 +15,7 @@ import dagster as dg
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
+from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping
 from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
@@ -27,7 +29,7 @@ from jwo_catalog_pipeline.defs.checks import (
     share_result,
     structure_result,
 )
-from jwo_catalog_pipeline.defs.failures import as_dagster_failure
+from jwo_catalog_pipeline.defs.failures import RowsInvalid, upload_step
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.metadata import (
     SAMPLE_ROWS,
@@ -39,37 +41,39 @@ from jwo_catalog_pipeline.defs.metadata import (
     store_review,
 )
 from jwo_catalog_pipeline.defs.provenance import (
+    EXPORT,
     READ_AS,
     RUN_STAMP,
     SOURCE_FILE,
     SOURCE_STAMP,
     check_read_as,
+    export_stamp,
 )
 from jwo_catalog_pipeline.defs.resources import (
     SourceResource,
     StorageResource,
     UploadPolicyResource,
 )
+from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.wording import plural
 
 GROUP = "jwo_catalog"
+READS = 3  # of an export that is written again while it is read
 DATA_TEAM = ["team:catalog-data"]
 # Made every night by default (JWO_CATALOG_CRON); stale when older than a day plus a long run.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
 @dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
-def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
+def source_catalog(
+    context: dg.AssetExecutionContext, source: SourceResource, storage: StorageResource
+) -> dg.MaterializeResult[pd.DataFrame]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
-    with as_dagster_failure(), tempfile.TemporaryDirectory() as folder:
+    with upload_step(context, storage), tempfile.TemporaryDirectory() as folder:
         mapping = source.mapping()
-        file = source.find()
-        path, sha256 = source.fetch(file, Path(folder))
-        rows = read_source(path, mapping.source, file.uri)
-        # Another run may have read and sent a newer version in the meantime; this run would overwrite it.
-        if (newest := source.find()).version != file.version:
-            raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
+        file, sha256, rows, read_at = _read_newest(source, mapping, Path(folder))
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}
+    rows.attrs |= {EXPORT: export_stamp(file, read_at)}
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(
         f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
@@ -90,6 +94,22 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
             "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
         },
     )
+
+
+def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) -> tuple[SourceFile, str, Any, float]:
+    """The version of the export that is still the newest when it was read, its SHA-256, its rows, and when that was.
+
+    Raises:
+        SourceFileError: it cannot be read, or was written again each time.
+    """
+    newest = source.find()
+    for _ in range(READS):
+        file, read_at = newest, time.time()
+        path, sha256 = source.fetch(file, folder)
+        rows = read_source(path, mapping.source, file.uri)
+        if (newest := source.find()).version == file.version:
+            return file, sha256, rows, read_at
+    raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
 
 
 @dg.multi_asset(
@@ -123,7 +143,7 @@ def mapped_catalog(
     source_catalog: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
-    with as_dagster_failure():
+    with upload_step(context, storage):
         mapping = source.mapping()
         check_read_as(source_catalog, mapping.source)
         mapped = apply_mapping(mapping, source_catalog)
@@ -140,7 +160,8 @@ def mapped_catalog(
     del mapped  # a million items take 200 MB, and storing the tables below takes as much again
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
-        table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
+        table.attrs = {RUN_STAMP: context.run.run_id}
+        table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, EXPORT)}
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",
@@ -165,7 +186,8 @@ def mapped_catalog(
     yield share
     yield from rule_results(validation)
     if not share.passed:
-        raise dg.Failure(share.description, allow_retries=False)
+        with upload_step(context, storage):
+            raise RowsInvalid(str(share.description))
     yield dg.MaterializeResult(
         asset_key="jwo_catalog",
         value=items,

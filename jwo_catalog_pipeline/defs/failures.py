@@ -1,11 +1,29 @@
-"""How runs and sensor ticks show errors: with problem and remedy, and without secrets."""
+"""How runs and sensor ticks end: with problem and remedy, without secrets; and what the ledger is told of an upload."""
 
 from types import TracebackType
+from typing import Any
 
 import dagster as dg
 
-from jwo_catalog_pipeline.errors import PipelineError, TransientError
+from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientError
 from jwo_catalog_pipeline.redaction import redact_exceptions
+from jwo_catalog_pipeline.storage import StorageError
+from jwo_catalog_pipeline.upload.errors import (
+    LedgerUnavailable,
+    PlanStopped,
+    SendingHalted,
+    SendingPaused,
+    UploadStopped,
+)
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.stops import Stop, StopKind
+
+PARTITION_TAG, DRY_RUN_TAG = "dagster/partition", "jwo_catalog/dry_run"
+HEALS = "goes on by itself"  # in the metadata of a failed step
+ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+Context = dg.AssetExecutionContext
 
 
 class RunFailed(PipelineError):
@@ -16,8 +34,16 @@ class NotSettled(PipelineError, TransientError):
     """An upload has not settled within the given time."""
 
 
+class Interrupted(PipelineError):
+    """A person stopped the command; the problem says what was sent."""
+
+
 class DemoError(PipelineError):
     """The demo failed."""
+
+
+class RowsInvalid(PipelineError, TerminalError):
+    """Too large a share of the rows is invalid; nothing was sent."""
 
 
 class as_dagster_failure(redact_exceptions):
@@ -29,4 +55,67 @@ class as_dagster_failure(redact_exceptions):
         """Raise a Failure in place of a `PipelineError`; other errors pass, redacted if they contain a secret."""
         super().__exit__(kind, error, trace)
         if isinstance(error, PipelineError):
-            raise dg.Failure(str(error), allow_retries=False) from error
+            heals = stop_kind(error).heals
+            raise dg.Failure(str(error), metadata={HEALS: heals}, allow_retries=False) from error
+
+
+class upload_step(as_dagster_failure):
+    """`as_dagster_failure` for a step of an upload; the ledger is told why the upload does not go on.
+
+    An interrupt passes: Dagster ends the run then, as cancelled if a person has terminated it.
+    """
+
+    def __init__(self, context: Context, storage: StorageResource) -> None:
+        self._context, self._storage = context, storage
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Note the stop, as well as it can be: a run that is killed, or cannot reach the ledger, notes nothing."""
+        run = self._context.run
+        upload = run.tags.get(PARTITION_TAG)
+        if upload and DRY_RUN_TAG not in run.tags and isinstance(error, (PipelineError, *_INTERRUPTS)):
+            try:
+                _note(self._storage.open_ledger(), upload, run.run_id, *_explained(self._context, upload, error))
+            except PipelineError as unnoted:
+                self._context.log.warning(f"the ledger was not told that upload {upload} stopped: {unnoted}")
+        super().__exit__(kind, error, trace)
+
+
+_INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
+
+
+def _note(ledger: Ledger, upload: str, run: str, kind: StopKind, problem: str, remedy: str) -> None:
+    now = ledger.now()
+    ledger.note_stopped(Stop(upload, kind, problem, remedy, run, now, now))
+
+
+def _explained(context: Context, upload: str, error: BaseException) -> tuple[StopKind, str, str]:
+    """What stopped the upload, and what helps."""
+    if isinstance(error, PipelineError):
+        return stop_kind(error), error.problem, error.remedy
+    if was_terminated(context):
+        return StopKind.CANCELLED, "a person terminated the run", RESUME.format(upload)
+    return StopKind.INTERRUPTED, "the process was asked to end, and no person had terminated the run", ""
+
+
+RESUME = "jwo-catalog upload --resume {}, or materialize ingestion_record of this upload"
+
+
+def was_terminated(context: Any) -> bool:
+    """Whether a person has terminated the run of this step."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status in ENDING
+
+
+def stop_kind(error: PipelineError) -> StopKind:
+    """What an error says of an upload: whether it goes on by itself once the cause is gone."""
+    if isinstance(error, (PlanStopped, RowsInvalid)):
+        return StopKind.GUARD
+    if isinstance(error, SendingHalted):
+        return StopKind.CANCELLED
+    if isinstance(error, SendingPaused):
+        return StopKind.PAUSED
+    cause = error.__cause__ if isinstance(error, UploadStopped) and error.__cause__ else error
+    may_pass = isinstance(cause, (TransientError, LedgerUnavailable, StorageError, SourceFileError))
+    return StopKind.OUTAGE if may_pass and not isinstance(cause, TerminalError) else StopKind.FAILED

@@ -3,24 +3,27 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import dagster as dg
+from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jwo_catalog_pipeline.defs.failures import NotSettled, RunFailed
+from jwo_catalog_pipeline.defs.failures import PARTITION_TAG, Interrupted, NotSettled, RunFailed
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
 from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import leaf_batches
+from jwo_catalog_pipeline.wording import plural
 
 T = TypeVar("T")
 _ERROR = dg.AssetCheckSeverity.ERROR
 
+STOP_SECONDS = 20.0  # a stop waits for what is being sent, which takes ten seconds at most
 SHOW_SECONDS = 0.3  # between two updates of the progress bars
 
 
@@ -41,7 +44,12 @@ class Pipeline:
     instance: dg.DagsterInstance
 
     def run(
-        self, job: str, upload: str, ops: dict[str, Any] | None = None, only: list[str] | None = None
+        self,
+        job: str,
+        upload: str,
+        ops: dict[str, Any] | None = None,
+        only: list[str] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> list[BrokenRule]:
         """Run a job for an upload.
 
@@ -50,6 +58,7 @@ class Pipeline:
             upload: the upload's key.
             ops: the run config, by op.
             only: the assets to materialize; if not given, all assets of the job.
+            tags: of the run.
 
         Returns:
             The rules that rows break.
@@ -63,10 +72,13 @@ class Pipeline:
             partition_key=upload,
             raise_on_error=False,
             asset_selection=[dg.AssetKey(name) for name in only] if only else None,
+            tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": ops or {}},
         )
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
+            if failures and failures[0].step_failure_data.error_source is ErrorSource.INTERRUPT:
+                raise KeyboardInterrupt
             raise RunFailed(_sentence(failures[0]) if failures else f"{job} failed before its first step")
         failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
         return [
@@ -74,6 +86,12 @@ class Pipeline:
             for check in failed
             if "rows" in check.metadata
         ]
+
+    def stop(self, upload: str) -> None:
+        """Have the run that sends an upload stop, as Terminate in the UI does."""
+        filters = dg.RunsFilter(tags={PARTITION_TAG: upload}, statuses=[dg.DagsterRunStatus.STARTED])
+        for run in self.instance.get_runs(filters):
+            self.instance.report_run_canceling(run)
 
     def fetch_results(self, upload: str) -> None:
         """Run one tick of the sensors that collect results, and the run for this upload if they request it."""
@@ -130,8 +148,16 @@ def follow(
     Raises:
         RunFailed: a run failed.
         NotSettled: it took longer.
+        Interrupted: a person stopped it; what was being sent then has ended.
     """
-    with _progress(console) as progress, ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1)
+    work: list[Future[Any]] = []
+
+    def until_done(task: Callable[..., Any], *arguments: Any) -> Any:
+        work[:] = [pool.submit(task, *arguments)]
+        return _until_done(work[0], show)
+
+    with _progress(console) as progress:
         first = progress.add_task(doing, total=None)
         sending = progress.add_task("batches accepted", total=None, visible=False)
         settling = progress.add_task("items settled", total=None, visible=False)
@@ -145,21 +171,41 @@ def follow(
                 progress.update(sending, total=len(batches), completed=accepted, visible=True)
                 progress.update(settling, total=record.items, completed=settled, visible=True)
 
-        started = _until_done(pool.submit(start), show)
-        deadline = time.monotonic() + seconds
-        while (record := ledger.upload(upload)) and record.is_open:
-            if time.monotonic() > deadline:
-                raise NotSettled(
-                    f"upload {upload} has not settled after {seconds:,.0f} s",
-                    (
-                        "jwo-catalog status shows what is open, and the sensors of a running pipeline collect the "
-                        "results when they come"
-                    ),
-                )
-            _until_done(pool.submit(pipeline.fetch_results, upload), show)
-            time.sleep(poll_seconds)
-        show()
+        try:
+            started: T = until_done(start)
+            deadline = time.monotonic() + seconds
+            while (record := ledger.upload(upload)) and record.is_open:
+                if time.monotonic() > deadline:
+                    raise NotSettled(
+                        f"upload {upload} has not settled after {seconds:,.0f} s",
+                        (
+                            "jwo-catalog status shows what is open, and the sensors of a running pipeline collect the "
+                            "results when they come"
+                        ),
+                    )
+                until_done(pipeline.fetch_results, upload)
+                time.sleep(poll_seconds)
+            show()
+        except KeyboardInterrupt:
+            pipeline.stop(upload)
+            wait(work, STOP_SECONDS)
+            raise _interrupted(ledger, upload) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return started
+
+
+def _interrupted(ledger: Ledger, upload: str) -> Interrupted:
+    """What a person is told who stops the command, in one line."""
+    batches = leaf_batches(ledger.batches(upload))
+    left = [batch for batch in batches if batch.state.sendable and not batch.is_closed]
+    resume = f"jwo-catalog upload --resume {upload}"
+    if not batches:
+        return Interrupted(f"stopped; nothing of upload {upload} was sent", f"{resume} sends it")
+    if not left:
+        return Interrupted(f"upload {upload} was sent, its results are not all in", f"{resume} waits for them")
+    sent = f"{len(batches) - len(left):,} of {plural(len(batches), 'batch')}"
+    return Interrupted(f"stopped; sent of upload {upload}: {sent}, the rest stays planned", f"{resume} sends it")
 
 
 def _until_done(work: Future[T], show: Callable[[], None]) -> T:

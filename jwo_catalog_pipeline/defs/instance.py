@@ -14,7 +14,7 @@ from jwo_catalog_pipeline.errors import PipelineError
 
 HEARTBEAT_SECONDS = 120  # each part of the daemon reports every 30 s
 TICK_SECONDS = 600  # each of the sensors ticks at least every minute
-SENSORS = ("ingestion_results_sensor", "overdue_ingestions_sensor", "alerts_sensor")
+SENSORS = ("ingestion_results_sensor", "overdue_ingestions_sensor", "unfinished_uploads_sensor", "alerts_sensor")
 
 
 __all__ = ["InstanceState", "InstanceUnusable", "is_valid_cron_schedule", "look_at_instance"]

@@ -1,16 +1,31 @@
 """The run and the export from which a stored table comes; tables of different runs or exports are not combined."""
 
 from dataclasses import fields
+from typing import Any
 
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.upload.errors import NoPlan
+from jwo_catalog_pipeline.upload.plan.plan import Origin
 
 # Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
+EXPORT = "export"  # which version it is, and when it was found to be the newest: `export_stamp`
 READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
+
+
+def export_stamp(file: SourceFile, read_at: float) -> dict[str, Any]:
+    """What is kept of the version of the export that was read; `read_at` in epoch seconds."""
+    modified = round(file.modified.timestamp() * 1000)
+    return {"source_version": file.version, "source_modified": modified, "source_read_at": round(read_at * 1000)}
+
+
+def origin(table: pd.DataFrame, planned_by: str) -> Origin:
+    """What a plan of this table is made of; a table of an older version says nothing of its export."""
+    return Origin(planned_by, **(table.attrs.get(EXPORT) or {}))
 
 
 def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:

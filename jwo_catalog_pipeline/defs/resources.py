@@ -32,7 +32,7 @@ from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_lette
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
-from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
+from jwo_catalog_pipeline.upload.plan.plan import Origin, PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.waiting import Waits
@@ -210,14 +210,14 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         """How long outcomes are waited for."""
         return Waits(self.in_flight_hours, self.doubt_minutes)
 
-    def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
+    def plan_settings(self, retry_rejected: bool, allow: Collection[str], origin: Origin) -> PlanSettings:
         """The settings of a plan.
 
         Raises:
             ConfigurationError: archiving is on, but the stores are not set; or the thresholds are invalid.
         """
         stores = self.store_ids if self.archive else []
-        return PlanSettings(self.waits(), stores, retry_rejected, self.limits(), allow)
+        return PlanSettings(self.waits(), stores, retry_rejected, self.limits(), allow, origin)
 
     def limits(self) -> GuardLimits:
         """The guards' thresholds; raises the same errors as `plan_settings`."""

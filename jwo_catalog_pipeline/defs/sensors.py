@@ -6,11 +6,11 @@ never from the messages that it has just received.
 https://docs.dagster.io/guides/automate/sensors
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.resources import (
     AlertsResource,
     CatalogApiResource,
@@ -22,6 +22,7 @@ from jwo_catalog_pipeline.defs.resources import (
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
 from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB, catalog_uploads
+from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS, backoff_reason, decided_reason, export_reason
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.redaction import redact_exceptions
@@ -48,33 +49,21 @@ AFTER_TAG = "jwo_catalog/sends_what_waited_in"
 RESULTS_SECONDS = 5
 # Dagster stops a tick after 60 s; receiving ends well before that, and the next tick takes the other messages.
 RECEIVE_SECONDS = 20
-# After failed runs, the next is requested after 1, 2, 4 ... minutes, an hour at most.
-MAX_PAUSE = timedelta(hours=1)
-RECENT_RUNS = 10
-# A run without an update for so long is dead, even if Dagster does not know it (run monitoring is optional).
-LOST_RUN = timedelta(hours=1)
-FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
 @redact_exceptions()
 def source_catalog_sensor(
-    context: dg.SensorEvaluationContext, source: SourceResource
+    context: dg.SensorEvaluationContext, source: SourceResource, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Start an upload when the export is new or has changed."""
     try:
         file = source.find()
+        reason = export_reason(context.instance, storage.open_ledger(), file.version)
     except PipelineError as error:
         return dg.SkipReason(str(error))
-    event = context.instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))
-    known = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
-    if known and known.value == file.version:
-        return dg.SkipReason(f"{file.uri} has not changed since it was read last")
-    # One run for each version of the file: reading a bad file again does not make it better.
-    if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": file.version})):
-        return dg.SkipReason(
-            f"an upload of this version of {file.uri} was started already; if it failed, start it again"
-        )
+    if reason:
+        return dg.SkipReason(f"{file.uri} has not changed: {reason}")
     key = upload_key(datetime.now(UTC))
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=file.version, partition_key=key)],
@@ -145,7 +134,11 @@ def waiting_items_sensor(
         dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
     )
     recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
-    if reason := _decided_reason(ledger, runs) or backoff_reason(recent, datetime.now(UTC)):
+    started = runs[0].dagster_run.tags.get(PARTITION_TAG, "") if runs else ""
+    decided = decided_reason(ledger, started, runs) if started else None
+    if decided:
+        decided += "; the next export, or a person, starts an upload"
+    if reason := decided or backoff_reason(recent, datetime.now(UTC)):
         return dg.SkipReason(f"{plural(waiting.items, 'item')} can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends {plural(waiting.items, 'item')} that upload {waiting.upload} left waiting")
@@ -153,23 +146,6 @@ def waiting_items_sensor(
         run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
         dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
     )
-
-
-def _decided_reason(ledger: Ledger, runs: Sequence[dg.RunRecord]) -> str | None:
-    """Why no run is requested by itself any more: a person or a guard stopped the newest; None if neither did.
-
-    The next export starts an upload of its own, and so may a person.
-    """
-    if not runs:
-        return None
-    run, until = runs[0].dagster_run, "the next export, or a person, starts an upload"
-    if run.status is dg.DagsterRunStatus.CANCELED:
-        return f"a person cancelled run {run.run_id}, which was to send them; {until}"
-    upload = run.tags.get("dagster/partition", "")
-    plan = ledger.plan(upload) if run.status is dg.DagsterRunStatus.FAILURE else None
-    if plan and plan.stopped_by:
-        return f"upload {upload}, which was to send them, is stopped: {'; '.join(plan.stopped_by)}; {until}"
-    return None
 
 
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -243,25 +219,3 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
         failpoint("before dagster: run requests")
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
     return dg.SkipReason("; ".join(reasons) or "no report to fetch")
-
-
-def backoff_reason(runs: Sequence[tuple[dg.DagsterRunStatus, datetime]], now: datetime) -> str | None:
-    """Why no run is requested yet, given the upload's recent runs, newest first; None if one may be.
-
-    A run key would be simpler, but Dagster never runs a key again, even if its run failed.
-    """
-    failures = 0
-    for status, _ in runs:
-        if status is not dg.DagsterRunStatus.FAILURE:
-            break
-        failures += 1
-    alive = now - LOST_RUN
-    if any(status not in FINISHED and updated.replace(tzinfo=UTC) > alive for status, updated in runs):
-        return "a run is already in progress"
-    if failures:
-        pause = min(timedelta(minutes=2 ** (failures - 1)), MAX_PAUSE)
-        again = runs[0][1].replace(tzinfo=UTC) + pause
-        if now < again:
-            count = plural(failures, "run")
-            return f"{count} failed; the next starts after {again:%H:%M:%S} UTC"
-    return None

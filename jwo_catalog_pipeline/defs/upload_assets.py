@@ -12,27 +12,25 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import revalidate
 from jwo_catalog_pipeline.catalog.source.fix_list import as_export, make_fix_list
+from jwo_catalog_pipeline.defs.applying import apply_upload
 from jwo_catalog_pipeline.defs.catalog_assets import DATA_TEAM, FRESH, GROUP
 from jwo_catalog_pipeline.defs.checks import (
     ChangesConfig,
     guard_results,
     guard_specs,
 )
-from jwo_catalog_pipeline.defs.failures import as_dagster_failure
+from jwo_catalog_pipeline.defs.failures import as_dagster_failure, upload_step
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.metadata import (
     SAMPLE_ROWS,
     counts,
-    plan_tables,
-    plan_values,
     rows_and_columns,
 )
+from jwo_catalog_pipeline.defs.planning import check_not_stopped, plan_upload
 from jwo_catalog_pipeline.defs.provenance import (
     READ_AS,
     SOURCE_FILE,
-    check_same_run,
     read_as,
     same_source,
 )
@@ -44,15 +42,9 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.errors import PipelineError
-from jwo_catalog_pipeline.upload.errors import LeaseHeld
 from jwo_catalog_pipeline.upload.model import leaf_batches
-from jwo_catalog_pipeline.upload.plan.changes import to_send
-from jwo_catalog_pipeline.upload.plan.differences import field_differences
-from jwo_catalog_pipeline.upload.plan.plan import make_plan
 from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
-from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.upload.tables import batch_record
-from jwo_catalog_pipeline.wording import plural
 
 catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
 
@@ -69,9 +61,9 @@ upload_asset = partial(
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # deploy/dagster.yaml limits this pool to one run at a time. Without it, the ledger still lets only one upload send.
 UPLOAD_POOL = "jwo_uploader"
-# Retries unexpected errors, such as a short outage of Dagster's database; a resumed run sends nothing twice.
-STEP_RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=20)  # seconds
-WAITS_FOR_LEASES = 3  # each for at most JWO_LEASE_SECONDS
+# Retries after an unexpected error, such as a short outage of Dagster's database; a resumed step sends nothing twice.
+# No RetryPolicy: it would start a step again that a person has terminated.
+UNEXPECTED_RETRIES, UNEXPECTED_PAUSE = 2, 20  # seconds
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 
 
@@ -85,64 +77,37 @@ def catalog_changes(
     quarantined_items: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing."""
-    with as_dagster_failure():
-        check_same_run(jwo_catalog, quarantined_items)
-        bucket = storage.open_bucket()
-        plan = make_plan(
-            storage.open_ledger(),
-            bucket,
-            context.partition_key,
-            jwo_catalog,
-            quarantined_items,
-            list(ITEM_FIELDS),
-            policy.plan_settings(config.retry_rejected, config.allow),
-        )
-        differences = field_differences(storage.open_ledger(), bucket, plan.changes, list(ITEM_FIELDS))
-    yield dg.MaterializeResult(
-        value=plan.changes,
-        data_version=dg.DataVersion(plan.digest),
-        metadata={
-            **rows_and_columns(plan.changes),
-            "quarantined": len(quarantined_items),
-            **plan_values(plan),
-            **plan_tables(plan.changes, differences),
-        },
-    )
+    with upload_step(context, storage):
+        plan, metadata = plan_upload(context, config, storage, policy, jwo_catalog, quarantined_items)
+    yield dg.MaterializeResult(value=plan.changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
     yield from guard_results(plan.verdicts)
-    if stopped := [verdict.message for verdict in plan.verdicts if not verdict.passed]:
-        raise dg.Failure("; ".join(stopped), allow_retries=False)
+    with upload_step(context, storage):
+        check_not_stopped(plan)
 
 
-@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOAD_POOL, retry_policy=STEP_RETRY_POLICY)
+@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOAD_POOL, output_required=False)
 def ingestion_record(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
     catalog_changes: pd.DataFrame,
-) -> dg.MaterializeResult[pd.DataFrame]:
-    """The batches of this upload, sent to Amazon. Materialize again to resume; accepted batches are not resent."""
-    with as_dagster_failure():
-        revalidate(to_send(catalog_changes), policy.store_ids or None)
-        ledger = storage.open_ledger()
-        sender = Sender(
-            ledger,
-            storage.open_bucket(),
-            catalog_api.client(ledger),
-            owner=context.run.run_id,
-            lease_seconds=policy.lease_seconds,
-            on_batch=lambda batch, of: context.log.info(
-                f"batch {batch.id} ({of:,} in all): {plural(batch.items, 'item')}, {batch.state} {batch.ingestion_id}"
-            ),
-        )
-        try:
-            batches = sender.apply(context.partition_key, catalog_changes, list(ITEM_FIELDS))
-        except LeaseHeld as error:
-            # Usually the lost run that this one retries holds the lease; no other run would resume the upload.
-            context.log.warning(f"{error}; this run waits for that")
-            raise dg.RetryRequested(max_retries=WAITS_FOR_LEASES, seconds_to_wait=error.seconds + 1) from error
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+    """The batches of this upload, sent to Amazon. Materialize again to resume; accepted batches are not resent.
+
+    Where an upload of a newer export was faster, nothing of this one is left to send, and there is no table.
+    """
+    try:
+        with upload_step(context, storage):
+            batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
+    except dg.Failure:
+        raise
+    except Exception as error:
+        raise dg.RetryRequested(UNEXPECTED_RETRIES, seconds_to_wait=UNEXPECTED_PAUSE) from error
+    if batches is None:
+        return
     record = batch_record(batches)
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         value=record,
         data_version=table_version(record),
         metadata={

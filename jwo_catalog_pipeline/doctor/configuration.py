@@ -27,6 +27,7 @@ from jwo_catalog_pipeline.defs.resources import settings_complaints
 from jwo_catalog_pipeline.doctor import aws
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.doctor.dagster_instance import instance
+from jwo_catalog_pipeline.doctor.uploads import uploads
 from jwo_catalog_pipeline.settings import readable_settings, unset_advised
 
 PACKAGE = "jwo_catalog_pipeline"
@@ -169,5 +170,6 @@ CHECKS = (
     *aws.CHECKS,
     Check("Catalog API", catalog_api, "check JWO_API_URL and the network", ("role", "ledger")),
     Check("mapping", mapping, "check JWO_MAPPING and JWO_SOURCE_URI"),
+    Check("uploads", uploads, "jwo-catalog status", ("ledger",)),
     Check("Dagster", instance, "check DAGSTER_HOME"),
 )

@@ -18,6 +18,10 @@ def supersede_older(ledger: Ledger, upload: str) -> None:
                 # Its worker died while sending, and no other may send it again: it may have been ingested.
                 ledger.leave_in_doubt(batch, f"upload {upload} took over")
         close_if_final(ledger, older)
+    record = ledger.upload(upload)
+    for stop in ledger.stops():
+        if stop.upload != upload and record and stop.stopped_at <= record.applied_at:
+            ledger.forget_stopped(stop.upload)  # nothing of it is left to send
 
 
 def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = None) -> None:

@@ -143,7 +143,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """The newest plan of an upload, and the head that it was made against; see `make_plan`."""
+    """The newest plan of an upload, the head that it was made against, and the export that it was made of."""
 
     plan: str
     base_upload: str = ""
@@ -159,6 +159,10 @@ class PlanRecord:
     waits_for: Sequence[str] = ()  # uploads
     stopped_by: Sequence[str] = ()  # what guards say
     allowed: Sequence[str] = ()
+    planned_by: str = ""  # what may plan again by itself: a run, with those that repeat it
+    source_version: str = ""  # names the file and its version
+    source_modified: int = 0  # when it was written, ms since the epoch
+    source_read_at: int = 0  # when it was found to be the newest, ms since the epoch
 
     @property
     def base(self) -> Head:

@@ -15,6 +15,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
 from jwo_catalog_pipeline.upload.published_state import batch_body, batch_outcomes, published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
 
@@ -33,8 +34,10 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
         uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
         batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
-        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
-        and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
+        not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
+        who holds all sending (`by`, `since`, `reason`; None: nobody), and `unreadable_messages` and
+        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
@@ -51,6 +54,8 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
             "items": waiting.items,
             "for": [f"batch {batch.id} of upload {batch.upload}" for batch in waiting.blocked_by],
         },
+        "stopped": [_stop(stop) for stop in ledger.stops()],
+        "paused": _pause(ledger.paused()),
         "unreadable_messages": len(ledger.unreadable_messages()),
         "unknown_ingestions": len(ledger.unknown_ingestions()),
     }
@@ -70,6 +75,21 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
         "batches": dict(Counter(str(batch.state) for batch in batches)),
         "outcomes": dict(outcomes),
     }
+
+
+def _stop(stop: Stop) -> dict[str, Any]:
+    return {
+        "upload": stop.upload,
+        "kind": str(stop.kind),
+        "since": utc(stop.since),
+        "reason": stop.problem,
+        "helps": stop.remedy or None,
+        "by_itself": stop.kind.heals,
+    }
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    return {"by": pause.by, "since": utc(pause.since), "reason": pause.reason} if pause else None
 
 
 def _open_batch(batch: Batch) -> dict[str, Any]:

@@ -233,7 +233,10 @@ def test_a_missing_bucket_is_named(project: Project) -> None:
     result = project.upload("u1")
     assert not result.success
     errors = " ".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
-    assert "cannot write s3://no-such-bucket-anywhere/assets/source_catalog.parquet: no such bucket; deploy" in errors
+    assert (
+        "cannot write s3://no-such-bucket-anywhere/uploads/u1/tables/source_catalog.parquet: no such bucket; deploy"
+        in errors
+    )
     assert project.requests() == []
 
 

@@ -173,6 +173,7 @@ def test_the_schedule_sensors_and_jobs_have_their_names(ui: Ui) -> None:
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
         "source_catalog_sensor": "RUNNING",
+        "unfinished_uploads_sensor": "RUNNING",
         "waiting_items_sensor": "RUNNING",
     }
     assert {each["name"] for each in repository["jobs"]} >= {"catalog_upload_job", "ingestion_results_job"}

@@ -156,6 +156,7 @@ def test_what_sends_data_starts_stopped_and_what_collects_results_starts_running
         "source_catalog_sensor": "STOPPED",
         "ingestion_results_sensor": "RUNNING",
         "overdue_ingestions_sensor": "RUNNING",
+        "unfinished_uploads_sensor": "RUNNING",
         "waiting_items_sensor": "RUNNING",
         "alerts_sensor": "RUNNING",
     }

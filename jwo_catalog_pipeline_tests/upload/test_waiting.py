@@ -64,7 +64,7 @@ def test_what_a_guard_has_stopped_is_not_started_again(project: Project) -> None
     project.env["JWO_GUARDS"] = "missing_share=0"
     assert not project.run("catalog_upload_job", "u3", tags={AFTER_TAG: "u2"}).success
     said = project.tick(waiting_items_sensor).skip_message
-    assert "upload u3, which was to send them, is stopped: " in said
+    assert "upload u3 is stopped (guard): no row of the source is for JWO-STORE-02" in said
     assert project.tick(waiting_items_sensor).skip_message == said
 
 

@@ -35,6 +35,16 @@ _HOUR = 3600
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a plan was made of, and by whom; see `PlanRecord`."""
+
+    planned_by: str = ""
+    source_version: str = ""
+    source_modified: int = 0
+    source_read_at: int = 0
+
+
+@dataclass(frozen=True)
 class PlanSettings:
     """How an upload is planned.
 
@@ -44,6 +54,7 @@ class PlanSettings:
         retry_rejected: send rejected items again though they have not changed.
         limits: the guards' thresholds.
         allow: guards that a person has overridden for this upload.
+        origin: what the plan was made of, and by whom.
     """
 
     waits: Waits = field(default_factory=Waits)
@@ -51,6 +62,7 @@ class PlanSettings:
     retry_rejected: bool = False
     limits: GuardLimits = field(default_factory=GuardLimits)
     allow: Collection[str] = ()
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,7 @@ def make_plan(
         waits_for=sorted(waiting["waits_for"].dropna().unique()),
         stopped_by=[verdict.message for verdict in verdicts if not verdict.passed],
         allowed=[verdict.message for verdict in verdicts if verdict.allowed],
+        **vars(settings.origin),
     )
     try:
         ledger.record_plan(upload, recorded)

@@ -103,7 +103,29 @@ class Sender:
         waiting = deque(batch for batch in batches if batch.state.sendable)
         if contents is None and not all(batch.sha256 for batch in waiting):
             contents, _ = planned_contents(self.ledger, upload, changes, fields)
-        of = len(batches)
+        self._send_all(waiting, len(batches), contents)
+        batches = self.ledger.batches(upload)
+        close_if_final(self.ledger, upload, batches)
+        return batches
+
+    def resend_doubts(self, upload: str) -> bool:
+        """Send the bytes of the newest upload's batches in doubt once more; whether there were any.
+
+        Raises:
+            AnotherUploadSince, LeaseHeld, LeaseLost, UploadStopped, SendingHalted, SendingPaused: as `apply`.
+        """
+        now, batches = self.ledger.now(), self.ledger.batches(upload)
+        doubtful = deque(
+            batch
+            for batch in batches
+            if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING)
+            and not (batch.is_closed or batch.holds_lease(now))
+        )
+        found = bool(doubtful)
+        self._send_all(doubtful, len(batches), None)
+        return found
+
+    def _send_all(self, waiting: deque[Batch], of: int, contents: Payload | None) -> None:
         send_at_once(
             waiting,
             partial(self._send, contents=contents),
@@ -112,9 +134,6 @@ class Sender:
             self._stopping,
             self.halted,
         )
-        batches = self.ledger.batches(upload)
-        close_if_final(self.ledger, upload, batches)
-        return batches
 
     def _send(self, batch: Batch, contents: Payload | None) -> tuple[Batch, list[Batch]]:
         """Try one batch until it is accepted or refused.
