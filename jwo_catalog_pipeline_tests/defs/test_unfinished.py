@@ -181,7 +181,7 @@ def test_a_run_that_finds_another_applied_plans_again_and_shows_it(project: Proj
         if point == "before bucket: items" and not overtaken:
             overtaken.append(point)
             failpoints.disarm()
-            project.must_upload("u1")
+            assert project.run("catalog_upload_job", "u1", only=["catalog_changes", "ingestion_record"]).success
 
     project.must_upload("u0")
     project.settle("u0")
