@@ -42,8 +42,10 @@ from jwo_catalog_pipeline.defs.provenance import (
     READ_AS,
     RUN_STAMP,
     SOURCE_FILE,
+    SOURCE_MODIFIED,
     SOURCE_STAMP,
     check_read_as,
+    source_stamps,
 )
 from jwo_catalog_pipeline.defs.resources import (
     SourceResource,
@@ -69,7 +71,12 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
         # Another run may have read and sent a newer version in the meantime; this run would overwrite it.
         if (newest := source.find()).version != file.version:
             raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
-    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}
+    rows.attrs |= {
+        SOURCE_STAMP: sha256,
+        SOURCE_FILE: file.uri,
+        SOURCE_MODIFIED: int(file.modified.timestamp()),
+        READ_AS: asdict(mapping.source),
+    }
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(
         f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
@@ -140,7 +147,7 @@ def mapped_catalog(
     del mapped  # a million items take 200 MB, and storing the tables below takes as much again
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
-        table.attrs = {RUN_STAMP: context.run.run_id, SOURCE_STAMP: source_catalog.attrs.get(SOURCE_STAMP)}
+        table.attrs = {RUN_STAMP: context.run.run_id, **source_stamps(source_catalog)}
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",

@@ -1,15 +1,19 @@
 """The run and the export from which a stored table comes; tables of different runs or exports are not combined."""
 
+from collections.abc import Hashable
 from dataclasses import fields
+from typing import Any
 
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline.upload.errors import NoPlan
+from jwo_catalog_pipeline.upload.exports import Export
 
 # Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
+SOURCE_MODIFIED = "source_modified"  # when that file was written, epoch seconds
 READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
 
 
@@ -48,6 +52,17 @@ def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
     known = {field.name for field in fields(SourceOptions)}
     # An option that this version does not know was made by a newer one, before a rollback.
     return SourceOptions(**stored) if stored and stored.keys() <= known else otherwise
+
+
+def source_stamps(source: pd.DataFrame) -> dict[Hashable, Any]:
+    """What a table takes over from `source_catalog`: which export it was made from."""
+    return {name: source.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, SOURCE_MODIFIED)}
+
+
+def export_of(table: pd.DataFrame) -> Export:
+    """The export that a table was made from, as far as it says so: a table of an older version does not."""
+    sha256, file, modified = (table.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, SOURCE_MODIFIED))
+    return Export(sha256 or "", file or "", modified or 0)
 
 
 def same_source(source: pd.DataFrame, table: pd.DataFrame) -> bool:

@@ -33,6 +33,7 @@ from jwo_catalog_pipeline.defs.provenance import (
     READ_AS,
     SOURCE_FILE,
     check_same_run,
+    export_of,
     read_as,
     same_source,
 )
@@ -96,6 +97,7 @@ def catalog_changes(
             quarantined_items,
             list(ITEM_FIELDS),
             policy.plan_settings(config.retry_rejected, config.allow),
+            export_of(jwo_catalog),
         )
         differences = field_differences(storage.open_ledger(), bucket, plan.changes, list(ITEM_FIELDS))
     yield dg.MaterializeResult(

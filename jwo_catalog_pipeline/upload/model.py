@@ -8,6 +8,7 @@ from enum import StrEnum
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD, Operation
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
+from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT, Export
 
 
 class BatchState(StrEnum):
@@ -159,6 +160,7 @@ class PlanRecord:
     waits_for: Sequence[str] = ()  # uploads
     stopped_by: Sequence[str] = ()  # what guards say
     allowed: Sequence[str] = ()
+    export: Export = UNKNOWN_EXPORT
 
     @property
     def base(self) -> Head:
@@ -177,6 +179,7 @@ class UploadRecord:
     applied_at: int
     state: str = "open"
     settled_at: int = 0
+    export: Export = UNKNOWN_EXPORT
 
     @property
     def is_open(self) -> bool:
