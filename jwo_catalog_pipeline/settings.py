@@ -54,6 +54,13 @@ class Settings(BaseSettings):
         "the export: an s3:// address or a path, or the newest file of s3://bucket/prefix/, a folder or a glob",
         needed=True,
     )
+    source_max_age_hours: float = _variable(
+        "JWO_SOURCE_MAX_AGE_HOURS",
+        50,
+        "age of the export above which its check fails and an alert is published; 0 allows any age",
+        ge=0,
+        allow_inf_nan=False,
+    )
     mapping: str = _variable("JWO_MAPPING", "", "path of the field mapping", needed=True)
     bucket: str = _variable("JWO_BUCKET", "", "bucket for everything that the pipeline stores", needed=True)
     ledger_table: str = _variable("JWO_LEDGER_TABLE", "", "DynamoDB table of the ledger", needed=True)

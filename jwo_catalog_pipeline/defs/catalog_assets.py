@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/build/assets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from jwo_catalog_pipeline.defs.checks import (
     share_result,
     structure_result,
 )
+from jwo_catalog_pipeline.defs.export_watch import age_result, export_check
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.metadata import (
@@ -60,8 +61,17 @@ DATA_TEAM = ["team:catalog-data"]
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
-@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
-def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) -> dg.MaterializeResult[pd.DataFrame]:
+@dg.asset(
+    group_name=GROUP,
+    owners=DATA_TEAM,
+    kinds={"s3", "duckdb"},
+    code_version="1",
+    freshness_policy=FRESH,
+    check_specs=[export_check()],
+)
+def source_catalog(
+    context: dg.AssetExecutionContext, source: SourceResource
+) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
     with as_dagster_failure(), tempfile.TemporaryDirectory() as folder:
         mapping = source.mapping()
@@ -81,7 +91,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
     context.log.info(
         f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
     )
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         value=rows,
         data_version=dg.DataVersion(sha256),
         metadata={
@@ -97,6 +107,7 @@ def source_catalog(context: dg.AssetExecutionContext, source: SourceResource) ->
             "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
         },
     )
+    yield age_result(file, source.max_age_hours, datetime.now(UTC))
 
 
 @dg.multi_asset(

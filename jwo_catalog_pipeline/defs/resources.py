@@ -26,7 +26,7 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.settings import Settings, bounds, read_settings, readable_settings, unset_needed
-from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
+from jwo_catalog_pipeline.source_file import SourceFile, check_readable, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -78,6 +78,7 @@ class SourceResource(dg.ConfigurableResource[None]):
     """The retailer's export and the field mapping for it."""
 
     uri: str = _field("source_uri")
+    max_age_hours: float = _field("source_max_age_hours")
     mapping_path: str = _field("mapping")
 
     def find(self) -> SourceFile:
@@ -87,6 +88,10 @@ class SourceResource(dg.ConfigurableResource[None]):
     def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
         """A local copy of that version and its SHA-256."""
         return fetch_source(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
+
+    def check_readable(self, file: SourceFile) -> None:
+        """Raise a SourceFileError if that version cannot be read."""
+        check_readable(file, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def mapping(self) -> FieldMapping:
         """The field mapping as it is now."""
@@ -241,7 +246,9 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
 def build_resources(settings: Settings) -> dict[str, Any]:
     """The resources by name."""
     return {
-        "source": SourceResource(uri=settings.source_uri, mapping_path=settings.mapping),
+        "source": SourceResource(
+            uri=settings.source_uri, max_age_hours=settings.source_max_age_hours, mapping_path=settings.mapping
+        ),
         "storage": StorageResource(bucket=settings.bucket, ledger_table=settings.ledger_table),
         "catalog_api": CatalogApiResource(
             url=settings.api_url,

@@ -19,6 +19,7 @@
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
 | SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
+| OUTAGE            | <what>                  | since when something cannot be done, such as reading the export     |
 | EXPORT            | <sha256>                | an export that was applied, and by which upload last; expires       |
 | RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
 | DOCTOR            | CHECK                   | written by `jwo-catalog doctor`; expires                            |
@@ -39,7 +40,7 @@ HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BA
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
 NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
-EXPORT = "EXPORT"
+EXPORT, OUTAGE = "EXPORT", "OUTAGE"
 
 
 def head() -> Key:
@@ -124,6 +125,10 @@ def alert(about: str) -> Key:
 
 def export(sha256: str) -> Key:
     return _key(EXPORT, sha256)
+
+
+def outage(what: str) -> Key:
+    return _key(OUTAGE, what)
 
 
 def rate() -> Key:

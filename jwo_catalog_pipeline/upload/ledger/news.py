@@ -102,6 +102,23 @@ class NewsLedger(Writes):
         item = self._get(keys.export(sha256))
         return read_with_export(AppliedExport, item) if item else None
 
+    # -- outages -----------------------------------------------------------------------------------------------
+
+    def begin_outage(self, what: str) -> int:
+        """Note that something cannot be done; since when, epoch seconds."""
+        item = self._get(keys.outage(what)) or {"since": self.now()}
+        if keys.PK not in item:
+            self._put({**keys.outage(what), **item})
+        return int(item["since"])
+
+    def end_outage(self, what: str) -> int:
+        """Note that it can be done; since when it could not, 0 where it could."""
+        item = self._get(keys.outage(what))
+        if item is None:
+            return 0
+        self._delete(keys.outage(what))
+        return int(item["since"])
+
     # -- alerts ------------------------------------------------------------------------------------------------
 
     def claim_alert(self, key: str, seconds: int) -> bool:
