@@ -12,7 +12,6 @@ from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.file_names import before_wildcard, has_wildcard, is_beside, is_match
-from jwo_catalog_pipeline.wording import plural
 
 _CHUNK = 1 << 20
 _SHOWN = 3  # names of files that are passed over
@@ -227,11 +226,12 @@ def _check_glob(uri: str) -> None:
 
 def _no_export(uri: str, found: list[SourceFile]) -> SourceFileError:
     """No file matches, or only files that are passed over."""
-    what = "no file matches" if has_wildcard(uri) else "directly in it is no export"
+    noun = "object" if uri.startswith("s3://") else "file"
+    what = f"no {noun} matches {uri}" if has_wildcard(uri) else f"{uri} holds no {noun}"
     if found:
         names = ", ".join(sorted(map(_name, found))[:_SHOWN])
-        what += f", only {plural(len(found), 'file')} such as markers and checksums: {names}"
-    return SourceFileError(f"{uri}: {what}", "check JWO_SOURCE_URI, or wait for the export; folders below do not count")
+        what += f" but markers, checksums and the like ({names})"
+    return SourceFileError(what, "check JWO_SOURCE_URI, or wait for the export; folders below do not count")
 
 
 def _unreadable(uri: str, error: OSError) -> SourceFileError:

@@ -143,11 +143,10 @@ def test_without_an_export_the_message_says_what_there_is(place: Place) -> None:
     place.put("archive/yesterday.csv")
     with pytest.raises(SourceFileError) as of_folder:
         place.found()
-    assert "directly in it is no export, only 1 file such as markers and checksums: today.csv.md5" in str(
-        of_folder.value
-    )
+    assert "exports/ holds no " in str(of_folder.value)
+    assert "but markers, checksums and the like (today.csv.md5)" in str(of_folder.value)
     assert "folders below do not count" in str(of_folder.value)
-    with pytest.raises(SourceFileError, match="no file matches; check JWO_SOURCE_URI"):
+    with pytest.raises(SourceFileError, match=r"no \w+ matches .*parquet; check JWO_SOURCE_URI"):
         place.found("*.parquet")
     with pytest.raises(SourceFileError, match="does not exist"):
         place.found("archive/today.csv")
@@ -187,7 +186,7 @@ def test_a_bucket_itself_is_a_folder(fresh: RunningSandbox) -> None:
 def test_a_folder_marker_of_the_console_is_no_export(fresh: RunningSandbox) -> None:
     s3, bucket = boto3.client("s3"), fresh.environment["JWO_BUCKET"]
     s3.put_object(Bucket=bucket, Key="day/", Body=b"")
-    with pytest.raises(SourceFileError, match="directly in it is no export; check"):
+    with pytest.raises(SourceFileError, match="day/ holds no object; check"):
         find_source(f"s3://{bucket}/day/", s3)
 
 

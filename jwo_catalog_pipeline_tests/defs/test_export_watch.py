@@ -111,7 +111,7 @@ def test_an_export_that_can_be_listed_and_not_read_is_told(project: Project, tol
     later(project, 31)
     ((subject, text),), _ = told()
     assert subject == GONE
-    assert ("Glacier" if kind == "archived" else "directly in it is no export") in text
+    assert ("Glacier" if kind == "archived" else "holds no object") in text
 
 
 def test_a_short_outage_is_told_to_nobody(project: Project, told: Any) -> None:
