@@ -49,7 +49,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(case_sensitive=True, frozen=True)
 
     source_uri: str = _variable(
-        "JWO_SOURCE_URI", "", "the export: s3://bucket/key, s3://bucket/prefix/ (newest object), or a path", needed=True
+        "JWO_SOURCE_URI",
+        "",
+        "the export: an s3:// address or a path, or the newest file of s3://bucket/prefix/, a folder or a glob",
+        needed=True,
+    )
+    source_max_age_hours: float = _variable(
+        "JWO_SOURCE_MAX_AGE_HOURS",
+        50,
+        "age of the export above which its check fails and an alert is published; 0 allows any age",
+        ge=0,
+        allow_inf_nan=False,
     )
     mapping: str = _variable("JWO_MAPPING", "", "path of the field mapping", needed=True)
     bucket: str = _variable("JWO_BUCKET", "", "bucket for everything that the pipeline stores", needed=True)

@@ -11,9 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.catalog.source.file_names import before_wildcard, has_wildcard, is_beside, is_match
 
 _CHUNK = 1 << 20
-_MISSING = ("it does not exist", "check JWO_SOURCE_URI")
+_SHOWN = 3  # names of files that are passed over
+_MISSING = ("it does not exist", "check JWO_SOURCE_URI; a folder ends with /")
 _REPLACED = ("it was replaced while it was being read", "materialize source_catalog again")
 _PROBLEMS = {
     "404": _MISSING,
@@ -38,25 +40,68 @@ class SourceFile:
         """Names this version: another etag, or the same content written again, is another version."""
         return f"{self.uri} {self.etag} {self.modified:%Y-%m-%dT%H:%M:%SZ}"
 
+    def age_hours(self, now: datetime) -> float:
+        """How long ago it was written."""
+        return (now - self.modified).total_seconds() / 3600
+
 
 def find_source(uri: str, s3: Any) -> SourceFile:
-    """Find the export: `s3://bucket/key`, the newest object under `s3://bucket/prefix/`, or a local path.
+    """Find the export: the file written last of those that match, the last by name where two are of one second.
+
+    Raises:
+        SourceFileError: as `find_files`.
+    """
+    return find_files(uri, s3)[-1]
+
+
+def find_files(uri: str, s3: Any) -> list[SourceFile]:
+    """Find all files that match, at least one, in the order in which they were written, then by name.
+
+    Args:
+        uri: `s3://bucket/key` or a path: that file, whatever characters its name holds. `s3://bucket/prefix/` or a
+            folder: the files directly in it. A glob of keys or paths: the files that match; `*`, `?` and `[...]`
+            match no `/`. In a folder and by a glob, what only lies beside an export is passed over (`is_beside`).
+        s3: a boto3 client; a local path needs none.
 
     Raises:
         SourceFileError: there is none, or it may not be read; the message names it and the remedy.
     """
     if not uri:
         raise SourceFileError("JWO_SOURCE_URI is not set", "set it to the export's s3:// address or path")
-    if not uri.startswith("s3://"):
-        return _find_local(uri)
-    bucket, key = _split(uri)
+    in_s3 = uri.startswith("s3://")
     try:
-        if key.endswith("/") or not key:
-            return _newest(uri, bucket, key, s3)
-        head = s3.head_object(Bucket=bucket, Key=key)
+        if exact := _object(uri, s3) if in_s3 else _file(Path(uri).expanduser()):
+            return [exact]
+        pattern, found = _objects(uri, s3) if in_s3 else _files(uri)
     except (ClientError, BotoCoreError) as error:
         raise _explained(uri, error) from None
-    return SourceFile(uri, head["ETag"].strip('"'), head["ContentLength"], head["LastModified"].astimezone(UTC))
+    except OSError as error:
+        raise _unreadable(uri, error) from None
+    # Who names a marker wants it.
+    exports = found if is_beside(pattern, size=1) else [file for file in found if not is_beside(_name(file), file.size)]
+    if not exports:
+        raise _no_export(uri, found)
+    return sorted(exports, key=lambda file: (file.modified, file.uri))
+
+
+def check_readable(file: SourceFile, s3: Any) -> None:
+    """Read one byte of exactly this version: a file that can be found may still be encrypted, archived or forbidden.
+
+    Raises:
+        SourceFileError: it cannot be read.
+    """
+    if not file.uri.startswith("s3://"):
+        try:
+            with Path(file.uri).open("rb"):
+                return
+        except OSError as error:
+            raise _unreadable(file.uri, error) from None
+    bucket, key = _split(file.uri)
+    first = {"Range": "bytes=0-0"} if file.size else {}
+    try:
+        s3.get_object(Bucket=bucket, Key=key, IfMatch=f'"{file.etag}"', **first)["Body"].close()
+    except (ClientError, BotoCoreError) as error:
+        raise _explained(file.uri, error) from None
 
 
 def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
@@ -76,38 +121,121 @@ def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
                     copy.write(chunk)
         except (ClientError, BotoCoreError) as error:
             raise _explained(file.uri, error) from None
-    with path.open("rb") as opened:
-        return path, hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with path.open("rb") as opened:
+            return path, hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(file.uri, error) from None
 
 
-def _find_local(uri: str) -> SourceFile:
-    path = Path(uri).expanduser().resolve()
+# -- on disk ----------------------------------------------------------------------------------------------------------
+
+
+def _file(path: Path) -> SourceFile | None:
+    """The file of this path; None if there is none."""
     if not path.is_file():
-        raise SourceFileError(f"{uri} does not exist", "check JWO_SOURCE_URI")
+        return None
     stat = path.stat()
     modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-    return SourceFile(str(path), f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size, modified)
+    return SourceFile(str(path.resolve()), f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size, modified)
 
 
-def _newest(uri: str, bucket: str, prefix: str, s3: Any) -> SourceFile:
-    """The object written last; the greatest key where two were written in one second."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    objects = [entry for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
-    if not objects:
-        raise SourceFileError(f"{uri} holds no object", "check JWO_SOURCE_URI, or wait for the export")
-    newest = max(objects, key=lambda entry: (entry["LastModified"], entry["Key"]))
-    return SourceFile(
-        f"s3://{bucket}/{newest['Key']}",
-        newest["ETag"].strip('"'),
-        newest["Size"],
-        newest["LastModified"].astimezone(UTC),
+def _files(uri: str) -> tuple[str, list[SourceFile]]:
+    """The last part of the glob, and the files that match it."""
+    path = Path(uri).expanduser().absolute()
+    if path.is_dir():
+        pattern, paths = "*", [entry for entry in path.iterdir() if is_match(entry.name, "*")]
+    elif has_wildcard(uri):
+        _check_glob(uri)
+        path = path / "*" if uri.endswith("/") else path
+        pattern = path.name
+        paths = [found for found in Path(path.anchor).glob(str(path)[1:]) if is_match(str(found), str(path))]
+    else:
+        raise SourceFileError(f"{uri} does not exist", "check JWO_SOURCE_URI")
+    return pattern, [file for file in map(_file, paths) if file]
+
+
+# -- in S3 ------------------------------------------------------------------------------------------------------------
+
+
+def _object(uri: str, s3: Any) -> SourceFile | None:
+    """The object of exactly this key; None if the key can also be a folder or a glob, and there is no such object."""
+    bucket, key = _split(uri)
+    if key.endswith("/") or not key:
+        return None
+    try:
+        head = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # S3 answers 403 for a missing key to whom must not list, and then the listing says so.
+        if has_wildcard(key) and error_code(error) in ("404", "NoSuchKey", "403", "AccessDenied"):
+            return None
+        raise
+    return _version(bucket, key, head["ETag"], head["ContentLength"], head["LastModified"])
+
+
+def _objects(uri: str, s3: Any) -> tuple[str, list[SourceFile]]:
+    """The last part of the glob, and the objects that match it."""
+    bucket, key = _split(uri)
+    if key.endswith("/") or not key:
+        directly = _matching(bucket, key, "*", s3)
+        if directly or not has_wildcard(key):
+            return "*", directly
+        key += "*"
+    _check_glob(uri)
+    folder = "".join(before_wildcard(key).rpartition("/")[:2])
+    pattern = key.removeprefix(folder)
+    return pattern.rpartition("/")[2], _matching(bucket, folder, pattern, s3)
+
+
+def _matching(bucket: str, folder: str, pattern: str, s3: Any) -> list[SourceFile]:
+    """The objects whose keys match a glob below a folder, whose name is taken literally."""
+    # Of a bucket with years of folders, only the one that is asked for is listed.
+    one_folder = {} if "/" in pattern else {"Delimiter": "/"}
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=folder + before_wildcard(pattern), **one_folder
     )
+    return [
+        _version(bucket, entry["Key"], entry["ETag"], entry["Size"], entry["LastModified"])
+        for page in pages
+        for entry in page.get("Contents", [])
+        if not entry["Key"].endswith("/") and is_match(entry["Key"].removeprefix(folder), pattern)
+    ]
+
+
+def _version(bucket: str, key: str, etag: str, size: int, modified: datetime) -> SourceFile:
+    return SourceFile(f"s3://{bucket}/{key}", etag.strip('"'), size, modified.astimezone(UTC))
 
 
 def _split(uri: str) -> tuple[str, str]:
     # By hand: a key may hold ? and #, which end a URL's path.
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def _name(file: SourceFile) -> str:
+    return file.uri.rpartition("/")[2]
+
+
+def _check_glob(uri: str) -> None:
+    if "**" in uri:
+        raise SourceFileError(f"{uri} holds **", "name the folder: an export in a folder below it would be an old one")
+
+
+def _no_export(uri: str, found: list[SourceFile]) -> SourceFileError:
+    """No file matches, or only files that are passed over."""
+    noun = "object" if uri.startswith("s3://") else "file"
+    what = f"no {noun} matches {uri}" if has_wildcard(uri) else f"{uri} holds no {noun}"
+    if found:
+        names = ", ".join(sorted(map(_name, found))[:_SHOWN])
+        what += f" but markers, checksums and the like ({names})"
+    return SourceFileError(what, "check JWO_SOURCE_URI, or wait for the export; folders below do not count")
+
+
+def _unreadable(uri: str, error: OSError) -> SourceFileError:
+    return SourceFileError(f"cannot read {uri}: {error.strerror}", "check JWO_SOURCE_URI and the file's permissions")
 
 
 def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:

@@ -107,6 +107,13 @@ BUGS = [
         "chaos/test_chaos_kills.py::test_races_have_one_winner_and_a_paused_worker_changes_nothing",
     ),
     Bug(
+        "Nothing stale: an export that was applied before and overtaken is not sent again",
+        "_why_older",
+        "    if before:\n",
+        "    if before and export.modified < newest.export.modified:\n",
+        "upload/test_older_export.py::test_an_export_that_was_applied_before_is_stopped_though_its_copy_is_new",
+    ),
+    Bug(
         "A call that was delayed for longer than its lease is not sent",
         "CatalogApi._send",
         "if not 0 <= (self.clock.now() - call.signed_at).total_seconds() < seconds:",

@@ -60,6 +60,32 @@ def with_status(what: str) -> Iterator[None]:
         raise click.ClickException(str(error)) from None
 
 
+@contextmanager
+def local_export(where: str) -> Iterator[tuple[Path, str]]:
+    """A local copy of the export, and its path or s3:// address; `where` is anything that JWO_SOURCE_URI may be.
+
+    Raises:
+        click.BadParameter: there is none, or it cannot be read.
+    """
+    import tempfile
+
+    from dotenv import load_dotenv
+
+    from jwo_catalog_pipeline.aws import aws_client
+    from jwo_catalog_pipeline.catalog.errors import SourceFileError
+    from jwo_catalog_pipeline.source_file import fetch_source, find_source
+
+    load_dotenv(Path(".env"))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            s3 = aws_client("s3") if where.startswith("s3://") else None
+            file = find_source(where, s3)
+            path, _ = fetch_source(file, Path(folder), s3)
+        except SourceFileError as error:
+            raise click.BadParameter(error.problem, param_hint="EXPORT") from None
+        yield path, file.uri
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jwo_catalog_pipeline.cli.common import EXISTING, json_option, print_json, with_status
+from jwo_catalog_pipeline.cli.common import EXISTING, json_option, local_export, print_json, with_status
 from jwo_catalog_pipeline.wording import plural
 
 
@@ -15,7 +15,7 @@ def mapping() -> None:
     """Write, review and compare field mappings (docs/mapping.md)."""
 
 
-export_argument = click.argument("export", type=EXISTING)
+export_argument = click.argument("export")  # anything that JWO_SOURCE_URI may be
 output_option = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 stores_option = click.option(
     "--stores",
@@ -46,16 +46,16 @@ def schema() -> None:
 @click.option("--records", help="JSON: the key that holds the list of records.")
 @click.option("--delimiter", help="CSV: separates the fields; default: a comma.")
 @click.option("--encoding", default="utf-8", show_default=True, help="A text encoding that Python knows.")
-def init(export: Path, output: Path | None, **source: Any) -> None:
+def init(export: str, output: Path | None, **source: Any) -> None:
     """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
     from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
-    with with_status(f"looking at {export.name}"):
+    with with_status(f"looking at {export}"), local_export(export) as (file, uri):
         options = SourceOptions(format=source.pop("format_"), **source)
-        text = as_yaml(column_facts(read_source(export, options, str(export))), options, export.name)
+        text = as_yaml(column_facts(read_source(file, options, uri)), options, file.name)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -71,16 +71,16 @@ def init(export: Path, output: Path | None, **source: Any) -> None:
 @output_option
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request instead of writing a page.")
 @json_option
-def review(export: Path, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
+def review(export: str, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
     from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
-    with with_status(f"mapping {export.name}"):
+    with with_status(f"mapping {export}"), local_export(export) as (file, uri):
         loaded = load_mapping(path)
-        source = read_source(export, loaded.source, str(export))
-        result = reviewing.review_mapping(loaded, source, export.name, _stores(stores))
+        source = read_source(file, loaded.source, uri)
+        result = reviewing.review_mapping(loaded, source, file.name, _stores(stores))
     counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
     if markdown:
         click.echo(reviewing.as_review_markdown(result))
@@ -111,22 +111,22 @@ def review(export: Path, path: Path, stores: str, output: Path | None, *, markdo
     help="Exit with code 1 if any field changes; if the store or SKU changes; if valid items become invalid.",
 )
 @json_option
-def diff(old: Path, new: Path, export: Path, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
+def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
     """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
     from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
-    with with_status(f"mapping {export.name} twice"):
+    with with_status(f"mapping {export} twice"), local_export(export) as (file, uri):
         before, after = load_mapping(old), load_mapping(new)
-        source = read_source(export, before.source, str(export))
+        source = read_source(file, before.source, uri)
         same = before.source == after.source
-        source_as_new = None if same else read_source(export, after.source, str(export))
+        source_as_new = None if same else read_source(file, after.source, uri)
         difference = diff_mappings(before, after, source, source_as_new, _stores(stores))
     if as_json:
         print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(difference, old.name, new.name, export.name))
+        click.echo(as_diff_markdown(difference, old.name, new.name, file.name))
     if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

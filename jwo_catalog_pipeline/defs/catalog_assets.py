@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from jwo_catalog_pipeline.defs.checks import (
     share_result,
     structure_result,
 )
-from jwo_catalog_pipeline.defs.failures import RowsInvalid, upload_step
+from jwo_catalog_pipeline.defs.export_watch import age_result, export_check
+from jwo_catalog_pipeline.defs.failures import PARTITION_TAG, RowsInvalid, upload_step
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.metadata import (
     SAMPLE_ROWS,
@@ -64,21 +65,29 @@ DATA_TEAM = ["team:catalog-data"]
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
-@dg.asset(group_name=GROUP, owners=DATA_TEAM, kinds={"s3", "duckdb"}, code_version="1", freshness_policy=FRESH)
+@dg.asset(
+    group_name=GROUP,
+    owners=DATA_TEAM,
+    kinds={"s3", "duckdb"},
+    code_version="1",
+    freshness_policy=FRESH,
+    check_specs=[export_check()],
+)
 def source_catalog(
     context: dg.AssetExecutionContext, source: SourceResource, storage: StorageResource
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
     with upload_step(context, storage), tempfile.TemporaryDirectory() as folder:
         mapping = source.mapping()
+        read_after = storage.open_ledger().head().upload if PARTITION_TAG in context.run.tags else None
         file, sha256, rows, read_at = _read_newest(source, mapping, Path(folder))
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}
-    rows.attrs |= {EXPORT: export_stamp(file, read_at)}
+    rows.attrs |= {EXPORT: export_stamp(file, sha256, read_at, read_after)}
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(
         f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
     )
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         value=rows,
         data_version=dg.DataVersion(sha256),
         metadata={
@@ -94,6 +103,7 @@ def source_catalog(
             "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
         },
     )
+    yield age_result(file, source.max_age_hours, datetime.now(UTC))
 
 
 def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) -> tuple[SourceFile, str, Any, float]:
@@ -161,7 +171,7 @@ def mapped_catalog(
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
         table.attrs = {RUN_STAMP: context.run.run_id}
-        table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, EXPORT)}
+        table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key="quarantined_items",

@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.defs.checks import ChangesConfig, guard_results
 from jwo_catalog_pipeline.defs.io_manager import own_table_key, table_key
 from jwo_catalog_pipeline.defs.metadata import plan_tables, plan_values, rows_and_columns
-from jwo_catalog_pipeline.defs.provenance import check_same_run, origin
+from jwo_catalog_pipeline.defs.provenance import check_same_run, export_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
 from jwo_catalog_pipeline.upload.errors import PlanStopped
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
@@ -39,9 +39,8 @@ def plan_upload(
     """
     check_same_run(items, quarantined)
     ledger, bucket, upload = storage.open_ledger(), storage.open_bucket(), context.partition_key
-    made_of = origin(items, planner(context))
-    settings = policy.plan_settings(config.retry_rejected, config.allow, made_of)
-    plan = make_plan(ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings)
+    settings = policy.plan_settings(config.retry_rejected, config.allow, planner(context))
+    plan = make_plan(ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings, export_of(items))
     differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
     return plan, {
         **rows_and_columns(plan.changes),

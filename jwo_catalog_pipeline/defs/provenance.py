@@ -1,6 +1,6 @@
 """The run and the export from which a stored table comes; tables of different runs or exports are not combined."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
@@ -8,24 +8,19 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.upload.errors import NoPlan
-from jwo_catalog_pipeline.upload.plan.plan import Origin
+from jwo_catalog_pipeline.upload.exports import Export
 
 # Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
-EXPORT = "export"  # which version it is, and when it was found to be the newest: `export_stamp`
+EXPORT = "export"  # the version that was read: `export_stamp`
 READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
 
 
-def export_stamp(file: SourceFile, read_at: float) -> dict[str, Any]:
-    """What is kept of the version of the export that was read; `read_at` in epoch seconds."""
-    modified = round(file.modified.timestamp() * 1000)
-    return {"source_version": file.version, "source_modified": modified, "source_read_at": round(read_at * 1000)}
-
-
-def origin(table: pd.DataFrame, planned_by: str) -> Origin:
-    """What a plan of this table is made of; a table of an older version says nothing of its export."""
-    return Origin(planned_by, **(table.attrs.get(EXPORT) or {}))
+def export_stamp(file: SourceFile, sha256: str, read_at: float, read_after: str | None) -> dict[str, Any]:
+    """What is kept of the version of the export that was read; `read_at` in epoch seconds; see `Export`."""
+    modified = int(file.modified.timestamp())
+    return asdict(Export(sha256, file.uri, modified, file.version, round(read_at * 1000), read_after))
 
 
 def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
@@ -63,6 +58,11 @@ def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
     known = {field.name for field in fields(SourceOptions)}
     # An option that this version does not know was made by a newer one, before a rollback.
     return SourceOptions(**stored) if stored and stored.keys() <= known else otherwise
+
+
+def export_of(table: pd.DataFrame) -> Export:
+    """The export that a table was made from, as far as it says so: a table of an older version does not."""
+    return Export(**(table.attrs.get(EXPORT) or {}))
 
 
 def same_source(source: pd.DataFrame, table: pd.DataFrame) -> bool:

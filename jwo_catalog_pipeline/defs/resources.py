@@ -26,13 +26,13 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.settings import Settings, bounds, read_settings, readable_settings, unset_needed
-from jwo_catalog_pipeline.source_file import SourceFile, fetch_source, find_source
+from jwo_catalog_pipeline.source_file import SourceFile, check_readable, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
-from jwo_catalog_pipeline.upload.plan.plan import Origin, PlanSettings
+from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.waiting import Waits
@@ -79,6 +79,7 @@ class SourceResource(dg.ConfigurableResource[None]):
     """The retailer's export and the field mapping for it."""
 
     uri: str = _field("source_uri")
+    max_age_hours: float = _field("source_max_age_hours")
     mapping_path: str = _field("mapping")
 
     def find(self) -> SourceFile:
@@ -88,6 +89,10 @@ class SourceResource(dg.ConfigurableResource[None]):
     def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
         """A local copy of that version and its SHA-256."""
         return fetch_source(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
+
+    def check_readable(self, file: SourceFile) -> None:
+        """Raise a SourceFileError if that version cannot be read."""
+        check_readable(file, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def mapping(self) -> FieldMapping:
         """The field mapping as it is now."""
@@ -210,14 +215,14 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
         """How long outcomes are waited for."""
         return Waits(self.in_flight_hours, self.doubt_minutes)
 
-    def plan_settings(self, retry_rejected: bool, allow: Collection[str], origin: Origin) -> PlanSettings:
+    def plan_settings(self, retry_rejected: bool, allow: Collection[str], planned_by: str) -> PlanSettings:
         """The settings of a plan.
 
         Raises:
             ConfigurationError: archiving is on, but the stores are not set; or the thresholds are invalid.
         """
         stores = self.store_ids if self.archive else []
-        return PlanSettings(self.waits(), stores, retry_rejected, self.limits(), allow, origin)
+        return PlanSettings(self.waits(), stores, retry_rejected, self.limits(), allow, planned_by)
 
     def limits(self) -> GuardLimits:
         """The guards' thresholds; raises the same errors as `plan_settings`."""
@@ -247,7 +252,9 @@ def resources_from(environment: Mapping[str, str]) -> dict[str, Any]:
 def build_resources(settings: Settings) -> dict[str, Any]:
     """The resources by name."""
     return {
-        "source": SourceResource(uri=settings.source_uri, mapping_path=settings.mapping),
+        "source": SourceResource(
+            uri=settings.source_uri, max_age_hours=settings.source_max_age_hours, mapping_path=settings.mapping
+        ),
         "storage": StorageResource(bucket=settings.bucket, ledger_table=settings.ledger_table),
         "catalog_api": CatalogApiResource(
             url=settings.api_url,

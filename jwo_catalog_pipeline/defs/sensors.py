@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from jwo_catalog_pipeline.defs.export_watch import look_at_export
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.resources import (
     AlertsResource,
@@ -152,12 +153,13 @@ def waiting_items_sensor(
 @redact_exceptions()
 def alerts_sensor(
     context: dg.SensorEvaluationContext,
+    source: SourceResource,
     storage: StorageResource,
     queue: QueueResource,
     policy: UploadPolicyResource,
     alerts: AlertsResource,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Publish alerts about stopped, failed and stuck uploads and rejected items, and the metric of stuck batches."""
+    """Publish alerts about uploads, items, the queue and the export, and the metric of stuck batches."""
     if not alerts.topic_arn:
         return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
     try:
@@ -168,8 +170,9 @@ def alerts_sensor(
         failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
         news = [alert for alert in settled.values() if alert]
         dead, unchecked = _dead_letters(queue)
+        export = look_at_export(source, ledger)
         published = publisher.publish(
-            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *dead], unchecked
+            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *dead, *export.alerts], unchecked
         )
         for upload in settled:
             ledger.acknowledge_settled(upload)
@@ -179,7 +182,8 @@ def alerts_sensor(
     for key in published:
         context.log.info(f"published alert {key}")
     summary = f"published {plural(len(published), 'alert')}"
-    return dg.SensorResult(skip_reason=summary, cursor=str(looked_at) if looked_at else context.cursor)
+    cursor = str(looked_at) if looked_at else context.cursor
+    return dg.SensorResult(skip_reason=summary, cursor=cursor, asset_events=export.events(published))
 
 
 def _dead_letters(queue: QueueResource) -> tuple[list[Alert], list[str]]:

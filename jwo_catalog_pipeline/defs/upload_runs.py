@@ -79,8 +79,8 @@ def export_reason(instance: dg.DagsterInstance, ledger: Ledger, version: str) ->
     It counts as dealt with when it was applied or overtaken, and not when it was only read.
     """
     head = ledger.head().upload
-    plan = ledger.plan(head) if head else None
-    if plan and plan.source_version == version:
+    record = ledger.upload(head) if head else None
+    if record and record.export.version == version:
         return f"upload {head} was made of it"
     started = instance.get_run_records(dg.RunsFilter(tags={"dagster/run_key": version}), limit=1)
     event = instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))

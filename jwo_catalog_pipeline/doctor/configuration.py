@@ -142,6 +142,7 @@ def mapping(installation: Installation) -> Finding:
     from jwo_catalog_pipeline.catalog.rules.validation import validate
     from jwo_catalog_pipeline.catalog.source.reading import read_source
     from jwo_catalog_pipeline.defs.checks import CatalogConfig
+    from jwo_catalog_pipeline.defs.export_watch import is_too_old
 
     source, policy = installation.resources["source"], installation.resources["policy"]
     with tempfile.TemporaryDirectory() as folder:
@@ -161,6 +162,8 @@ def mapping(installation: Installation) -> Finding:
         return problem(message, "check what writes the export: an empty export sends nothing")
     if share > allowed:
         return problem(message, f"{review}; more than {allowed:.0%} stop an upload")
+    if is_too_old(file, source.max_age_hours, installation.now()):
+        return warning(message, f"look at what writes the export: it is older than {source.max_age_hours:g} hours")
     return warning(message, review) if invalid else ok(message)
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD, Operation
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
+from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT, Export
 
 
 class BatchState(StrEnum):
@@ -160,9 +161,7 @@ class PlanRecord:
     stopped_by: Sequence[str] = ()  # what guards say
     allowed: Sequence[str] = ()
     planned_by: str = ""  # what may plan again by itself: a run, with those that repeat it
-    source_version: str = ""  # names the file and its version
-    source_modified: int = 0  # when it was written, ms since the epoch
-    source_read_at: int = 0  # when it was found to be the newest, ms since the epoch
+    export: Export = UNKNOWN_EXPORT
 
     @property
     def base(self) -> Head:
@@ -181,6 +180,7 @@ class UploadRecord:
     applied_at: int
     state: str = "open"
     settled_at: int = 0
+    export: Export = UNKNOWN_EXPORT
 
     @property
     def is_open(self) -> bool:

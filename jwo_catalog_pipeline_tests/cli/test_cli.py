@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
 
 from jwo_catalog_pipeline.cli.main import main
-from jwo_catalog_pipeline_tests.support.project import SAMPLE
+from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, SAMPLE
+from jwo_catalog_pipeline_tests.support.project import MAPPING as SMALL
+from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 GROCERY, MAPPING = str(SAMPLE / "grocery.csv"), str(SAMPLE / "mapping.yaml")
 
@@ -82,3 +85,25 @@ def test_a_wrong_mapping_is_a_sentence(run, tmp_path: Path) -> None:
 
 def test_the_schema_is_printed(run) -> None:
     assert json.loads(run("schema").stdout)["title"] == "Field mapping of jwo_catalog_pipeline"
+
+
+def test_an_export_is_named_as_in_the_setting(run, fresh: RunningSandbox, tmp_path: Path) -> None:
+    s3, bucket = boto3.client("s3"), fresh.environment["JWO_BUCKET"]
+    content = "\n".join([HEADER, *ROWS])
+    s3.put_object(Bucket=bucket, Key="exports/new.csv", Body=content.encode())
+    s3.put_object(Bucket=bucket, Key="exports/archive/old.csv", Body=f"{HEADER}\n{ROWS[0]}\n".encode())
+    s3.put_object(Bucket=bucket, Key="exports/new.csv.done", Body=b"")
+    (tmp_path / "m.yaml").write_text(SMALL)
+    (tmp_path / "local.csv").write_text(content)
+    for export in (f"s3://{bucket}/exports/", f"s3://{bucket}/exports/*.csv", "*.csv", "local.csv"):
+        assert json.loads(run("review", export, "--mapping", "m.yaml", "--json").stdout)["rows"] == 3
+    assert "new.csv" in run("init", f"s3://{bucket}/exports/").stdout
+    assert "old.csv" in run("diff", "m.yaml", "m.yaml", f"s3://{bucket}/exports/archive/old.csv").stdout
+
+
+def test_an_export_that_is_not_there_is_a_sentence(run, fresh: RunningSandbox) -> None:
+    for export in ("gone.csv", "*.gone", f"s3://{fresh.environment['JWO_BUCKET']}/gone.csv", "s3://no-such-bucket/"):
+        result = run("review", export, "--mapping", MAPPING)
+        assert result.exit_code == 2
+        assert "Invalid value for EXPORT" in result.output
+        assert "exist" in result.output or "no file matches" in result.output

@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket, as_arrow
+from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
@@ -82,9 +83,9 @@ class Parts:
     ) -> Plan:
         nothing = items.iloc[:0]
         quarantined = nothing if quarantined is None else quarantined
-        plan = make_plan(
-            self.ledger, self.bucket, upload, items, quarantined, FIELDS, PlanSettings(**{**ALLOWED, **settings})
-        )
+        export = settings.pop("export", UNKNOWN_EXPORT)
+        plan_settings = PlanSettings(**{**ALLOWED, **settings})
+        plan = make_plan(self.ledger, self.bucket, upload, items, quarantined, FIELDS, plan_settings, export)
         assert_every_item_once(plan.changes, items, quarantined)
         return plan
 

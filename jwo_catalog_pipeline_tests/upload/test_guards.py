@@ -8,6 +8,7 @@ import pytest
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.upload.plan.guards import (
     GUARDS,
+    OLDER_EXPORT,
     AcknowledgedGaps,
     GuardLimits,
     Verdict,
@@ -68,7 +69,11 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("guard", GUARDS)
+def test_every_guard_is_tested_here_or_with_whole_uploads() -> None:
+    assert [*PLANS, OLDER_EXPORT] == list(GUARDS)  # test_older_export
+
+
+@pytest.mark.parametrize("guard", PLANS)
 def test_a_guard_stops_its_plan_with_numbers_and_override_and_passes_the_one_beside_it(guard: str) -> None:
     bad, good, numbers = PLANS[guard]
     found = stopped(bad)

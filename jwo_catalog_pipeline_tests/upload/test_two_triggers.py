@@ -1,15 +1,15 @@
 """Two and three triggers at once: whatever the order of their steps, Amazon holds the newest export in the end."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import permutations
 
 import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Overtaken, UploadStopped
+from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT, Export
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.plan.plan import Origin
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
@@ -44,7 +44,7 @@ class Trigger:
     parts: Parts
     upload: str
     exports: list[pd.DataFrame]
-    origin: Origin = field(default_factory=Origin)
+    export: Export = UNKNOWN_EXPORT
     items: pd.DataFrame | None = None
     changes: pd.DataFrame | None = None
     plans: int = 0
@@ -54,7 +54,7 @@ class Trigger:
             self.exports.append(items("A", "B", standard_price=f"{len(self.exports) + 1}.00"))
             version = len(self.exports)
             self.items = self.exports[-1]
-            self.origin = Origin(self.upload, f"v{version}", version, 1000 * self.parts.ledger.now())
+            self.export = export(self.parts, version)
         elif step == PLAN:
             self.changes = self.plan()
         else:
@@ -66,7 +66,13 @@ class Trigger:
 
     def plan(self) -> pd.DataFrame:
         self.plans += 1
-        return self.parts.plan(self.upload, self.items, origin=self.origin)
+        return self.parts.plan(self.upload, self.items, export=self.export, planned_by=self.upload)
+
+
+def export(parts: Parts, version: int) -> Export:
+    """A version of the export that is read now."""
+    now, head = parts.ledger.now(), parts.ledger.head().upload
+    return Export(f"sha of v{version}", "export.csv", version, f"v{version}", 1000 * now, head)
 
 
 def in_this_order(parts: Parts, order: Sequence[int]) -> list[Trigger]:
@@ -81,7 +87,7 @@ def in_this_order(parts: Parts, order: Sequence[int]) -> list[Trigger]:
 
 def check(parts: Parts, runs: list[Trigger]) -> None:
     newest, head = runs[0].exports[-1], parts.ledger.head().upload
-    assert parts.ledger.plan(head).source_version == f"v{len(runs)}", "an older export was applied last"
+    assert parts.ledger.plan(head).export.version == f"v{len(runs)}", "an older export was applied last"
     settle(parts)
     if waiting_items(parts.ledger, Waits()).items:  # for an older price, which was in flight
         parts.apply("last", newest)
@@ -133,8 +139,8 @@ def test_an_older_export_is_not_applied_after_a_newer_one(parts: Parts, order: t
 
 def test_a_plan_that_a_person_has_looked_at_is_sent_as_it_is_or_not_at_all(parts: Parts) -> None:
     exports = [items("A"), items("A", standard_price="5.00")]
-    old = parts.plan("u1", exports[1], origin=Origin("", "v2", 2, 1000 * parts.ledger.now()))
-    parts.apply("u2", exports[0], origin=Origin("", "v1", 1, 1000 * parts.ledger.now()))
+    old = parts.plan("u1", exports[1], export=export(parts, 2))
+    parts.apply("u2", exports[0], export=export(parts, 1))
     with pytest.raises(AnotherUploadSince, match="again"):
         NewestFirst(parts.sender(), None, lambda seconds: None, lambda text: None).apply("u1", old, FIELDS)
 
@@ -143,8 +149,7 @@ def test_old_plans_of_a_backfill_are_not_applied_after_newer_ones(parts: Parts) 
     plans = {}
     for day in (1, 2, 3):
         parts.clock.seconds += 86_400
-        export = items("A", standard_price=f"{day}.00")
-        plans[f"u{day}"] = parts.plan(f"u{day}", export, origin=Origin("", f"v{day}", day, 1000 * parts.ledger.now()))
+        plans[f"u{day}"] = parts.plan(f"u{day}", items("A", standard_price=f"{day}.00"), export=export(parts, day))
     for upload in ("u3", "u2", "u1"):
         newest = NewestFirst(parts.sender(), None, lambda seconds: None, lambda text: None)
         if upload == "u3":
@@ -161,7 +166,7 @@ def test_what_had_no_answer_is_sent_again_before_a_newer_upload_takes_over(parts
     parts.sandbox.misbehave(close_before_ingesting=5, operation="upload")
     with pytest.raises(UploadStopped):
         parts.sender().apply("u1", plan, FIELDS)
-    run = Trigger(parts, "u2", [items("A", "B")], Origin("u2", "v2", 2, 1000 * parts.ledger.now()), items("A", "B"))
+    run = Trigger(parts, "u2", [items("A", "B")], export(parts, 2), items("A", "B"))
     run.step(PLAN)
     assert set(run.changes["change"]) == {"in_flight"}
     run.step(APPLY)
@@ -177,7 +182,7 @@ def test_what_a_person_has_stopped_is_not_sent_again_by_a_newer_upload(parts: Pa
         parts.sender().apply("u1", plan, FIELDS)
     now, sent = parts.ledger.now(), parts.sent()
     parts.ledger.note_stopped(Stop("u1", StopKind.CANCELLED, "a person terminated the run", "", "r", now, now))
-    run = Trigger(parts, "u2", [items("A", "B")], Origin("u2", "v2", 2, 1000 * now), items("A", "B"))
+    run = Trigger(parts, "u2", [items("A", "B")], export(parts, 2), items("A", "B"))
     run.step(PLAN)
     run.step(APPLY)
     assert parts.sent() == sent

@@ -21,6 +21,8 @@
 | PAUSE             | PAUSE                   | all sending is held, by whom, since when and why                    |
 | SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
+| OUTAGE            | <what>                  | since when something cannot be done, such as reading the export     |
+| EXPORT            | <sha256>                | an export that was applied, and by which upload last; expires       |
 | RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
 | DOCTOR            | CHECK                   | written by `jwo-catalog doctor`; expires                            |
 """
@@ -41,6 +43,7 @@ INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
 NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
 STOPPED, PAUSE = "STOPPED", "PAUSE"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
+EXPORT, OUTAGE = "EXPORT", "OUTAGE"
 
 
 def head() -> Key:
@@ -129,6 +132,14 @@ def settled(upload: str) -> Key:
 
 def alert(about: str) -> Key:
     return _key(ALERT, about)
+
+
+def export(sha256: str) -> Key:
+    return _key(EXPORT, sha256)
+
+
+def outage(what: str) -> Key:
+    return _key(OUTAGE, what)
 
 
 def rate() -> Key:

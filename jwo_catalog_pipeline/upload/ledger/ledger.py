@@ -23,6 +23,7 @@ from jwo_catalog_pipeline.upload.ledger.writes import (
     pointer,
     read,
     read_batch,
+    read_with_export,
 )
 from jwo_catalog_pipeline.upload.model import (
     ONE_ITEM,
@@ -62,6 +63,7 @@ class Ledger(StopsLedger):
             self._put_new({**keys.upload(upload), **attributes(record, "settled_at")}),
             self._advance_head(base, upload),
             self._put_any(keys.open_upload(upload)),
+            *self._note_export(upload, record),
         )
 
     def close(self, upload: str, record: UploadRecord) -> None:
@@ -240,12 +242,12 @@ class Ledger(StopsLedger):
     def plan(self, upload: str) -> PlanRecord | None:
         """The newest plan of an upload."""
         item = self._get(keys.plan(upload))
-        return read(PlanRecord, {"base_fence": item.get("base_sequence"), **item}) if item else None
+        return read_with_export(PlanRecord, {"base_fence": item.get("base_sequence"), **item}) if item else None
 
     def upload(self, upload: str) -> UploadRecord | None:
         """The applied upload."""
         item = self._get(keys.upload(upload))
-        return read(UploadRecord, item) if item else None
+        return read_with_export(UploadRecord, item) if item else None
 
     def batches(self, upload: str) -> list[Batch]:
         """The batches of an applied upload in their order; none where it was not applied."""

@@ -6,8 +6,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.upload.exports import AppliedExport
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read
+from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read, read_with_export
 from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, Slot, UnreadableMessage
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
@@ -93,6 +94,30 @@ class NewsLedger(Writes):
     def unreadable_messages(self) -> list[UnreadableMessage]:
         """Messages that cannot be read."""
         return [read(UnreadableMessage, item, message_id=keys.name(item)) for item in self._query(keys.UNREADABLE)]
+
+    # -- exports -----------------------------------------------------------------------------------------------
+
+    def applied_export(self, sha256: str) -> AppliedExport | None:
+        """When an export of this content was applied last."""
+        item = self._get(keys.export(sha256))
+        return read_with_export(AppliedExport, item) if item else None
+
+    # -- outages -----------------------------------------------------------------------------------------------
+
+    def begin_outage(self, what: str) -> int:
+        """Note that something cannot be done; since when, epoch seconds."""
+        item = self._get(keys.outage(what)) or {"since": self.now()}
+        if keys.PK not in item:
+            self._put({**keys.outage(what), **item})
+        return int(item["since"])
+
+    def end_outage(self, what: str) -> int:
+        """Note that it can be done; since when it could not, 0 where it could."""
+        item = self._get(keys.outage(what))
+        if item is None:
+            return 0
+        self._delete(keys.outage(what))
+        return int(item["since"])
 
     # -- alerts ------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS
 from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.errors import Conflict
+from jwo_catalog_pipeline.upload.exports import AppliedExport, Export
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA, Table, versioned
 from jwo_catalog_pipeline.upload.ledger.keys import Key
-from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head
+from jwo_catalog_pipeline.upload.model import Batch, BatchState, Head, UploadRecord
 
 # What schema 1 called states that have another name by now. Such an item keeps that text until its state changes.
 FORMER_STATES = {"accepted": BatchState.SUBMITTED}
@@ -19,6 +20,7 @@ _FORMER_NAMES = {state: name for name, state in FORMER_STATES.items()}
 
 # SQS keeps a message for 14 days, and the dead-letter queue for 14 more.
 LATE_NEWS_SECONDS = 30 * 86_400
+EXPORT_SECONDS = 400 * 86_400  # how long the content of an export is known again after it was applied last
 FENCE = "sequence"  # what the head's item calls its fence; a reserved word of DynamoDB
 
 T = TypeVar("T")
@@ -122,6 +124,15 @@ class Writes(Table):
             self._update(keys.upload(upload), {"state": "open"}, keys.IS_THERE, {}, {}),
         ]
 
+    def _note_export(self, upload: str, record: UploadRecord) -> list[Part]:
+        """Remember the content that is applied; one item for each content, so that one read finds it."""
+        if not record.export.sha256:
+            return []
+        applied = AppliedExport(upload, record.applied_at, record.export)
+        expires_at = record.applied_at + EXPORT_SECONDS
+        key = keys.export(record.export.sha256)
+        return [self._put_any({**key, **attributes(applied), "expires_at": expires_at})]
+
     @property
     def _named(self) -> dict[str, str]:
         return {"TableName": self.table_name}
@@ -190,6 +201,11 @@ def read(record: type[T], item: Mapping[str, Any], **named: str | int) -> T:
     """A frozen value of the attributes that an item has, and of what its key names."""
     known = {field.name: item[field.name] for field in fields(record) if field.name in item}  # type: ignore[arg-type]
     return record(**{**known, **named})
+
+
+def read_with_export(record: type[T], item: Mapping[str, Any]) -> T:
+    """A record that says which export it is of; items of older versions do not."""
+    return read(record, {**item, "export": read(Export, item.get("export", {}))})
 
 
 def attributes(record: Any, *named: str) -> dict[str, Any]:

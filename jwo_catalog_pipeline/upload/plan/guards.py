@@ -1,4 +1,4 @@
-"""Guards: what a plan looks like when something upstream has gone wrong. Counts in, verdicts out.
+"""Guards: what a plan looks like when something upstream has gone wrong. Counts and times in, verdicts out.
 
 A guard that a person has allowed for one upload passes and says so. What earlier uploads were allowed to leave missing
 is not complained of again.
@@ -10,15 +10,18 @@ from dataclasses import dataclass, fields
 import pandas as pd
 
 from jwo_catalog_pipeline.errors import ConfigurationError
+from jwo_catalog_pipeline.upload.exports import NO_HISTORY, ExportHistory, overtakes
+from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
 from jwo_catalog_pipeline.wording import plural
 
-ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED = (
+ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED, OLDER_EXPORT = (
     "archive_share",
     "changed_share",
     "price_jumps",
     "store_missing",
     "source_truncated",
+    "older_export",
 )
 GUARDS = {
     ARCHIVE_SHARE: "No larger share of the published SKUs is archived than allowed.",
@@ -26,6 +29,7 @@ GUARDS = {
     PRICE_JUMPS: "No larger share of prices than allowed changes by more than the allowed factor.",
     STORE_MISSING: "No store whose items Amazon holds has vanished from the source.",
     SOURCE_TRUNCATED: "No larger share of the published items is missing from the source than allowed.",
+    OLDER_EXPORT: "The export is not older than the one that was applied last, by its content or by its file.",
 }
 # So few changed items are a day's ordinary work, whatever share of a small catalog they are.
 FEW_ITEMS = 10
@@ -100,6 +104,7 @@ def check_plan(
     limits: GuardLimits,
     seen: AcknowledgedGaps,
     allow: Collection[str] = (),
+    exports: ExportHistory = NO_HISTORY,
 ) -> list[Verdict]:
     """Ask every guard about a plan.
 
@@ -109,6 +114,7 @@ def check_plan(
         limits: the thresholds.
         seen: what the applied plan before this one had left missing.
         allow: names of guards that a person has overridden for this upload.
+        exports: the plan's export and those before.
 
     Returns:
         One verdict for each of `GUARDS`, in their order.
@@ -121,6 +127,7 @@ def check_plan(
         _price_jumps(published[present], limits),
         _store_missing(missing_stores(plan, quarantined), published, seen),
         _truncated(len(published), int((~present).sum()), limits, seen),
+        _older_export(exports),
     ]
     return [
         Verdict(guard, True, message, False, figures) if passed else _failed(guard, message, guard in allow, figures)
@@ -187,6 +194,33 @@ def _truncated(published: int, missing: int, limits: GuardLimits, seen: Acknowle
     newly, of = max(0, missing - seen.absent), max(0, published - seen.absent)
     what = f"newly missing from the source: {newly:,} of {plural(of, 'published item')}"
     return _share(SOURCE_TRUNCATED, what, newly, of, limits.missing_share, few=0)
+
+
+def _older_export(exports: ExportHistory) -> _Finding:
+    older = _why_older(exports)
+    return OLDER_EXPORT, not older, older or "it is not known to be older than the export that was applied last", {}
+
+
+def _why_older(exports: ExportHistory) -> str:
+    """Why the export must be an older one; "" where nothing says so.
+
+    A copy or a restored version has a new time, so its content counts first. Compared is what was applied last, and
+    not the newest of all: after a rollback that a person allowed, the same export is not stopped again.
+    """
+    export, newest, before = exports.export, exports.newest, exports.before
+    if not export.sha256 or newest is None or newest.export.sha256 == export.sha256 or overtakes(newest, export):
+        return ""
+    last = f"upload {newest.upload} of {utc(newest.applied_at)}"
+    this = f"{export.file} (written {utc(export.modified) or 'at an unknown time'})"
+    if before:
+        which = f" as {before.export.file}" if before.export.file != export.file else ""
+        applied = f"by upload {before.upload} on {utc(before.applied_at)}{which}"
+        overtaken = f"has been overtaken by {newest.export.file or 'another export'}, which {last} applied"
+        return f"the content of {this} was applied before, {applied}, and {overtaken}"
+    if 0 < export.modified < newest.export.modified:
+        other = f"{newest.export.file} (written {utc(newest.export.modified)})"
+        return f"the file {this} is older than {other}, which {last} applied"
+    return ""
 
 
 def _share(guard: str, what: str, part: int, whole: int, limit: float, few: int = FEW_ITEMS) -> _Finding:

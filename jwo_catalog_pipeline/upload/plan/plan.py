@@ -8,6 +8,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied, Conflict
+from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT, AppliedExport, Export, ExportHistory
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import (
@@ -35,16 +36,6 @@ _HOUR = 3600
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a plan was made of, and by whom; see `PlanRecord`."""
-
-    planned_by: str = ""
-    source_version: str = ""
-    source_modified: int = 0
-    source_read_at: int = 0
-
-
-@dataclass(frozen=True)
 class PlanSettings:
     """How an upload is planned.
 
@@ -54,7 +45,7 @@ class PlanSettings:
         retry_rejected: send rejected items again though they have not changed.
         limits: the guards' thresholds.
         allow: guards that a person has overridden for this upload.
-        origin: what the plan was made of, and by whom.
+        planned_by: what may plan again by itself; "" for nothing.
     """
 
     waits: Waits = field(default_factory=Waits)
@@ -62,7 +53,7 @@ class PlanSettings:
     retry_rejected: bool = False
     limits: GuardLimits = field(default_factory=GuardLimits)
     allow: Collection[str] = ()
-    origin: Origin = field(default_factory=Origin)
+    planned_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +85,7 @@ def make_plan(
     quarantined: pd.DataFrame,
     fields: Sequence[str],
     settings: PlanSettings,
+    export: Export = UNKNOWN_EXPORT,
 ) -> Plan:
     """Plan an upload and record the plan, with the state that it was made against.
 
@@ -105,6 +97,7 @@ def make_plan(
         quarantined: rows that count as present, with `fields`.
         fields: the item's fields.
         settings: how it is planned.
+        export: what the items were made from; it is recorded with the plan.
 
     Raises:
         AlreadyApplied: the upload has been recorded; what it sends cannot change any more.
@@ -116,7 +109,8 @@ def make_plan(
     published = published_state(ledger, bucket)
     compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
     changes = _with_fields(compared, items, fields)
-    verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow)
+    history = _history(ledger, base, export)
+    verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow, history)
     contents, waiting = contents_of(changes, fields, settings.archive_stores), blocked_items(changes)
     digest = contents.digest(base)
     requests = len(contents.batches(upload, digest))
@@ -136,7 +130,8 @@ def make_plan(
         waits_for=sorted(waiting["waits_for"].dropna().unique()),
         stopped_by=[verdict.message for verdict in verdicts if not verdict.passed],
         allowed=[verdict.message for verdict in verdicts if verdict.allowed],
-        **vars(settings.origin),
+        planned_by=settings.planned_by,
+        export=export,
     )
     try:
         ledger.record_plan(upload, recorded)
@@ -167,6 +162,13 @@ def _seen(ledger: Ledger, base: Head) -> AcknowledgedGaps:
     """What the applied plan before this one had left missing."""
     before = ledger.plan(base.upload) if base.upload else None
     return AcknowledgedGaps(frozenset(before.missing_stores), before.absent) if before else AcknowledgedGaps()
+
+
+def _history(ledger: Ledger, base: Head, export: Export) -> ExportHistory:
+    """Two reads, however many uploads there were."""
+    head = ledger.upload(base.upload) if base.upload else None
+    newest = AppliedExport(base.upload, head.applied_at, head.export) if head else None
+    return ExportHistory(export, newest, ledger.applied_export(export.sha256) if export.sha256 else None)
 
 
 def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:

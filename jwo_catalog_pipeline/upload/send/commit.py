@@ -43,7 +43,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Payload
         together = [batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER)]
         list(threads.map(lambda some: _record_batches(ledger, some), together))
     items = sum(batch.items for batch in batches)
-    record = UploadRecord(recorded.plan, base.upload, len(batches), items, ledger.now())
+    record = UploadRecord(recorded.plan, base.upload, len(batches), items, ledger.now(), export=recorded.export)
     try:
         ledger.commit_upload(upload, record, base)
     except Conflict:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, Overtaken
+from jwo_catalog_pipeline.upload.exports import AppliedExport, overtakes
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, PlanRecord
+from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.send.sender import Sender
 
 LOOK_SECONDS = 2.0  # between two looks at an upload that is being sent
@@ -101,19 +102,12 @@ class NewestFirst:
 
 
 def newer_upload(ledger: Ledger, upload: str) -> str:
-    """The newest applied upload, if it made a planned one needless: it was applied after the planned one's export was
-    read, and is of a newer export, or of the same read later. "" if it did not.
-    """
+    """The newest applied upload, if it has made a planned one needless (`overtakes`); "" if not."""
     head, mine = ledger.head().upload, ledger.plan(upload)
-    theirs, record = (ledger.plan(head), ledger.upload(head)) if head else (None, None)
-    if not (mine and theirs and record and mine.source_version and theirs.source_version):
+    theirs = ledger.upload(head) if head else None
+    if mine is None or theirs is None:
         return ""
-    since = record.applied_at >= mine.source_read_at // 1000
-    return head if since and _age(theirs) >= _age(mine) else ""
-
-
-def _age(plan: PlanRecord) -> tuple[int, int]:
-    return plan.source_modified, plan.source_read_at
+    return head if overtakes(AppliedExport(head, theirs.applied_at, theirs.export), mine.export) else ""
 
 
 def is_being_sent(ledger: Ledger, upload: str, sleep: Callable[[float], None]) -> bool:
