@@ -19,13 +19,13 @@ PASSWORD = "pass-w0rd-of-the-proxy"
 def company(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TunnelProxy]:
     """A network whose only way out is a proxy, with a CA of its own; AWS itself, and not the sandbox's."""
     ca, proxy = PrivateCa(tmp_path), TunnelProxy()
-    bucket = f"{project.env['JWO_BUCKET']}.s3.us-east-1.amazonaws.com"
-    hosts = [API, bucket, *(f"{name}.us-east-1.amazonaws.com" for name in ("s3", "dynamodb", "sqs", "sts", "sns"))]
+    bucket = f"{project.env['JWO_BUCKET']}.s3.eu-west-1.amazonaws.com"
+    hosts = [API, bucket, *(f"{name}.eu-west-1.amazonaws.com" for name in ("s3", "dynamodb", "sqs", "sts", "sns"))]
     project.env |= {"JWO_API_URL": f"https://{API}", "JWO_VERIFY_SIGNATURES": "on"}
-    project.env["JWO_TOPIC_ARN"] = "arn:aws:sns:us-east-1:123456789012:t"
+    project.env["JWO_TOPIC_ARN"] = "arn:aws:sns:eu-west-1:123456789012:t"
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "regional")
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}")
     monkeypatch.setenv("AWS_CA_BUNDLE", str(ca.file))

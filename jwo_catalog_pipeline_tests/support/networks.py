@@ -147,12 +147,14 @@ class TunnelProxy:
                 for letter in b"HTTP/1.1 200 OK\r\n" + b"x" * 10_000:
                     client.sendall(bytes([letter]))
                     threading.Event().wait(0.1)
+            host = target.rpartition(":")[0]
+            if method == "CONNECT" and status == 200 and host not in self.ports:
+                status = 502
             if status != 200 or method != "CONNECT":
                 client.sendall(f"HTTP/1.1 {status} as set\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]".encode())
                 client.close()
                 return
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            host = target.rpartition(":")[0]
             with socket.create_connection(("127.0.0.1", self.ports[host])) as server:
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()
