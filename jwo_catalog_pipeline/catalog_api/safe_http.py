@@ -258,15 +258,15 @@ def _cut_off(current: Callable[[], Any], seconds: float) -> Iterator[threading.E
         current: the connection's socket at that moment.
         seconds: how long.
     """
-    overdue = threading.Event()
+    overdue, done = threading.Event(), threading.Event()
 
     def cut() -> None:
         overdue.set()
-        sock = current()
-        while not isinstance(sock, socket.socket | None):  # urllib3's TLS in TLS holds the socket
-            sock = getattr(sock, "socket", None)
-        if sock is None:
-            return
+        while (sock := current()) is None:  # not connected yet
+            if done.wait(0.05):
+                return
+        while not isinstance(sock, socket.socket):  # urllib3's TLS in TLS holds the socket
+            sock = sock.socket
         with suppress(OSError):  # it ended by itself meanwhile
             # Not SSLSocket.shutdown, which takes the TLS state from under the reader.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -277,6 +277,7 @@ def _cut_off(current: Callable[[], Any], seconds: float) -> Iterator[threading.E
     try:
         yield overdue
     finally:
+        done.set()
         timer.cancel()
 
 
