@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
 from jwo_catalog_pipeline.catalog_api.safe_http import (
@@ -23,7 +24,6 @@ from jwo_catalog_pipeline.catalog_api.safe_http import (
     NotFetched,
     Origin,
     SafeHttp,
-    is_private,
     origin_of,
     parse_link,
     resolve,

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_global
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import fetch_report
-from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp, is_global
+from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
 from jwo_catalog_pipeline_tests.chaos.urls import (
     BAD_ADDRESSES,
     GENUINE_REPORT_HOSTS,
