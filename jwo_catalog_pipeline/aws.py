@@ -1,57 +1,61 @@
 """Clients of AWS, one of each in a process.
 
 A client makes the credentials known to `redaction` that it signs with, whenever they are renewed. Nothing connects
-before it is asked to.
+before it is asked to. What AWS says is wrong is explained in `aws_words`.
 """
 
 import functools
-import re
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws_errors import error_code
-from jwo_catalog_pipeline.redaction import hide_credentials, redacted
+from jwo_catalog_pipeline.aws_words import aws_problem
+from jwo_catalog_pipeline.network import ca_file
+from jwo_catalog_pipeline.redaction import hide_credentials
 
-# Short enough that a sensor's tick ends far below its 60 s even where AWS hangs.
-_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-
-
-SHOWN_SENTENCE_CHARACTERS = 300
-_NAMED_ACTION = re.compile(r"\b(?:kms|s3):[A-Za-z]+")
-_THROTTLED = ("S3 asks for fewer requests", "try again in a minute; other programs may use the same bucket")
-_S3_PROBLEMS = {
-    "EndpointConnectionError": ("S3 cannot be reached", "check AWS_ENDPOINT_URL, the region and the network"),
-    "NoCredentialsError": ("no AWS credentials found", "set AWS_PROFILE or run under a role"),
-    "InvalidObjectState": (
-        "a lifecycle rule has moved it to an archive (Glacier)",
-        "restore the object in S3, and keep the rule away from it",
-    ),
-    "SlowDown": _THROTTLED,
-    "503": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-}
+# Throttling is waited for. botocore's pauses are random up to 1, 2, 4, 8 and 16 s, so one call waits for 31 s at most
+# (15 s on average), and adaptive mode adds at most a few seconds by slowing down the calls that follow; both are
+# nothing at all where nothing is throttled. That is below a sensor's tick of 60 s, and far below the lease of 300 s.
+# Six tries of a service that says nothing would take 78 s, so silence has fewer: 3 x 13 s.
+_TRIES, _TRIES_OF_SILENCE = 6, 3
+_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "adaptive", "total_max_attempts": _TRIES})
 
 
 @functools.cache
 def aws_client(service: str, region: str | None = None) -> Any:
-    """One client for each service and region (None: the environment's): making one takes longer than most calls."""
-    return _hiding(boto3.client(service, region_name=region, config=_CONFIG))
+    """One client for each service and region (None: the environment's): making one takes longer than most calls.
+
+    Raises:
+        ConfigurationError: the CA certificates that the environment names cannot be read.
+    """
+    return _hiding(boto3.client(service, region_name=region, config=_CONFIG, verify=_trusted()))
 
 
 @functools.cache
 def dynamodb_table(name: str) -> Any:
     """A table of DynamoDB, as boto3's resources are."""
-    resource = boto3.resource("dynamodb", config=_CONFIG)
+    resource = boto3.resource("dynamodb", config=_CONFIG, verify=_trusted())
     _hiding(resource.meta.client)
     return resource.Table(name)
 
 
 def _hiding(client: Any) -> Any:
     client.meta.events.register_first("before-sign", _hide_ambient)
+    client.meta.events.register_first("needs-retry", _end_silence)
     return client
+
+
+def _trusted() -> str | bool:
+    """The CA certificates for boto3: the same file as everywhere, else boto3's own."""
+    return ca_file() or True
+
+
+def _end_silence(attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """Give up sooner where AWS does not answer than where it asks for patience."""
+    if caught_exception is not None and attempts >= _TRIES_OF_SILENCE:
+        raise caught_exception
 
 
 def _hide_ambient(**_: Any) -> None:
@@ -63,20 +67,5 @@ def _hide_ambient(**_: Any) -> None:
 
 
 def s3_problem(error: ClientError | BotoCoreError, action: str) -> tuple[str, str]:
-    """What is wrong, in S3's own sentence, and the remedy that fits it.
-
-    Args:
-        error: of a call of S3.
-        action: what the call needs, such as `s3:GetObject`.
-    """
-    code = error_code(error)
-    sentence = str(error.response["Error"].get("Message", "")) if isinstance(error, ClientError) else ""
-    sentence = redacted(sentence)[:SHOWN_SENTENCE_CHARACTERS].strip().rstrip(".")
-    if code in ("403", "AccessDenied"):
-        # A bucket with a key of its own needs that key as well, and only the sentence says so.
-        named = _NAMED_ACTION.search(sentence)
-        needed = named[0] if named else action
-        problem = f"access denied ({sentence})" if named else "access denied"
-        return problem, f"the pipeline's role needs {needed} (deploy/cloudformation.yaml)"
-    problem, remedy = _S3_PROBLEMS.get(code, (code, ""))
-    return f"{problem}{f' ({sentence})' if sentence and not remedy else ''}", remedy
+    """As `aws_problem`, of a call of S3."""
+    return aws_problem(error, action, "S3")

@@ -23,6 +23,7 @@ PipelineError
       SessionExpired
     RequestRefused (terminal)
     WrongEndpoint (terminal)
+    NetworkBlocks (terminal)
     OutcomeUnknown (transient)
     ReportUnavailable
     ForbiddenReportLink

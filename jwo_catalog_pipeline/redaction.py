@@ -40,6 +40,8 @@ _QUERY = re.compile(
     rf"(https?{_TO}(?:[^\s\"'\\?<>:]|:(?!(?:{_SLASHES}/){{2}})|{_ESCAPED})+\?)(?:[^\s\"'\\<>]|{_ESCAPED})+",
     re.IGNORECASE,
 )
+# User and password in front of a host, as in the address of a proxy; a careless password may hold an @.
+_USER_INFO = re.compile(rf"(\b[a-z][a-z0-9+.-]{{0,15}}{_TO})[^\s/\\?#\"'<>]{{1,512}}(?=@)", re.IGNORECASE)
 _NAMES = (
     r"(?<![a-z])(?:X-Amz-Security-Token|X-Amz-Signature|Security-?Token|(?:aws_?)?secret_?(?:access_?)?key"
     r"|(?:aws_?)?session_?token|SubscribeURL|UnsubscribeURL|Proxy-Authorization|Authorization)"
@@ -62,7 +64,7 @@ _ELEMENT = re.compile(
 _SCHEME = re.compile(r"(\bAWS4-[A-Z0-9-]{1,32} Credential=)[^\"'\r\n\\]+|(\bAWS )\w{16,}:[\w+/=]+")
 _SIGNATURE = re.compile(rf"(\bSignature:{_GAP})[0-9a-f]{{64}}\b")
 
-_PATTERNS = (_QUERY, _SCHEME, _NAMED, _TOKEN, _ELEMENT, _SIGNATURE)
+_PATTERNS = (_USER_INFO, _QUERY, _SCHEME, _NAMED, _TOKEN, _ELEMENT, _SIGNATURE)
 
 _hidden: deque[str] = deque(maxlen=MAX_HIDDEN)
 _hidden_forms: tuple[str, ...] = ()  # of the hidden values, the longest first, for one may be a part of another

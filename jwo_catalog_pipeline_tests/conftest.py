@@ -27,6 +27,9 @@ settings.load_profile("without deadlines")
 LONGEST = ("test_any_history.py", "test_chaos_kills.py", "test_dagster_dev.py", "test_secrets.py")
 
 
+NETWORK = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
@@ -36,7 +39,7 @@ def only_the_sandbox(sandbox: RunningSandbox) -> Iterator[None]:
     """Tests see the sandbox's AWS and nothing of the caller's."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("AWS_", "JWO_", "DAGSTER_")):
+            if name.startswith(("AWS_", "JWO_", "DAGSTER_")) or name.upper() in NETWORK:
                 patch.delenv(name)
         for name, value in sandbox.environment.items():
             if name.startswith("AWS_"):

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.aws_words import aws_problem
 from jwo_catalog_pipeline.catalog_api.errors import (
+    CatalogApiError,
+    NetworkBlocks,
     NoCredentials,
     NotReached,
     OutcomeUnknown,
@@ -42,13 +44,17 @@ from jwo_catalog_pipeline.catalog_api.signing import (
     SigningClock,
     sign,
 )
+from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.network import NetworkPool, NotConnected, proxy_for, tls_context
+from jwo_catalog_pipeline.network_errors import Kind, explained
 from jwo_catalog_pipeline.redaction import hide_credentials
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0  # the gateway itself gives up after 29 s; twice that, so that its answer is seen
 _NOTHING_SENT = "nothing was sent"
-KEPT_CONNECTIONS = 10  # as many as there may be calls in a second
+_CHECKS = "check JWO_API_URL and the network"
+_BLOCKED = (Kind.CERTIFICATE, Kind.PROXY_REFUSES)
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,11 @@ class CatalogApi:
             credentials = self.credentials()
             frozen = credentials.get_frozen_credentials() if credentials else None
         except (BotoCoreError, ClientError) as error:
+            problem, remedy = aws_problem(error, "sts:AssumeRole on it", "STS")
             raise NoCredentials(
-                f"the role for the Catalog API cannot be used ({error_code(error)})",
-                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials",
+                f"the role for the Catalog API cannot be used ({problem})",
+                "check JWO_API_ROLE_ARN, its trust policy, and the pipeline's own credentials"
+                + (f"; {remedy}" if remedy else ""),
                 meaning=_NOTHING_SENT,
             ) from None
         if frozen is None:
@@ -156,12 +164,10 @@ class CatalogApi:
             response = self.http.request(
                 "POST", call.url, body=call.body, headers=call.headers, redirect=False, retries=False
             )
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
-            raise NotReached(
-                f"cannot connect to the Catalog API at {host} ({type(error).__name__})",
-                "check JWO_API_URL and the network",
-                meaning=_NOTHING_SENT,
-            ) from None
+        except ConfigurationError as error:
+            raise NetworkBlocks(error.problem, error.remedy, meaning=_NOTHING_SENT) from None
+        except NOT_CONNECTED as error:
+            raise self._not_connected(error, host) from None
         except ValueError as error:
             if isinstance(error, urllib3.exceptions.HTTPError):
                 raise WrongEndpoint(
@@ -174,14 +180,20 @@ class CatalogApi:
                 meaning=_NOTHING_SENT,
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise WrongEndpoint(
-                    f"the certificate of {host} is not trusted", "check JWO_API_URL", meaning=_NOTHING_SENT
-                ) from None
             raise OutcomeUnknown(
                 f"no answer from the Catalog API at {host} ({type(error).__name__})", meaning=MAY_BE_INGESTED
             ) from None
         return Response(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
+
+    def _not_connected(self, error: urllib3.exceptions.HTTPError, host: str) -> CatalogApiError:
+        trouble = explained(error, host, proxy_for(self.url), _CHECKS)
+        if trouble and trouble.kind in _BLOCKED:
+            return NetworkBlocks(trouble.problem, trouble.remedy, meaning=_NOTHING_SENT)
+        if trouble and trouble.kind is Kind.NOT_TLS:
+            return WrongEndpoint(trouble.problem, trouble.remedy, meaning=_NOTHING_SENT)
+        why = trouble.problem if trouble else type(error).__name__
+        remedy = trouble.remedy if trouble else _CHECKS
+        return NotReached(f"cannot connect to the Catalog API at {host} ({why})", remedy, meaning=_NOTHING_SENT)
 
     def _learn_from(self, response: Response, call: SignedCall) -> None:
         """Raise a refused signature or session, retryable where the next signature will be a better one."""
@@ -196,8 +208,15 @@ class CatalogApi:
             raise
 
 
-def http_pool() -> urllib3.PoolManager:
-    """Connections with both time-outs set; kept alive between calls."""
-    return urllib3.PoolManager(
-        maxsize=KEPT_CONNECTIONS, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-    )
+# Of `http_pool`, and of a plain pool, of which the last two do not tell a handshake from what follows.
+NOT_CONNECTED = (NotConnected, urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+
+
+def http_pool(timeout: urllib3.Timeout | None = None) -> urllib3.PoolManager:
+    """Connections with both time-outs set, through the proxy of the environment; kept alive between calls.
+
+    Raises:
+        ConfigurationError: the CA certificates that the environment names cannot be read.
+    """
+    tls_context()  # before anything is recorded
+    return NetworkPool(timeout or urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS))

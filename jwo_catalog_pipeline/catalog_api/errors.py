@@ -108,7 +108,13 @@ class RequestRefused(CatalogApiError, TerminalError):
 
 
 class WrongEndpoint(CatalogApiError, TerminalError):
-    """JWO_API_URL is not an address, or that of something else: a redirect, a 404, a foreign certificate."""
+    """JWO_API_URL is not an address, or that of something else: a redirect, a 404, a server without TLS."""
+
+
+class NetworkBlocks(CatalogApiError, TerminalError):
+    """The network's own settings stand in the way: a certificate that is not trusted, or a proxy that refuses."""
+
+    outcome = Outcome.NOT_SENT
 
 
 class OutcomeUnknown(CatalogApiError, TransientError):

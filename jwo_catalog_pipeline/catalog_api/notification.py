@@ -51,6 +51,9 @@ Message = ResultNotice | SubscriptionConfirmation | Unreadable
 class CertificateUnavailable(Exception):
     """The certificate cannot be had now; nothing is known of the signature, and the message must wait."""
 
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+
 
 class InvalidSignature(Exception):
     """An SNS envelope whose signature does not prove that its topic's owner sent it."""

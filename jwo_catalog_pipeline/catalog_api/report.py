@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
 from jwo_catalog_pipeline.catalog_api.safe_http import (
@@ -23,11 +24,11 @@ from jwo_catalog_pipeline.catalog_api.safe_http import (
     NotFetched,
     Origin,
     SafeHttp,
-    is_private,
     origin_of,
     parse_link,
     resolve,
 )
+from jwo_catalog_pipeline.errors import ConfigurationError
 
 MAX_REPORT_BYTES = 20_000_000  # 10,000 items at 2 kB each
 REPORT_SECONDS = 60.0  # 20 MB in that time takes 3 Mbit/s
@@ -136,8 +137,10 @@ def fetch_report(http: SafeHttp, url: str, endpoint: str) -> bytes:
         )
     except NotAllowed as error:
         raise ForbiddenReportLink(f"the report link is not followed: {error}") from None
+    except ConfigurationError as error:
+        raise ReportUnavailable(f"the report could not be downloaded ({error.problem})", error.remedy) from None
     except NotFetched as error:
-        raise ReportUnavailable(f"the report could not be downloaded ({error})") from None
+        raise ReportUnavailable(f"the report could not be downloaded ({error})", error.remedy) from None
     if document.status != 200:
         raise ReportUnavailable(f"the report's link answered {document.status}: it has probably expired")
     if _XML.match(document.content):

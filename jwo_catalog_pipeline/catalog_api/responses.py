@@ -10,6 +10,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     CatalogApiError,
     Denied,
+    NetworkBlocks,
     Outcome,
     OutcomeUnknown,
     RequestRefused,
@@ -184,6 +185,8 @@ def _cause(response: Response, message: str) -> tuple[type[CatalogApiError], str
             "or region yet",
             "check JWO_API_ROLE_ARN and its policy, then ask your Amazon contact",
         )
+    if status == 407:  # only to a url without TLS; else the proxy answers the CONNECT
+        return NetworkBlocks, "the proxy wants another user and password", "set HTTP_PROXY again"
     if 300 <= status < 400:
         return WrongEndpoint, "redirects are not followed", "set JWO_API_URL to the final host"
     if status in (400, 413, 422):

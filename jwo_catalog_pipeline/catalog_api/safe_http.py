@@ -3,27 +3,39 @@
 Reports and certificates are fetched from URLs that came in a message, so the URL, the answer of the name server and the
 host itself may all be hostile. A URL is taken apart once, by one strict pattern, and its parts are used from then on:
 no second parser sees it. The name is resolved once, every address of the answer is checked, and the connection is made
-to exactly such an address; TLS still verifies the host's name. There are no redirects, retries, proxies, cookies or
+to exactly such an address; TLS still verifies the host's name. There are no redirects, retries, cookies or
 credentials here, by there being no code for them; so this is `http.client`, which has none either and logs nothing
 (urllib3 logs the whole URL where headers are garbled).
+
+Where the environment names a proxy for the URL (`network`), the proxy resolves the name. Then there is no address to
+check: the host must be a name with a dot, no number, and which names are allowed is the caller's to say; TLS verifies
+that the host bears it.
 """
 
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
+
+import urllib3
+
+from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
+from jwo_catalog_pipeline.network import NotConnected, Proxy, proxied_connection, proxy_for, tls_context
+from jwo_catalog_pipeline.network_errors import explained
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0  # the longest wait for a next byte
 PIECE_BYTES = 65_536
+_NO_HEADERS: Mapping[str, str] = {}
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # as the last part of a host, it makes an address of it (WHATWG URL)
 # RFC 3986 with a name as host, in lower case, without user, fragment or empty path. Everything is ASCII, spelled out.
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?"
@@ -36,7 +48,11 @@ class NotAllowed(Exception):
 
 
 class NotFetched(Exception):
-    """There was no usable answer; trying again may help. The message holds no secret."""
+    """There was no usable answer; trying again may help. The message and the remedy hold no secret."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,12 @@ class Origin:
     scheme: str
     host: str
     port: int
+
+    @property
+    def authority(self) -> str:
+        """Host and port as clients write them, as a presigned link signs them: without the port that is usual."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,9 @@ def resolve(host: str, port: int) -> list[str]:
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise NotFetched(f"{host} has no address") from None
+        raise NotFetched(
+            f"{host} has no address", "check the name server; where only a proxy leads out, set HTTPS_PROXY"
+        ) from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
@@ -106,11 +130,11 @@ class SafeHttp:
 
     Attributes:
         seconds: the most that a fetch takes once the name is resolved (the resolver has time-outs of its own).
-        tls: verifies certificates and host names.
+        tls: verifies certificates and host names; None for the environment's CA certificates (`network`).
     """
 
     seconds: float
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    tls: ssl.SSLContext | None = None
 
     def get(
         self,
@@ -131,26 +155,60 @@ class SafeHttp:
         Raises:
             NotAllowed: the host has an address that is not allowed.
             NotFetched: there was no complete answer within the bounds.
+            ConfigurationError: the proxy or the CA certificates of the environment cannot be used.
         """
-        addresses = resolve(link.origin.host, link.origin.port)
-        if not any_address:
-            _check(link.origin.host, addresses, private_allowed)
+        origin, tls = link.origin, self.tls or tls_context()
+        proxy = proxy_for(f"{origin.scheme}://{origin.authority}{link.target}")
+        addresses: list[str] = []
+        if proxy is None:
+            addresses = resolve(origin.host, origin.port)
+            if not any_address:
+                _check(origin.host, addresses, private_allowed)
+        elif not any_address:
+            _check_name(origin.host)
         deadline = monotonic() + self.seconds
         try:
+            if proxy:
+                return self._get_through(proxy, tls, link, max_bytes)
             with (
-                self._connect(link.origin, addresses, deadline) as sock,
-                _cut_off(sock, deadline - monotonic()) as overdue,
+                self._connect(origin, addresses, deadline, tls) as sock,
+                _cut_off(lambda: sock, deadline - monotonic()) as overdue,
             ):
                 document = _read(sock, link, max_bytes)
                 if overdue.is_set():
                     raise TimeoutError
-        except (OSError, HTTPException, NotFetched) as error:
+        except (OSError, HTTPException, NotFetched, urllib3.exceptions.HTTPError) as error:
             if monotonic() >= deadline:
                 raise NotFetched(f"it took longer than {self.seconds:g} s") from None
-            raise NotFetched(str(error) if isinstance(error, NotFetched) else type(error).__name__) from None
+            if isinstance(error, NotFetched):
+                raise
+            made = not isinstance(error, _HANDSHAKE)
+            if not made and (trouble := explained(error, origin.authority, proxy, "check the network")):
+                raise NotFetched(trouble.problem, trouble.remedy) from None
+            raise NotFetched(type(error).__name__) from None
         return document
 
-    def _connect(self, origin: Origin, addresses: list[str], deadline: float) -> socket.socket:
+    def _get_through(self, proxy: Proxy, tls: ssl.SSLContext, link: Link, max_bytes: int) -> Document:
+        """Fetch through a proxy: over TLS in a tunnel, else by the absolute URL."""
+        origin = link.origin
+        connection = proxied_connection(proxy, origin.scheme, origin.host, origin.port, tls, CONNECT_SECONDS)
+        try:
+            with _cut_off(lambda: connection.sock, self.seconds) as overdue:
+                connection.connect()
+                sock: Any = connection.sock
+                sock.settimeout(SILENCE_SECONDS)
+                if origin.scheme == "https":
+                    document = _read(sock, link, max_bytes)
+                else:
+                    absolute = Link(origin, f"{origin.scheme}://{origin.authority}{link.target}")
+                    document = _read(sock, absolute, max_bytes, proxy.headers)
+                if overdue.is_set():
+                    raise TimeoutError
+        finally:
+            connection.close()
+        return document
+
+    def _connect(self, origin: Origin, addresses: list[str], deadline: float, tls: ssl.SSLContext) -> socket.socket:
         """Connect to the first address that answers: by number, so that nothing is resolved again."""
         for address in addresses:
             remaining = deadline - monotonic()
@@ -162,13 +220,27 @@ class SafeHttp:
                 continue
             try:
                 # The handshake as a whole has the time-out of the connection so far.
-                secured = self.tls.wrap_socket(sock, server_hostname=origin.host) if origin.scheme == "https" else sock
+                secured = tls.wrap_socket(sock, server_hostname=origin.host) if origin.scheme == "https" else sock
                 secured.settimeout(SILENCE_SECONDS)
             except BaseException:
                 sock.close()
                 raise
             return secured
-        raise NotFetched(f"{origin.host} cannot be connected to")
+        raise NotFetched(
+            f"{origin.host} cannot be connected to",
+            "check the network and the firewall; where only a proxy leads out, set HTTPS_PROXY",
+        )
+
+
+# What stands for a connection that was not made, and not for one that broke.
+_HANDSHAKE = (ssl.SSLError, NotConnected)
+
+
+def _check_name(host: str) -> None:
+    """A proxy is given names only: an address, in whatever spelling, could be one of the proxy's own network."""
+    last = host.rpartition(".")[2]
+    if ":" in host or "." not in host or _NUMBER.fullmatch(last):
+        raise NotAllowed(f"{host} is no name of a host of the public internet")
 
 
 def _check(host: str, addresses: list[str], private_allowed: Callable[[], bool]) -> None:
@@ -179,12 +251,22 @@ def _check(host: str, addresses: list[str], private_allowed: Callable[[], bool])
 
 
 @contextmanager
-def _cut_off(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
-    """Cut the connection after so long, whatever it is doing: a time-out alone starts anew with every byte."""
-    overdue = threading.Event()
+def _cut_off(current: Callable[[], Any], seconds: float) -> Iterator[threading.Event]:
+    """Cut the connection after so long, whatever it is doing: a time-out alone starts anew with every byte.
+
+    Args:
+        current: the connection's socket at that moment.
+        seconds: how long.
+    """
+    overdue, done = threading.Event(), threading.Event()
 
     def cut() -> None:
         overdue.set()
+        while (sock := current()) is None:  # not connected yet
+            if done.wait(0.05):
+                return
+        while not isinstance(sock, socket.socket):  # urllib3's TLS in TLS holds the socket
+            sock = sock.socket
         with suppress(OSError):  # it ended by itself meanwhile
             # Not SSLSocket.shutdown, which takes the TLS state from under the reader.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -195,17 +277,15 @@ def _cut_off(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
     try:
         yield overdue
     finally:
+        done.set()
         timer.cancel()
 
 
-def _read(sock: socket.socket, link: Link, max_bytes: int) -> Document:
-    origin = link.origin
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    # A presigned link signs its host as clients send it: without the port that goes without saying.
-    named = host if origin.port == _DEFAULT_PORTS[origin.scheme] else f"{host}:{origin.port}"
-    connection = HTTPConnection(origin.host, origin.port)
+def _read(sock: socket.socket, link: Link, max_bytes: int, more: Mapping[str, str] = _NO_HEADERS) -> Document:
+    connection = HTTPConnection(link.origin.host, link.origin.port)
     connection.sock = sock
-    connection.request("GET", link.target, headers={"Host": named, "User-Agent": "jwo-catalog-pipeline"})
+    headers = {"Host": link.origin.authority, "User-Agent": "jwo-catalog-pipeline", **more}
+    connection.request("GET", link.target, headers=headers)
     with connection.getresponse() as response:
         if response.status != 200:
             return Document(response.status, b"")
@@ -225,56 +305,3 @@ def _bounded(response: HTTPResponse, max_bytes: int) -> bytes:
     if length is not None and len(content) != length:
         raise NotFetched("it is shorter than it says")
     return bytes(content)
-
-
-# -- addresses --------------------------------------------------------------------------------------------------------
-# Written out from the IANA special-purpose registries: what `ipaddress` calls global differs between Python versions.
-_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-_NEVER = (
-    "0.0.0.0/8",  # this host
-    "100.64.0.0/10",  # shared by a carrier's customers
-    "127.0.0.0/8",  # loopback
-    "169.254.0.0/16",  # link-local: instance metadata and container credentials
-    "192.0.0.0/24",  # protocol assignments
-    "192.0.2.0/24",  # documentation, and the two below
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "192.88.99.0/24",  # 6to4 relays
-    "198.18.0.0/15",  # benchmarks
-    "224.0.0.0/3",  # multicast, reserved, broadcast
-    "fd00:ec2::/32",  # instance metadata over IPv6, which would pass for private
-    "2001::/23",  # protocol assignments; Teredo, which wraps an IPv4 address
-    "2001:db8::/32",  # documentation
-    "2002::/16",  # 6to4, which wraps an IPv4 address
-    "3fff::/20",  # documentation
-)
-# Unicast space in use. Outside it: loopback, link-local, multicast, and what wraps IPv4: mapped, compatible, NAT64.
-_UNICAST_6 = IPv6Network("2000::/3")
-
-
-_PRIVATE_NETWORKS, _NEVER_NETWORKS = (tuple(map(ip_network, texts)) for texts in (_PRIVATE, _NEVER))
-
-
-def is_private(address: str) -> bool:
-    """Whether an address is one of a private network (RFC 1918, or unique local IPv6) and nothing more special."""
-    ip = _parsed(address)
-    return ip is not None and _within(ip, _PRIVATE_NETWORKS) and not _within(ip, _NEVER_NETWORKS)
-
-
-def is_global(address: str) -> bool:
-    """Whether an address is a host's on the public internet."""
-    ip = _parsed(address)
-    if ip is None or _within(ip, _NEVER_NETWORKS) or _within(ip, _PRIVATE_NETWORKS):
-        return False
-    return ip.version == 4 or ip in _UNICAST_6
-
-
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(address)
-    except ValueError:
-        return None
-
-
-def _within(ip: IPv4Address | IPv6Address, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    return any(ip in network for network in networks)

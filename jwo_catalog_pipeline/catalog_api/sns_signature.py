@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
 from jwo_catalog_pipeline.catalog_api.safe_http import NotAllowed, NotFetched, SafeHttp, parse_link
+from jwo_catalog_pipeline.errors import ConfigurationError
 
 # Each partition's regions, and the domain that its services are in (botocore's partitions.json). Partitions that are
 # closed off or of which nothing is known in connection with stores (iso, eusc) are left out.
@@ -51,6 +52,7 @@ class SnsVerifier:
         self._clock = clock
         self._certificates: OrderedDict[str, x509.Certificate] = OrderedDict()
         self._unreachable_until = -float("inf")
+        self._unreachable = CertificateUnavailable("")
 
     def __call__(self, envelope: Mapping[str, Any]) -> None:
         """Raise `InvalidSignature` unless the envelope is genuine, `CertificateUnavailable` where that is unknown."""
@@ -83,12 +85,13 @@ class SnsVerifier:
 
     def _fetched(self, url: str) -> x509.Certificate:
         if self._clock() < self._unreachable_until:
-            raise CertificateUnavailable("the certificate's host could not be reached a moment ago")
+            raise self._unreachable
         try:
             return x509.load_pem_x509_certificate(self._fetch(url))
         except ValueError:
             raise InvalidSignature("the certificate cannot be read") from None
-        except CertificateUnavailable:
+        except CertificateUnavailable as error:
+            self._unreachable = error
             self._unreachable_until = self._clock() + _UNREACHABLE_SECONDS
             raise
 
@@ -144,7 +147,9 @@ def fetch_certificate(http: SafeHttp | None = None) -> Callable[[str], bytes]:
         except NotAllowed as error:
             raise InvalidSignature(f"the certificate is not fetched: {error}") from None
         except NotFetched as error:
-            raise CertificateUnavailable(f"the certificate cannot be fetched ({error})") from None
+            raise CertificateUnavailable(f"the certificate cannot be fetched: {error}", error.remedy) from None
+        except ConfigurationError as error:  # as soon as it is mended, the certificate can be had
+            raise CertificateUnavailable(f"the certificate cannot be fetched: {error.problem}", error.remedy) from None
         if answer.status == 429 or answer.status >= 500:
             raise CertificateUnavailable(f"the certificate's host answered {answer.status}")
         if answer.status != 200:

@@ -35,6 +35,7 @@ from jwo_catalog_pipeline.upload.alerts import (
     settled_alerts,
     stuck_batches,
     unreadable_alerts,
+    unverified_alerts,
 )
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -82,13 +83,16 @@ def ingestion_results_sensor(
     """Take Amazon's messages from the queue, and request runs that fetch the announced reports."""
     try:
         ledger = storage.open_ledger()
-        received = queue.inbox(ledger, storage.open_bucket()).receive(RECEIVE_SECONDS)
+        inbox = queue.inbox(ledger, storage.open_bucket())
+        received = inbox.receive(RECEIVE_SECONDS)
+        verified, waits = inbox.verify_again()
+        received += verified
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if received:  # each tick that logs writes an object to S3 if compute logs are kept there
         summary = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
         context.log.info(f"received {summary}")
-    return _fetch_requests(context, ledger)
+    return _fetch_requests(context, ledger, waits)
 
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -172,7 +176,16 @@ def alerts_sensor(
         dead, unchecked = _dead_letters(queue)
         export = look_at_export(source, ledger)
         published = publisher.publish(
-            [*failed, *overdue_alerts(stuck), *unreadable_alerts(ledger), *news, *dead, *export.alerts], unchecked
+            [
+                *failed,
+                *overdue_alerts(stuck),
+                *unreadable_alerts(ledger),
+                *unverified_alerts(ledger),
+                *news,
+                *dead,
+                *export.alerts,
+            ],
+            unchecked,
         )
         for upload in settled:
             ledger.acknowledge_settled(upload)
@@ -198,8 +211,16 @@ def _seconds(cursor: str | None) -> float | None:
     return float(cursor) if cursor else None
 
 
-def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
-    """Request a run for every upload whose reports can be fetched, unless a run is already fetching them."""
+def _fetch_requests(
+    context: dg.SensorEvaluationContext, ledger: Ledger, waits: str = ""
+) -> dg.SensorResult | dg.SkipReason:
+    """Request a run for every upload whose reports can be fetched, unless a run is already fetching them.
+
+    Args:
+        context: of the tick.
+        ledger: says what can be fetched.
+        waits: a sentence about what else is waited for.
+    """
     try:
         mark_reported(ledger)
         waiting = uploads_to_fetch(ledger)
@@ -222,4 +243,4 @@ def _fetch_requests(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.S
         known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
         failpoint("before dagster: run requests")
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
-    return dg.SkipReason("; ".join(reasons) or "no report to fetch")
+    return dg.SkipReason("; ".join([*(reasons or ["no report to fetch"]), *filter(None, [waits])]))

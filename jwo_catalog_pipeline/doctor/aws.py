@@ -14,11 +14,14 @@ from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.aws_words import aws_sentence
 from jwo_catalog_pipeline.doctor.checks import FROM_STACK, Check, Finding, Installation, ok, problem, warning
+from jwo_catalog_pipeline.network import ca_file
 from jwo_catalog_pipeline.redaction import hide_credentials
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import utc
+from jwo_catalog_pipeline.upload.results.unverified import unverified_sentence
 from jwo_catalog_pipeline.wording import plural
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
@@ -37,7 +40,7 @@ _QUICK = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts
 def clock(installation: Installation) -> Finding:
     """Whether this machine's clock is AWS's, by the `Date` of an answer; needs no credentials, which it may spoil."""
     try:
-        answer = boto3.client("sts", config=_QUICK, **_NOBODY).get_caller_identity()
+        answer = boto3.client("sts", config=_QUICK, verify=ca_file() or True, **_NOBODY).get_caller_identity()
     except ClientError as error:
         answer = error.response
     date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
@@ -68,7 +71,7 @@ def role(installation: Installation) -> Finding:
         hide_credentials(credentials.get_frozen_credentials() if credentials else None)
     except ClientError as error:
         return problem(
-            f"sts:AssumeRole of {arn} is answered with {error_code(error)}",
+            f"sts:AssumeRole of {arn} is answered with {error_code(error)} ({aws_sentence(error)})",
             "check JWO_API_ROLE_ARN; that role's trust policy must name the identity found above, and the stack must "
             "have been deployed with JwoApiRoleArn, which allows sts:AssumeRole on it",
         )
@@ -221,6 +224,8 @@ def notifications(installation: Installation) -> Finding:
     """Whether notifications arrive; Amazon's subscription itself cannot be seen from the retailer's account."""
     book = installation.resources["storage"].open_ledger()
     unreadable, newest = book.unreadable_messages(), book.newest_result_at()
+    if waits := unverified_sentence(book):
+        return warning(waits, 'see the check "network"; docs/runbook.md, "Messages that cannot be verified"')
     arrived = f"the last notification arrived on {utc(newest)}" if newest else ""
     if unreadable:
         last = max(unreadable, key=lambda message: message.received_at)

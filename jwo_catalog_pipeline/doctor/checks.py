@@ -14,6 +14,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.aws_words import aws_problem, aws_sentence
 from jwo_catalog_pipeline.defs.resources import build_resources
 from jwo_catalog_pipeline.errors import ConfigurationError, PipelineError
 from jwo_catalog_pipeline.redaction import redacted
@@ -54,7 +55,6 @@ _BY_ERROR = {
     "NoRegionError": "set AWS_DEFAULT_REGION to the region of the stack",
     "ConfigParseError": "fix that file, or name another one in AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE",
 }
-_ELSEWHERE = "check the network, the proxy, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"
 _DENIED = re.compile("AccessDenied|NotAuthorized|AuthorizationError|^403$")
 _ACTION = re.compile(r"perform: ([\w-]+:\w+)")
 
@@ -175,11 +175,18 @@ def _run(check: Check, installation: Installation) -> Finding:
     except BotoCoreError as error:
         if isinstance(error, ParamValidationError):  # a setting that cannot be what it should
             return problem(" ".join(str(error).split()), check.remedy)
-        return problem(f"AWS cannot be reached: {error}", _BY_ERROR.get(type(error).__name__, _ELSEWHERE))
+        return _unreachable(error)
     except ValueError as error:  # botocore's own for an endpoint that is no URL
         if not str(error).startswith("Invalid endpoint"):
             raise
         return problem(f"AWS cannot be reached: {error}", "AWS_ENDPOINT_URL must be a URL, or not set for AWS itself")
+
+
+def _unreachable(error: BotoCoreError) -> Finding:
+    """No answer of AWS: by an error of the network, or because botocore did not even ask."""
+    said, remedy = aws_problem(error, "", "AWS")
+    own = _BY_ERROR.get(type(error).__name__)
+    return problem(f"AWS cannot be reached: {error}", own) if own else problem(said, remedy)
 
 
 def _beyond(found: str) -> Finding:
@@ -201,4 +208,8 @@ def _refused(error: ClientError, check: Check) -> Finding:
             f"this identity has no permission for {action}",
             f"allow {action} to it, or run as the role of deploy/cloudformation.yaml (its output PipelineRoleArn)",
         )
-    return problem(f"AWS answers {error.operation_name} with {code}", _BY_CODE.get(code, check.remedy))
+    if code in _BY_CODE:
+        return problem(f"AWS answers {error.operation_name} with {code}", _BY_CODE[code])
+    said, remedy = aws_sentence(error), aws_problem(error, error.operation_name, "AWS")[1]
+    shown = f"{code} ({said})" if said else code
+    return problem(f"AWS answers {error.operation_name} with {shown}", remedy or check.remedy)

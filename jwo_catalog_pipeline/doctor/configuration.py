@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 import urllib3
 from packaging.requirements import Requirement
 
-from jwo_catalog_pipeline.catalog_api.client import CatalogApi
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
     Denied,
@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     Throttled,
 )
 from jwo_catalog_pipeline.defs.resources import settings_complaints
-from jwo_catalog_pipeline.doctor import aws
+from jwo_catalog_pipeline.doctor import aws, network
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.doctor.dagster_instance import instance
 from jwo_catalog_pipeline.doctor.uploads import uploads
@@ -91,7 +91,7 @@ def catalog_api(installation: Installation) -> Finding:
     resource, storage = installation.resources["catalog_api"], installation.resources["storage"]
     client: CatalogApi = resource.client(storage.open_ledger())
     try:
-        replace(client, http=urllib3.PoolManager(timeout=API_TIMEOUT)).status(NO_INGESTION)
+        replace(client, http=http_pool(API_TIMEOUT)).status(NO_INGESTION)
     except RequestRefused as error:
         if error.explained:
             return ok("Amazon accepts the signature, and reports that the test ingestion does not exist")
@@ -170,6 +170,7 @@ def mapping(installation: Installation) -> Finding:
 CHECKS = (
     Check("settings", settings, "check .env and the environment"),
     Check("versions", versions, "install requirements.lock again"),
+    *network.CHECKS,
     *aws.CHECKS,
     Check("Catalog API", catalog_api, "check JWO_API_URL and the network", ("role", "ledger")),
     Check("mapping", mapping, "check JWO_MAPPING and JWO_SOURCE_URI"),

@@ -11,11 +11,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jwo_catalog_pipeline.aws_words import aws_problem
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches, utc
+from jwo_catalog_pipeline.upload.results.unverified import unverified_sentence
 from jwo_catalog_pipeline.wording import plural
 
 METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these
@@ -25,6 +27,7 @@ CLAIM_SECONDS = 120  # to send one message; a crash before it is recorded lets i
 REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
 MOST_MESSAGES = 10  # at once; more become one message, because people do not read a hundred
 DEAD_LETTERS = "dead letters"  # the key of that alert
+UNVERIFIED_ALERT_SECONDS = 30 * 60
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
 MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
 
@@ -107,6 +110,24 @@ def unreadable_alerts(ledger: Ledger) -> list[Alert]:
     ]
 
 
+def unverified_alerts(ledger: Ledger) -> list[Alert]:
+    """An alert while messages wait for so long that they can be verified that the cause does not pass by itself."""
+    sentence = unverified_sentence(ledger, older_than=UNVERIFIED_ALERT_SECONDS)
+    if not sentence:
+        return []
+    return [
+        Alert(
+            "unverified",
+            "JWO catalog: messages cannot be verified",
+            f"{sentence}. They are kept and not believed until then. Results are also asked for through the API, so "
+            "uploads settle, but later.",
+            '`jwo-catalog doctor` tries the host of the certificates. docs/runbook.md, "Messages that '
+            'cannot be verified".',
+            lasting=True,
+        )
+    ]
+
+
 def settled_alerts(ledger: Ledger) -> dict[str, Alert | None]:
     """By upload that has settled since: an alert where not everything of it was accepted, else None."""
     return {note.upload: _settled_alert(ledger, note.upload, note.settled_at) for note in ledger.settled_notes()}
@@ -146,7 +167,10 @@ def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:
         url = sqs.get_queue_url(QueueName=arn.split(":")[-1])["QueueUrl"]
         waiting = int(_attributes(sqs, url, "ApproximateNumberOfMessages")["ApproximateNumberOfMessages"])
     except (ClientError, BotoCoreError) as error:
-        raise AlertsUnavailable(f"cannot look at the queue {queue_url} or its dead-letter queue ({error})") from None
+        problem, remedy = aws_problem(error, "sqs:GetQueueUrl and sqs:GetQueueAttributes", "SQS")
+        raise AlertsUnavailable(
+            f"cannot look at the queue {queue_url} or its dead-letter queue: {problem}", remedy
+        ) from None
     if not waiting:
         return []
     return [
@@ -234,9 +258,10 @@ class AlertPublisher:
             with effect("sns: alert"):
                 self.sns.publish(TopicArn=self.topic_arn, Subject=subject, Message=text)
         except (ClientError, BotoCoreError) as error:
+            problem, remedy = aws_problem(error, "sns:Publish", "SNS")
             raise AlertsUnavailable(
-                f"the alert {alert.subject!r} could not be published to {self.topic_arn} ({error})",
-                "check JWO_ALERT_TOPIC_ARN and the pipeline's role",
+                f"the alert {alert.subject!r} could not be published to {self.topic_arn}: {problem}",
+                remedy or "check JWO_ALERT_TOPIC_ARN and the pipeline's role",
             ) from None
 
     def measure(self, stuck: int) -> None:
@@ -251,4 +276,5 @@ class AlertPublisher:
             with effect("cloudwatch: metric"):
                 self.cloudwatch.put_metric_data(Namespace=METRICS, MetricData=data)
         except (ClientError, BotoCoreError) as error:
-            raise AlertsUnavailable(f"CloudWatch does not take the metric {OVERDUE} ({error})") from None
+            problem, remedy = aws_problem(error, "cloudwatch:PutMetricData", "CloudWatch")
+            raise AlertsUnavailable(f"CloudWatch does not take the metric {OVERDUE}: {problem}", remedy) from None

@@ -265,6 +265,25 @@ class UnreadableMessage:
 
 
 @dataclass(frozen=True)
+class UnverifiedMessage:
+    """A message whose signature could not be checked yet; `key` is that of its text in the bucket, or ""."""
+
+    message_id: str
+    received_at: int
+    tries: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class VerifyPause:
+    """Until when messages are not verified again, after how many looks in vain, and why."""
+
+    reason: str
+    looks: int
+    until: int
+
+
+@dataclass(frozen=True)
 class SettledNote:
     """An upload has settled, and the alerts have not taken it up yet."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import (
     check_report_link,
@@ -15,7 +16,6 @@ from jwo_catalog_pipeline.catalog_api.report import (
     read_report,
     report_http,
 )
-from jwo_catalog_pipeline.catalog_api.safe_http import is_global, is_private
 from jwo_catalog_pipeline_tests.chaos import urls
 from jwo_catalog_pipeline_tests.support.parts import api_client, body_of, deliver, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox

@@ -135,7 +135,8 @@ def socket_figures() -> list[Figure]:
     seen = sockets.Seen(**_run(sockets.__name__))
     wrong = [*seen.fetched, *seen.other_errors, *seen.connections]
     tried = seen.tried
-    works = seen.good_connections == tried["genuine"] and seen.own == 1 and tried.get("redirects") == 1
+    proxied = seen.proxied == tried["genuine through a proxy"] >= 50
+    works = seen.good_connections == tried["genuine"] and proxied and seen.own == 1 and tried.get("redirects") == 1
     return [
         Figure(
             "A report comes only from S3, or the endpoint in use",

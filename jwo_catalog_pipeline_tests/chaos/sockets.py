@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from jwo_catalog_pipeline.catalog_api.addresses import is_global
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
 from jwo_catalog_pipeline.catalog_api.report import fetch_report
-from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp, is_global
+from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
 from jwo_catalog_pipeline_tests.chaos.urls import (
     BAD_ADDRESSES,
     GENUINE_REPORT_HOSTS,
@@ -27,6 +28,8 @@ from jwo_catalog_pipeline_tests.chaos.urls import (
     REPORT_HOST,
 )
 
+PROXY = "127.0.0.2"
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 S3 = "https://s3.us-east-1.amazonaws.com"
 HTTP = SafeHttp(5)
 
@@ -43,6 +46,7 @@ class Seen:
         connections: connections to anywhere but the address that was checked.
         lookups: of a rebinding name, more than the one that was checked.
         good_connections: to the addresses of genuine links, which shows that the observer sees.
+        proxied: genuine links for which the proxy was contacted, and nothing else.
         own: documents from the operator's own endpoint, which shows that fetching works here.
     """
 
@@ -53,6 +57,7 @@ class Seen:
     connections: list[str] = field(default_factory=list)
     lookups: list[str] = field(default_factory=list)
     good_connections: int = 0
+    proxied: int = 0
     own: int = 0
 
 
@@ -111,8 +116,8 @@ def observe() -> Seen:
     server = HTTPServer(("127.0.0.1", 0), Endpoint)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
-    # A proxy from the environment would be connected to, and so be seen.
-    os.environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.2:9")
+    for name in PROXIES:
+        os.environ.pop(name, None)
     observer = Observer(port)
     for url in HOSTILE_REPORT_URLS:
         with observer.script(["127.0.0.1"]):
@@ -144,7 +149,26 @@ def observe() -> Seen:
             except ReportUnavailable:
                 seen.tried["redirects"] = 1
         seen.connections += observer.connected
+    _through_a_proxy(seen, observer)
     return seen
+
+
+def _through_a_proxy(seen: Seen, observer: Observer) -> None:
+    """Through a proxy nothing is looked up here, and the proxy itself is contacted for genuine links alone."""
+    os.environ |= dict.fromkeys(PROXIES, f"http://{PROXY}:9")
+    for url in HOSTILE_REPORT_URLS:
+        with observer.script(GOOD_ADDRESSES):
+            attempt(seen, "urls next to a proxy", url)
+        seen.connections += observer.connected
+        seen.resolved += observer.looked_up
+    for host in GENUINE_REPORT_HOSTS:
+        with observer.script(GOOD_ADDRESSES):
+            attempt(seen, "genuine through a proxy", f"https://{host}/b/r.json")
+        seen.proxied += observer.connected == [PROXY]
+        seen.connections += [each for each in observer.connected if each != PROXY]
+        seen.lookups += observer.looked_up
+    for name in PROXIES:
+        del os.environ[name]
 
 
 def _private(seen: Seen, observer: Observer, link: str) -> None:

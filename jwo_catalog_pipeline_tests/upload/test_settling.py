@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
 from jwo_catalog_pipeline.upload.model import BatchState
@@ -89,17 +88,6 @@ def test_news_that_amazon_is_not_done_is_no_result(parts: Parts) -> None:
     send_to_queue(parts, json.dumps({"ingestionId": batch.ingestion_id, "processingStatus": "INPROGRESS"}))
     assert parts.inbox().receive(20)["progress"] == 1
     assert parts.ledger.news() == []
-
-
-def test_a_message_waits_while_its_signature_cannot_be_checked(parts: Parts) -> None:
-    def unreachable(_: object) -> None:
-        raise CertificateUnavailable("no route")
-
-    parts.apply("u1", items("A"))
-    parts.sandbox.drain()
-    assert not parts.inbox(verify=unreachable).receive(20)
-    assert not queue_is_empty(parts)
-    assert parts.ledger.unreadable_messages() == []
 
 
 def test_a_message_is_in_the_ledger_before_it_is_deleted(parts: Parts) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.aws_words import aws_problem
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.errors import Conflict, Contended, LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
@@ -105,26 +106,19 @@ class Table:
                 raise Contended(f"the ledger table {self.table_name} is busy: {', '.join(sorted(reasons))}") from None
             if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
                 raise Conflict(str(error)) from None
-            what, remedy = _REMEDIES.get(code, (code, ""))
-            what = what.format(action=f"dynamodb:{error.operation_name}")
+            what, remedy = aws_problem(error, f"dynamodb:{error.operation_name}", "DynamoDB")
+            if code == "ResourceNotFoundException":
+                what, remedy = _NO_TABLE
             raise LedgerUnavailable(f"cannot use the ledger table {self.table_name}: {what}", remedy) from None
         except BotoCoreError as error:
-            raise LedgerUnavailable(
-                f"cannot reach the ledger table {self.table_name}: {error_code(error)}",
-                "check AWS credentials, region and network",
-            ) from None
+            what, remedy = aws_problem(error, "", "DynamoDB")
+            raise LedgerUnavailable(f"cannot reach the ledger table {self.table_name}: {what}", remedy) from None
 
 
-_DENIED = ("{action} is denied", "the pipeline's role needs the policy of deploy/cloudformation.yaml")
-# What DynamoDB answers: the problem, and the remedy.
-_REMEDIES = {
-    "ResourceNotFoundException": (
-        "it does not exist",
-        "deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE to its LedgerTableName",
-    ),
-    "AccessDeniedException": _DENIED,
-    "403": _DENIED,  # without DynamoDB's own words
-}
+_NO_TABLE = (
+    "it does not exist",
+    "deploy deploy/cloudformation.yaml and set JWO_LEDGER_TABLE to its LedgerTableName",
+)
 
 
 def versioned(item: Mapping[str, Any]) -> dict[str, Any]:

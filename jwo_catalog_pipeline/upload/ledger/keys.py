@@ -16,6 +16,9 @@
 | UNMATCHED         | <id>                    | an orphan: an ingestion of a batch that another worker took over    |
 | UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
+| UNVERIFIED        | <message id>            | a message whose signature could not be checked yet: the worklist    |
+| UNVERIFIED#<message id> | TEXT              | its text, compressed; expires                                       |
+| INBOX             | PAUSE                   | when such messages are verified again, and why it waits             |
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
 | STOPPED           | <upload>                | why an upload does not go on, until it does or another is applied   |
 | PAUSE             | PAUSE                   | all sending is held, by whom, since when and why                    |
@@ -42,6 +45,7 @@ HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BA
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
 NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
 STOPPED, PAUSE = "STOPPED", "PAUSE"
+UNVERIFIED, TEXT = "UNVERIFIED", "TEXT"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
 EXPORT, OUTAGE = "EXPORT", "OUTAGE"
 
@@ -112,6 +116,18 @@ def unknown(ingestion_id: str) -> Key:
 
 def unreadable(message_id: str) -> Key:
     return _key(UNREADABLE, message_id)
+
+
+def unverified(message_id: str) -> Key:
+    return _key(UNVERIFIED, message_id)
+
+
+def unverified_text(message_id: str) -> Key:
+    return _key(f"{UNVERIFIED}#{message_id}", TEXT)
+
+
+def verify_pause() -> Key:
+    return _key(INBOX, "PAUSE")
 
 
 def inbox() -> Key:

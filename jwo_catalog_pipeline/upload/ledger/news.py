@@ -6,13 +6,24 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.upload.exports import AppliedExport
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read, read_with_export
-from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, SettledNote, Slot, UnreadableMessage
+from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, pointed, pointer, read
+from jwo_catalog_pipeline.upload.model import (
+    AlertRecord,
+    Batch,
+    News,
+    Orphan,
+    SettledNote,
+    Slot,
+    UnreadableMessage,
+    UnverifiedMessage,
+    VerifyPause,
+)
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
 LINK_SECONDS = 2 * 3600
+# Longer than the queue keeps a message; the text may hold a secret, and goes even where nobody looks any more.
+UNVERIFIED_SECONDS = 15 * 86_400
 
 
 class NewsLedger(Writes):
@@ -95,29 +106,46 @@ class NewsLedger(Writes):
         """Messages that cannot be read."""
         return [read(UnreadableMessage, item, message_id=keys.name(item)) for item in self._query(keys.UNREADABLE)]
 
-    # -- exports -----------------------------------------------------------------------------------------------
+    # -- messages to verify again ------------------------------------------------------------------------------
 
-    def applied_export(self, sha256: str) -> AppliedExport | None:
-        """When an export of this content was applied last."""
-        item = self._get(keys.export(sha256))
-        return read_with_export(AppliedExport, item) if item else None
+    def keep_unverified(self, message_id: str, text: bytes, key: str) -> None:
+        """Keep a message whose signature cannot be checked now, with its text or the text's key in the bucket."""
+        message = UnverifiedMessage(message_id, self.now(), key=key)
+        item = {**keys.unverified(message_id), **attributes(message, "message_id")}
+        kept = {**keys.unverified_text(message_id), "text": text, "expires_at": self.now() + UNVERIFIED_SECONDS}
+        self._transact(keys.UNVERIFIED, self._put_any(item), self._put_any(kept))
 
-    # -- outages -----------------------------------------------------------------------------------------------
+    def unverified_messages(self) -> list[UnverifiedMessage]:
+        """Messages that wait until their signature can be checked."""
+        return [read(UnverifiedMessage, item, message_id=keys.name(item)) for item in self._query(keys.UNVERIFIED)]
 
-    def begin_outage(self, what: str) -> int:
-        """Note that something cannot be done; since when, epoch seconds."""
-        item = self._get(keys.outage(what)) or {"since": self.now()}
-        if keys.PK not in item:
-            self._put({**keys.outage(what), **item})
-        return int(item["since"])
+    def unverified_text(self, message_id: str) -> bytes | None:
+        """The compressed text of such a message; None where there is none any more."""
+        item = self._get(keys.unverified_text(message_id))
+        return bytes(item["text"].value) if item else None
 
-    def end_outage(self, what: str) -> int:
-        """Note that it can be done; since when it could not, 0 where it could."""
-        item = self._get(keys.outage(what))
-        if item is None:
-            return 0
-        self._delete(keys.outage(what))
-        return int(item["since"])
+    def note_unverified_try(self, message: UnverifiedMessage) -> None:
+        """Note that a message could not be verified once more."""
+        tried = {**attributes(message, "message_id"), "tries": message.tries + 1}
+        self._put({**keys.unverified(message.message_id), **tried})
+
+    def end_unverified(self, message_id: str) -> None:
+        """A message was verified, or found out to be none of Amazon's, and that is kept."""
+        gone = (keys.unverified(message_id), keys.unverified_text(message_id))
+        self._transact(f"{keys.UNVERIFIED} ended", *map(self._delete_any, gone))
+
+    def verify_pause(self) -> VerifyPause | None:
+        """Until when messages are not verified again; None where the newest could be."""
+        item = self._get(keys.verify_pause())
+        return read(VerifyPause, item) if item else None
+
+    def note_verify_pause(self, pause: VerifyPause) -> None:
+        """No message could be verified."""
+        self._put({**keys.verify_pause(), **attributes(pause)})
+
+    def end_verify_pause(self) -> None:
+        """Messages can be verified again."""
+        self._delete(keys.verify_pause())
 
     # -- alerts ------------------------------------------------------------------------------------------------
 

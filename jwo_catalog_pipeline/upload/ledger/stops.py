@@ -1,11 +1,12 @@
-"""The ledger's verbs for what keeps an upload from going on: its stops, and the switch that holds all sending."""
+"""The ledger's verbs for what keeps an upload from going on: stops, the pause, outages, and exports applied before."""
 
 from dataclasses import replace
 
 from jwo_catalog_pipeline.upload.errors import Conflict, SendingPaused
+from jwo_catalog_pipeline.upload.exports import AppliedExport
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import NewsLedger
-from jwo_catalog_pipeline.upload.ledger.writes import Part, attributes, read
+from jwo_catalog_pipeline.upload.ledger.writes import Part, attributes, read, read_with_export
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.stops import Pause, Stop, StopKind
 
@@ -64,6 +65,30 @@ class StopsLedger(NewsLedger):
                 f"all sending has been held since {utc(pause.since)} by {pause.by}: {pause.reason}",
                 "jwo-catalog resume ends this, and what was stopped goes on by itself",
             )
+
+    # -- exports -----------------------------------------------------------------------------------------------
+
+    def applied_export(self, sha256: str) -> AppliedExport | None:
+        """When an export of this content was applied last."""
+        item = self._get(keys.export(sha256))
+        return read_with_export(AppliedExport, item) if item else None
+
+    # -- outages -----------------------------------------------------------------------------------------------
+
+    def begin_outage(self, what: str) -> int:
+        """Note that something cannot be done; since when, epoch seconds."""
+        item = self._get(keys.outage(what)) or {"since": self.now()}
+        if keys.PK not in item:
+            self._put({**keys.outage(what), **item})
+        return int(item["since"])
+
+    def end_outage(self, what: str) -> int:
+        """Note that it can be done; since when it could not, 0 where it could."""
+        item = self._get(keys.outage(what))
+        if item is None:
+            return 0
+        self._delete(keys.outage(what))
+        return int(item["since"])
 
     def _not_paused(self) -> Part:
         """Write nothing, but only while sending is not held."""

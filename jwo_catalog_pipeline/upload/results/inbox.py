@@ -13,8 +13,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jwo_catalog_pipeline.aws_errors import error_code
+from jwo_catalog_pipeline.aws_words import aws_problem
 from jwo_catalog_pipeline.catalog_api.notification import (
     CertificateUnavailable,
+    Message,
     ResultNotice,
     SubscriptionConfirmation,
     Unreadable,
@@ -26,6 +28,8 @@ from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.storage import Bucket, StorageError
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import UnverifiedMessage
+from jwo_catalog_pipeline.upload.results.unverified import Unverified, unverified_sentence
 
 MESSAGES_A_CALL = 10  # what SQS gives and deletes at most
 # A message that could not be kept so often is kept as unreadable, if at least that works: it is at fault, not the
@@ -33,6 +37,7 @@ MESSAGES_A_CALL = 10  # what SQS gives and deletes at most
 DELIVERIES_BEFORE_QUARANTINE = 5
 # SNS says no to the token itself: it has expired (after 3 days), or never was one. Trying again does not help.
 _NO_SUCH_TOKEN = frozenset({"InvalidParameter", "InvalidParameterValue", "NotFound", "ParamValidationError"})
+_ACTIONS = {"receive_message": "sqs:ReceiveMessage", "delete_message_batch": "sqs:DeleteMessage"}
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +57,8 @@ class Inbox:
         """Take what is in the queue, until it is empty or the time is up.
 
         Returns:
-            How many messages were of each kind: `result`, `progress`, `confirmation`, `unreadable`.
+            How many messages were of each kind: `result`, `progress`, `confirmation`, `unreadable`, or `unverified`:
+            kept until their signature can be checked.
 
         Raises:
             QueueUnavailable: the queue cannot be used; what was taken so far is safe.
@@ -69,6 +75,59 @@ class Inbox:
         if counts["result"]:  # for people who ask whether notifications arrive at all
             self.ledger.note_inbox()
         return counts
+
+    def verify_again(self) -> tuple[Counter[str], str]:
+        """Verify a few of the kept messages whose signature could not be checked.
+
+        Returns:
+            How many were dealt with, as `receive` counts them, and a sentence about those that still wait, or "".
+
+        Raises:
+            LedgerUnavailable: a message could not be kept, or StorageError; it is verified again later.
+        """
+        counts: Counter[str] = Counter()
+        if not (waiting := self.ledger.unverified_messages()):
+            return counts, ""
+        for message in self._unverified.due(waiting):
+            kind = self._verify(message)
+            if kind is None:
+                break
+            counts[kind] += 1
+        if counts["result"]:
+            self.ledger.note_inbox()
+        if counts and self.ledger.verify_pause():
+            self.ledger.end_verify_pause()
+        return counts, unverified_sentence(self.ledger)
+
+    def _verify(self, message: UnverifiedMessage) -> str | None:
+        """Deal with a kept message as with one from the queue; None where it must wait longer."""
+        text = self._unverified.text(message)
+        if text is None:
+            self._unverified.end(message)
+            return "expired"
+        # The ledger may refuse it for good, and then it is quarantined as one from the queue is.
+        tries = {"ApproximateReceiveCount": str(message.tries + 1)}
+        received = {"MessageId": message.message_id, "Body": text, "Attributes": tries}
+        try:
+            kind = self._act_on(received, read_message(text, self.topic_arn, self.verify), set())
+            reason = "the subscription could not be confirmed"
+        except CertificateUnavailable as error:
+            kind, reason = None, str(error)
+        except (LedgerUnavailable, StorageError) as error:
+            self._unverified.postpone(message, str(error))
+            raise
+        if kind is None and self._unverified.is_given_up(message):
+            self._keep_unreadable(received, f"its signature could not be verified for 14 days: {reason}")
+            kind = "unreadable"
+        if kind is None:
+            self._unverified.postpone(message, reason)
+        else:
+            self._unverified.end(message)
+        return kind
+
+    @property
+    def _unverified(self) -> Unverified:
+        return Unverified(self.ledger, self.bucket)
 
     def _take(self, messages: list[dict[str, Any]]) -> Counter[str]:
         """Keep what can be kept of one call's messages, and then delete that much from the queue."""
@@ -122,8 +181,14 @@ class Inbox:
         try:
             read = read_message(message["Body"], self.topic_arn, self.verify)
         except CertificateUnavailable as error:
-            _log.warning("%s; the message stays in the queue", error)
+            if self._unverified.keep(message):
+                return "unverified"
+            _log.warning("%s; the message stays in the queue, for too many are kept already", error)
             return None
+        return self._act_on(message, read, seen)
+
+    def _act_on(self, message: Mapping[str, Any], read: Message, seen: set[ResultNotice]) -> str | None:
+        """Make durable what a message says; None where it must be tried again."""
         match read:
             case ResultNotice(_, _, status) if status in WAITING:
                 return "progress"  # Amazon is not done, and says so again when it is
@@ -166,7 +231,7 @@ class Inbox:
             _log.warning(
                 "the subscription to %s could not be confirmed (%s); will be tried again",
                 topic_arn,
-                error_code(error),
+                "; ".join(filter(None, aws_problem(error, "sns:ConfirmSubscription", "SNS"))),
             )
             return None
         _log.info("confirmed the subscription to %s", topic_arn)
@@ -183,7 +248,8 @@ class Inbox:
         try:
             return operation(**arguments)
         except (ClientError, BotoCoreError) as error:
+            problem, remedy = aws_problem(error, _ACTIONS[operation.__name__], "SQS")
             raise QueueUnavailable(
-                f"cannot use the queue {self.queue_url} ({error_code(error)})",
-                "check JWO_QUEUE_URL and the pipeline's role",
+                f"cannot use the queue {self.queue_url}: {problem}",
+                remedy or "check JWO_QUEUE_URL and the pipeline's role",
             ) from None
