@@ -6,6 +6,8 @@ before it is asked to.
 
 import functools
 import re
+import time
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -16,6 +18,8 @@ from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.redaction import hide_credentials, redacted
 
 # Short enough that a sensor's tick ends far below its 60 s even where AWS hangs.
+CALLER_SECONDS = 600  # for which an answer, or that there was none, is remembered
+_QUICK = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -39,6 +43,28 @@ _S3_PROBLEMS = {
 def aws_client(service: str, region: str | None = None) -> Any:
     """One client for each service and region (None: the environment's): making one takes longer than most calls."""
     return _hiding(boto3.client(service, region_name=region, config=_CONFIG))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls AWS: the account's number and the identity's ARN; "" where AWS does not say."""
+
+    account: str = ""
+    arn: str = ""
+
+
+def caller() -> Caller:
+    """Who this process is to AWS, as known some minutes ago. Never fails, for records and alerts must go on."""
+    return _caller(int(time.monotonic() // CALLER_SECONDS))
+
+
+@functools.lru_cache(maxsize=1)
+def _caller(period: int) -> Caller:
+    try:
+        answer = _hiding(boto3.client("sts", config=_QUICK)).get_caller_identity()
+    except (ClientError, BotoCoreError, ValueError):  # ValueError: AWS_ENDPOINT_URL is no address
+        return Caller()
+    return Caller(answer["Account"], answer["Arn"])
 
 
 @functools.cache

@@ -24,6 +24,7 @@ LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
 CLAIM_SECONDS = 120  # to send one message; a crash before it is recorded lets it be sent once more after that
 REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
 MOST_MESSAGES = 10  # at once; more become one message, because people do not read a hundred
+CLOSED = str(BatchState.CLOSED)
 DEAD_LETTERS = "dead letters"  # the key of that alert
 MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
 MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
@@ -54,13 +55,13 @@ class Alert:
 
 
 def stuck_batches(ledger: Ledger, overdue_minutes: float) -> list[Batch]:
-    """Batches that were sent, and of which nothing has been heard for too long; every state but the last counts."""
+    """Batches that were sent and of which nothing has been heard for too long, unless a person has closed them."""
     before = ledger.now() - round((max(overdue_minutes, LEAST_OVERDUE_MINUTES) + GRACE_MINUTES) * 60)
     return [
         batch
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if not batch.is_closed and batch.sent_at and batch.sent_at <= before
+        if not (batch.is_closed or batch.closed_at) and batch.sent_at and batch.sent_at <= before
     ]
 
 
@@ -126,10 +127,15 @@ def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None
         f"settled/{upload}",
         f"JWO catalog: {plural(lost.total(), 'item')} not accepted",
         f"Upload {upload} has settled: {which}; {accepted:,} accepted. Sent from {utc(first)}, settled "
-        f"{utc(settled_at)}. Of the items that were not accepted, Amazon sells the old version, or nothing.",
+        f"{utc(settled_at)}. {_meaning(lost)}",
         "the asset fix_list has the rows and Amazon's reasons, in the export's own format; `jwo-catalog item SKU` shows"
         " an item's history.",
     )
+
+
+def _meaning(lost: Collection[str]) -> str:
+    known = "Of the items that were not accepted, Amazon sells the old version, or nothing."
+    return f"{known} What it has of closed items is not known: the next upload sends them." if CLOSED in lost else known
 
 
 def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:

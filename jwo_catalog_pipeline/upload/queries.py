@@ -34,17 +34,17 @@ def overview(ledger: Ledger, in_flight_hours: float, limit: int) -> dict[str, An
         uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
         batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), and `unreadable_messages`
-        and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        and `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch; `closed`, of these
+        uploads those that a person has closed (`upload`, `closed_at`, `closed_by`, `reason`).
     """
     waiting = waiting_items(ledger, in_flight_hours)
     open_batches = [
-        _open_batch(batch)
-        for upload in ledger.open_uploads()
-        for batch in ledger.batches(upload)
-        if not batch.is_closed
+        open_batch(batch) for upload in ledger.open_uploads() for batch in ledger.batches(upload) if not batch.is_closed
     ]
+    newest = applied_uploads(ledger, limit)
     return {
-        "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
+        "uploads": [_upload(ledger, upload) for upload in newest],
+        "closed": [closing for upload in newest if (closing := closing_of(ledger, upload))],
         "open_batches": open_batches,
         "in_doubt": [_doubt(batch, in_flight_hours) for batch in ledger.doubtful()],
         "waiting": {
@@ -72,7 +72,21 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
     }
 
 
-def _open_batch(batch: Batch) -> dict[str, Any]:
+def closing_of(ledger: Ledger, upload: str) -> dict[str, Any] | None:
+    """Who has closed an upload, when and why; None where nobody has."""
+    record = ledger.upload(upload)
+    if record is None or not record.closed_at:
+        return None
+    return {
+        "upload": upload,
+        "closed_at": utc(record.closed_at),
+        "closed_by": record.closed_by,
+        "reason": record.close_reason,
+    }
+
+
+def open_batch(batch: Batch) -> dict[str, Any]:
+    """A batch whose end is waited for, for people."""
     return {
         "upload": batch.upload,
         "batch": batch.id,
@@ -196,7 +210,7 @@ def waiting_items(ledger: Ledger, in_flight_hours: float) -> Waiting:
 def _is_open(batch: Batch) -> bool:
     """Whether the outcome of any item of the batch is still open."""
     unreported = batch.state is BatchState.SETTLED and batch.outcomes.get(UNREPORTED, 0)
-    return batch.state in IN_FLIGHT or bool(unreported)
+    return not batch.closed_at and (batch.state in IN_FLIGHT or bool(unreported))
 
 
 def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def mark_reported(ledger: Ledger) -> None:
             ledger.forget_news(news.ingestion_id)
             continue
         batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
-        if batch.state is BatchState.SUBMITTED:
+        if batch.state in (BatchState.SUBMITTED, BatchState.CLOSED):
             ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
             ledger.forget_news(news.ingestion_id)

@@ -25,10 +25,17 @@ from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, LeaseHeld, LeaseLost, UploadStopped
+from jwo_catalog_pipeline.upload.errors import (
+    AnotherUploadSince,
+    Conflict,
+    LeaseHeld,
+    LeaseLost,
+    UploadClosed,
+    UploadStopped,
+)
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
-from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
+from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, UploadRecord, utc
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
 from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
@@ -73,12 +80,15 @@ class Sender:
             NoPlan: the table is not the recorded plan.
             PlanStopped: a guard stopped it; nothing was recorded or sent.
             LeaseHeld, LeaseLost: another worker is sending it.
+            UploadClosed: a person has closed it.
             UploadStopped: a batch could not be sent; call again to resume.
             CatalogApiError: no credentials; nothing was recorded or sent.
         """
         self.api.check_ready()
-        contents = None
-        if self.ledger.upload(upload) is None:
+        contents, record = None, self.ledger.upload(upload)
+        if record and record.closed_at:
+            raise _closed(upload, record)
+        if record is None:
             contents, recorded = planned_contents(self.ledger, upload, changes, fields)
             record_upload(self.ledger, self.bucket, upload, contents, recorded)
         supersede_older(self.ledger, upload)
@@ -187,8 +197,11 @@ class Sender:
         except Conflict:
             raise self._overtaken(batch) from None
 
-    def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince:
+    def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince | UploadClosed:
         """Says who was faster; what was not sent of an upload that lost the head is taken out of play."""
+        record = self.ledger.upload(batch.upload)
+        if record and record.closed_at:
+            return _closed(batch.upload, record)
         head = self.ledger.head()
         if head.upload == batch.upload:
             return LeaseLost(f"another run took over batch {batch.id} of upload {batch.upload}")
@@ -229,6 +242,14 @@ class Sender:
 def _failure(error: CatalogApiError) -> AttemptFailure:
     message = str(error)[:SHOWN_ERROR_CHARACTERS]
     return AttemptFailure(error.outcome, error.http_status or 0, error.request_id or "", message)
+
+
+def _closed(upload: str, record: UploadRecord) -> UploadClosed:
+    return UploadClosed(
+        f"upload {upload} was closed on {utc(record.closed_at)} by {record.closed_by} ({record.close_reason}), so "
+        "nothing more of it is sent",
+        "start a new upload: it sends what Amazon is not known to hold",
+    )
 
 
 def _taken_over(batch: Batch) -> str:
