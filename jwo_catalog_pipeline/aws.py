@@ -47,10 +47,11 @@ def aws_client(service: str, region: str | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls AWS: the account's number and the identity's ARN; "" where AWS does not say."""
+    """Who calls AWS: the account's number, the identity's ARN, the region; "" where AWS does not say."""
 
     account: str = ""
     arn: str = ""
+    region: str = ""
 
 
 def caller() -> Caller:
@@ -61,10 +62,11 @@ def caller() -> Caller:
 @functools.lru_cache(maxsize=1)
 def _caller(period: int) -> Caller:
     try:
-        answer = _hiding(boto3.client("sts", config=_QUICK)).get_caller_identity()
+        client = _hiding(boto3.client("sts", config=_QUICK))
+        answer = client.get_caller_identity()
     except (ClientError, BotoCoreError, ValueError):  # ValueError: AWS_ENDPOINT_URL is no address
         return Caller()
-    return Caller(answer["Account"], answer["Arn"])
+    return Caller(answer["Account"], answer["Arn"], client.meta.region_name)
 
 
 @functools.cache

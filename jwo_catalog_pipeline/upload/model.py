@@ -266,11 +266,16 @@ class SettledNote:
 
 @dataclass(frozen=True)
 class AlertRecord:
-    """An alert that was published at `told_at`, or is being published where that is 0."""
+    """An alert that was published at `told_at`, or is being published where that is 0.
+
+    `times` it happened since; `seen`: the newest events of which it was published, or that were counted.
+    """
 
     key: str
     told_at: int = 0
     lasting: bool = False
+    times: int = 0
+    seen: Sequence[str] = ()
 
 
 def utc(epoch_seconds: float) -> str | None:
