@@ -5,6 +5,8 @@ before it is asked to. What AWS says is wrong is explained in `aws_words`.
 """
 
 import functools
+import time
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -21,6 +23,8 @@ from jwo_catalog_pipeline.redaction import hide_credentials
 # Six tries of a service that says nothing would take 78 s, so silence has fewer: 3 x 13 s.
 _TRIES, _TRIES_OF_SILENCE = 6, 3
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "adaptive", "total_max_attempts": _TRIES})
+CALLER_SECONDS = 600  # for which an answer, or that there was none, is remembered
+_QUICK = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 
 
 @functools.cache
@@ -31,6 +35,30 @@ def aws_client(service: str, region: str | None = None) -> Any:
         ConfigurationError: the CA certificates that the environment names cannot be read.
     """
     return _hiding(boto3.client(service, region_name=region, config=_CONFIG, verify=_trusted()))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls AWS: the account's number, the identity's ARN, the region; "" where AWS does not say."""
+
+    account: str = ""
+    arn: str = ""
+    region: str = ""
+
+
+def caller() -> Caller:
+    """Who this process is to AWS, as known some minutes ago. Never fails, for records and alerts must go on."""
+    return _caller(int(time.monotonic() // CALLER_SECONDS))
+
+
+@functools.lru_cache(maxsize=1)
+def _caller(period: int) -> Caller:
+    try:
+        client = _hiding(boto3.client("sts", config=_QUICK, verify=_trusted()))
+        answer = client.get_caller_identity()
+    except (ClientError, BotoCoreError, ValueError):  # ValueError: AWS_ENDPOINT_URL is no address
+        return Caller()
+    return Caller(answer["Account"], answer["Arn"], client.meta.region_name)
 
 
 @functools.cache

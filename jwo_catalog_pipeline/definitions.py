@@ -13,6 +13,7 @@ from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
 from jwo_catalog_pipeline.defs.metadata import mapping_code_version
 from jwo_catalog_pipeline.defs.resources import StorageResource, build_resources
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
+from jwo_catalog_pipeline.defs.sensor_health import sensor_checks
 from jwo_catalog_pipeline.defs.sensors import (
     alerts_sensor,
     ingestion_results_sensor,
@@ -27,15 +28,22 @@ from jwo_catalog_pipeline.settings import read_settings
 
 ASSETS = [source_catalog, mapped_catalog, catalog_changes, ingestion_record, ingestion_results, fix_list]
 
+# The sensors report them; a run of a job has nothing to say of them.
+SENSOR_CHECKS = sensor_checks()
+_SENSOR_CHECKS = dg.AssetSelection.checks(*SENSOR_CHECKS)
+
 catalog_upload_job = dg.define_asset_job(
     "catalog_upload_job",
-    selection=dg.AssetSelection.assets("ingestion_record").upstream()
-    | dg.AssetSelection.assets("quarantined_items", "fix_list"),
+    selection=(
+        dg.AssetSelection.assets("ingestion_record").upstream()
+        | dg.AssetSelection.assets("quarantined_items", "fix_list")
+    )
+    - _SENSOR_CHECKS,
     description="Read, map, check, plan and send: one upload.",
 )
 ingestion_results_job = dg.define_asset_job(
     "ingestion_results_job",
-    selection=dg.AssetSelection.assets("ingestion_results", "fix_list"),
+    selection=dg.AssetSelection.assets("ingestion_results", "fix_list") - _SENSOR_CHECKS,
     description="Fetch the reports of one upload, store every item's outcome, and list the rows to fix.",
 )
 
@@ -55,6 +63,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     mapped = mapped_catalog.map_asset_specs(lambda spec: spec.replace_attributes(code_version=version))
     return dg.Definitions(
         assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
+        asset_checks=SENSOR_CHECKS,
         jobs=[catalog_upload_job, ingestion_results_job],
         schedules=[build_catalog_schedule(settings.catalog_cron, settings.timezone)],
         sensors=[

@@ -8,8 +8,9 @@ https://docs.pydantic.dev/latest/concepts/pydantic_settings/
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -34,12 +35,32 @@ def _listed(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _web_address(value: str) -> str:
+    """An address that people can follow, and nothing else: it stands in mails."""
+    url = urlsplit(value)
+    if value and not (url.scheme in ("http", "https") and url.hostname and url.port != 0 and value.isprintable()):
+        raise ValueError("no address")
+    if url.username is not None or url.query or url.fragment or not set(value).isdisjoint(" <>\"'\\"):
+        raise ValueError("more than an address")
+    return value.rstrip("/")
+
+
 Switch = Annotated[bool, BeforeValidator(_switch)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
-def _variable(name: str, default: Any, description: str, *, needed: bool = False, advice: str = "", **more: Any) -> Any:
-    extra: Any = {"needed": needed, "advice": advice}
+def _variable(
+    name: str,
+    default: Any,
+    description: str,
+    *,
+    needed: bool = False,
+    advice: str = "",
+    allowed: str = "",
+    **more: Any,
+) -> Any:
+    extra: Any = {"needed": needed, "advice": advice, "allowed": allowed}
     return Field(default, validation_alias=name, description=description, json_schema_extra=extra, **more)
 
 
@@ -82,6 +103,12 @@ class Settings(BaseSettings):
         "",
         "SNS topic for alerts; empty: no alert is published",
         advice="no alert is published when something goes wrong",
+    )
+    ui_url: WebAddress = _variable(
+        "JWO_UI_URL",
+        "",
+        "address of Dagster's UI, for links in alerts; empty: alerts have no links",
+        allowed="http:// or https:// with a host and at most a path",
     )
     store_ids: Listed = _variable(
         "JWO_STORE_IDS",
@@ -164,7 +191,7 @@ def bounds(field: FieldInfo) -> dict[str, Any]:
 
 def _described(field: FieldInfo) -> Variable:
     extra: Any = field.json_schema_extra
-    default, allowed = field.default, ""
+    default, allowed = field.default, extra["allowed"]
     if field.annotation is bool:
         default, allowed = ("on" if default else "off"), "on or off"
     elif field.annotation in (int, float):
@@ -174,7 +201,9 @@ def _described(field: FieldInfo) -> Variable:
         default = f"{default:g}"
     elif not isinstance(default, str):
         default = ",".join(default)
-    return Variable(str(field.validation_alias), default, field.description or "", **extra, allowed=allowed)
+    return Variable(
+        str(field.validation_alias), default, field.description or "", extra["needed"], extra["advice"], allowed
+    )
 
 
 VARIABLES = {variable.name: variable for variable in map(_described, Settings.model_fields.values())}

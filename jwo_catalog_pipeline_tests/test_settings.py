@@ -12,6 +12,8 @@ from jwo_catalog_pipeline_tests.support import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+UI_ADDRESS = "http:// or https:// with a host and at most a path"
+
 
 def _table() -> dict[str, str]:
     """What README's table says of each variable."""
@@ -60,6 +62,14 @@ def test_only_what_is_handed_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None
         ("JWO_OVERDUE_MINUTES", "nan", "a number, 0 or more"),
         ("JWO_IN_FLIGHT_HOURS", "inf", "a number, above 0"),
         ("JWO_ARCHIVE", "yes", "on or off"),
+        ("JWO_UI_URL", "javascript:alert(1)", UI_ADDRESS),
+        ("JWO_UI_URL", "dagster.example.com", UI_ADDRESS),
+        ("JWO_UI_URL", "https://", UI_ADDRESS),
+        ("JWO_UI_URL", "https://user:pw@ui.example.com", UI_ADDRESS),
+        ("JWO_UI_URL", "https://ui.example.com/?a=b", UI_ADDRESS),
+        ("JWO_UI_URL", "https://ui.example.com/<b>", UI_ADDRESS),
+        ("JWO_UI_URL", "ftp://ui", UI_ADDRESS),
+        ("JWO_UI_URL", "https://ui:x", UI_ADDRESS),
     ],
 )
 def test_an_unreadable_setting_is_an_error_that_names_it_its_value_and_what_is_allowed(
@@ -90,3 +100,8 @@ def test_an_empty_needed_or_advised_setting_counts_as_unset() -> None:
     assert (unset_needed(full), unset_advised(full)) == ([], {})
     assert unset_needed({**full, "JWO_BUCKET": ""}) == ["JWO_BUCKET"]
     assert list(unset_advised({**full, "JWO_STORE_IDS": ""})) == ["JWO_STORE_IDS"]
+
+
+def test_the_uis_address_is_read_without_its_last_slash() -> None:
+    for address in ("https://ui.example.com", "http://10.0.0.7:3000", "http://[::1]:3000/jwo"):
+        assert read_settings({"JWO_UI_URL": f"{address}/"}).ui_url == address

@@ -89,3 +89,16 @@ def local_export(where: str) -> Iterator[tuple[Path, str]]:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def who() -> str:
+    """Who runs this command: the user of this machine, and who AWS takes them for."""
+    import getpass
+
+    from jwo_catalog_pipeline.aws import caller
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = ""
+    return ", ".join(filter(None, (user, caller().arn))) or "an unknown user"

@@ -41,6 +41,7 @@ def status(limit: int, *, as_json: bool) -> None:
         for upload in summary["uploads"]
     ]
     show_table("Uploads, the newest first", rows)
+    show_table("Closed by a person", summary["closed"])
     show_table("Open batches", summary["open_batches"], "No batch is open.")
     show_table("More attempts than responses: changes of these items wait", summary["in_doubt"])
     if summary["waiting"]["items"]:

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from jwo_catalog_pipeline.cli.close import close
 from jwo_catalog_pipeline.cli.demo import demo
 from jwo_catalog_pipeline.cli.doctor import doctor
 from jwo_catalog_pipeline.cli.inspect import fix_list, item, status
@@ -28,5 +29,5 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "jwo_catalog_pipeline.sandbox", *arguments])  # noqa: S606
 
 
-for command in (demo, mapping, upload, pause, resume, status, item, state, fix_list, doctor):
+for command in (demo, mapping, upload, pause, resume, close, status, item, state, fix_list, doctor):
     main.add_command(command)

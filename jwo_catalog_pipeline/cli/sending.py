@@ -1,21 +1,8 @@
 """`jwo-catalog pause` and `resume`: hold all sending, and let it go on."""
 
-import getpass
-import os
-import socket
-
 import click
 
-from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json
-
-
-def person() -> str:
-    """Who is at this terminal, for the ledger: user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = f"user {os.getuid()}"
-    return f"{user} at {socket.gethostname()}"
+from jwo_catalog_pipeline.cli.common import cli_errors, json_option, print_json, who
 
 
 @click.command()
@@ -26,7 +13,7 @@ def pause(reason: str, *, as_json: bool) -> None:
     with cli_errors("pausing") as resources:
         from jwo_catalog_pipeline.upload.model import utc
 
-        held = resources["storage"].open_ledger().pause(person(), reason)
+        held = resources["storage"].open_ledger().pause(who(), reason)
     if as_json:
         print_json({"by": held.by, "since": utc(held.since), "reason": held.reason})
         return

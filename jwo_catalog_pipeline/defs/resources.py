@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 import urllib3
-from pydantic import Field
 
 from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping, load_mapping
@@ -23,12 +22,18 @@ from jwo_catalog_pipeline.catalog_api.signing import (
     RoleCredentials,
     SigningClock,
 )
-from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN, SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
+from jwo_catalog_pipeline.defs.alerts import AlertsResource
+from jwo_catalog_pipeline.defs.resource_fields import region_of as _region
+from jwo_catalog_pipeline.defs.resource_fields import resource_field as _field
+from jwo_catalog_pipeline.defs.resource_fields import setting as _set
+from jwo_catalog_pipeline.defs.resource_fields import topic as _topic
 from jwo_catalog_pipeline.errors import ConfigurationError
-from jwo_catalog_pipeline.settings import Settings, bounds, read_settings, readable_settings, unset_needed
+from jwo_catalog_pipeline.settings import Settings, read_settings, readable_settings, unset_needed
 from jwo_catalog_pipeline.source_file import SourceFile, check_readable, fetch_source, find_source
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
+from jwo_catalog_pipeline.upload.alert_messages import Alert
+from jwo_catalog_pipeline.upload.dead_letters import dead_letter_alerts
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.ledger.rate_limiter import DistributedRateLimiter
 from jwo_catalog_pipeline.upload.plan.guards import GuardLimits, parse_limits
@@ -36,32 +41,6 @@ from jwo_catalog_pipeline.upload.plan.plan import PlanSettings
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.waiting import Waits
-
-
-def _field(name: str) -> Any:
-    """A resource's field: the setting's default, bounds and description."""
-    field = Settings.model_fields[name]
-    default: Any = list(field.default) if isinstance(field.default, tuple) else field.default
-    return Field(default, description=field.description, **bounds(field))
-
-
-def _set(value: str, variable: str) -> str:
-    if not value:
-        raise ConfigurationError(
-            f"{variable} is not set", "put it into .env or the environment (README, Configuration)", variable
-        )
-    return value
-
-
-def _topic(arn: str, variable: str) -> str:
-    if not TOPIC_ARN.fullmatch(_set(arn, variable)):
-        raise ConfigurationError(f"{variable} is {arn!r}", "it must be arn:aws:sns:REGION:ACCOUNT:NAME", variable)
-    return arn
-
-
-def _region(topic_arn: str) -> str:
-    """The region of a topic, which may differ from the pipeline's."""
-    return topic_arn.split(":")[3]
 
 
 @functools.cache
@@ -189,17 +168,6 @@ def _verifier() -> SnsVerifier:
     return SnsVerifier(fetch_certificate())
 
 
-class AlertsResource(dg.ConfigurableResource[None]):
-    """The topic through which alerts reach people."""
-
-    topic_arn: str = _field("alert_topic_arn")
-
-    def publisher(self, ledger: Ledger) -> AlertPublisher:
-        """Publishes alerts, and the metric of stuck batches."""
-        topic_arn = _topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")
-        return AlertPublisher(ledger, aws_client("sns", _region(topic_arn)), aws_client("cloudwatch"), topic_arn)
-
-
 class UploadPolicyResource(dg.ConfigurableResource[None]):
     """Limits and waiting times of uploads."""
 
@@ -267,7 +235,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             topic_arn=settings.topic_arn,
             verify_signatures=settings.verify_signatures,
         ),
-        "alerts": AlertsResource(topic_arn=settings.alert_topic_arn),
+        "alerts": AlertsResource(
+            topic_arn=settings.alert_topic_arn, ledger_table=settings.ledger_table, ui_url=settings.ui_url
+        ),
         "policy": UploadPolicyResource(
             store_ids=list(settings.store_ids),
             archive=settings.archive,

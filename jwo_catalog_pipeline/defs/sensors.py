@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.defs.alerts import AlertsResource
 from jwo_catalog_pipeline.defs.export_watch import look_at_export
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.resources import (
-    AlertsResource,
     CatalogApiResource,
     QueueResource,
     SourceResource,
@@ -22,26 +23,28 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
+from jwo_catalog_pipeline.defs.sensor_health import Hindered, watched
 from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB, catalog_uploads
 from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS, backoff_reason, decided_reason, export_reason
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.alerts import (
-    DEAD_LETTERS,
-    Alert,
-    no_look_alert,
+    UNVERIFIED,
+    Looks,
     overdue_alerts,
     settled_alerts,
     stuck_batches,
     unreadable_alerts,
     unverified_alerts,
 )
+from jwo_catalog_pipeline.upload.dead_letters import DEAD_LETTERS
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.stop_alerts import STOP_ALERTS, stop_alerts
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 from jwo_catalog_pipeline.wording import plural
 
@@ -77,18 +80,16 @@ def source_catalog_sensor(
     job_name=RESULTS_JOB, minimum_interval_seconds=RESULTS_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING
 )
 @redact_exceptions()
+@watched("ingestion_results")
 def ingestion_results_sensor(
     context: dg.SensorEvaluationContext, queue: QueueResource, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Take Amazon's messages from the queue, and request runs that fetch the announced reports."""
-    try:
-        ledger = storage.open_ledger()
-        inbox = queue.inbox(ledger, storage.open_bucket())
-        received = inbox.receive(RECEIVE_SECONDS)
-        verified, waits = inbox.verify_again()
-        received += verified
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
+    ledger = storage.open_ledger()
+    inbox = queue.inbox(ledger, storage.open_bucket())
+    received = inbox.receive(RECEIVE_SECONDS)
+    verified, waits = inbox.verify_again()
+    received += verified
     if received:  # each tick that logs writes an object to S3 if compute logs are kept there
         summary = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
         context.log.info(f"received {summary}")
@@ -97,36 +98,34 @@ def ingestion_results_sensor(
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 @redact_exceptions()
+@watched("ingestion_results")
 def overdue_ingestions_sensor(
     context: dg.SensorEvaluationContext,
     storage: StorageResource,
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
-) -> dg.SensorResult | dg.SkipReason:
+) -> dg.SensorResult | dg.SkipReason | Hindered:
     """Ask Amazon about ingestions without a notification, so that uploads settle without the queue; end doubts."""
-    try:
-        ledger, bucket = storage.open_ledger(), storage.open_bucket()
-        answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60)
-        matched = reconcile_orphans(ledger, bucket, settler(storage, catalog_api).fetch)
-        expire_doubts(ledger, policy.waits())
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
+    ledger, bucket = storage.open_ledger(), storage.open_bucket()
+    failures: list[CatalogApiError] = []
+    answers = ask_overdue(ledger, catalog_api.client(ledger), policy.overdue_minutes * 60, failures.append)
+    matched = reconcile_orphans(ledger, bucket, settler(storage, catalog_api).fetch)
+    expire_doubts(ledger, policy.waits())
     for ingestion_id, answer in {**answers, **matched}.items():
         context.log.info(f"ingestion {ingestion_id}: {answer}")
-    return _fetch_requests(context, ledger)
+    result = _fetch_requests(context, ledger)
+    return Hindered(result, failures[0]) if failures else result
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 @redact_exceptions()
+@watched("catalog_changes")
 def waiting_items_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource, policy: UploadPolicyResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Start the next upload when the results are in for which items of the last one had to wait."""
-    try:
-        ledger = storage.open_ledger()
-        waiting = waiting_items(ledger, policy.waits())
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
+    ledger = storage.open_ledger()
+    waiting = waiting_items(ledger, policy.waits())
     if not waiting.items:
         return dg.SkipReason("no item waits")
     if waiting.blocked_by:
@@ -155,6 +154,7 @@ def waiting_items_sensor(
 
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 @redact_exceptions()
+@watched("ingestion_results")
 def alerts_sensor(
     context: dg.SensorEvaluationContext,
     source: SourceResource,
@@ -162,49 +162,48 @@ def alerts_sensor(
     queue: QueueResource,
     policy: UploadPolicyResource,
     alerts: AlertsResource,
-) -> dg.SensorResult | dg.SkipReason:
+) -> dg.SensorResult | dg.SkipReason | Hindered:
     """Publish alerts about uploads, items, the queue and the export, and the metric of stuck batches."""
     if not alerts.topic_arn:
         return dg.SkipReason("JWO_ALERT_TOPIC_ARN is not set, so no alert is published (README)")
-    try:
-        ledger = storage.open_ledger()
-        publisher = alerts.publisher(ledger)
-        stuck = stuck_batches(ledger, policy.overdue_minutes)
-        settled = settled_alerts(ledger)
-        failed, looked_at = failed_runs(context.instance, _seconds(context.cursor), datetime.now(UTC))
-        news = [alert for alert in settled.values() if alert]
-        dead, unchecked = _dead_letters(queue)
-        export = look_at_export(source, ledger)
-        published = publisher.publish(
-            [
-                *failed,
-                *overdue_alerts(stuck),
-                *unreadable_alerts(ledger),
-                *unverified_alerts(ledger),
-                *news,
-                *dead,
-                *export.alerts,
-            ],
-            unchecked,
-        )
-        for upload in settled:
+    ledger = storage.open_ledger()
+    publisher = alerts.publisher(ledger)
+    failed, looked_at = failed_runs(
+        context.instance, _seconds(context.cursor), datetime.now(UTC), location=_location(context)
+    )
+    looks = Looks()
+    stuck = looks.at("open uploads", lambda: stuck_batches(ledger, policy.overdue_minutes))
+    settled = looks.at("settled uploads", lambda: settled_alerts(ledger)) or {}
+    unreadable = looks.at("unreadable messages", lambda: unreadable_alerts(ledger)) or []
+    unverified = looks.at("unverified messages", lambda: unverified_alerts(ledger), lasting=[UNVERIFIED]) or []
+    stopped = looks.at("stopped uploads", lambda: stop_alerts(ledger), lasting=STOP_ALERTS) or []
+    dead = looks.at("dead-letter queue", queue.dead_letters, lasting=[DEAD_LETTERS]) or []
+    export = look_at_export(source, ledger)
+    not_accepted = [alert for alert in settled.values() if alert]
+    lasting = [*overdue_alerts(stuck or []), *unreadable, *unverified, *stopped, *dead, *export.alerts, *looks.unseen]
+    news = [*failed, *not_accepted, *lasting]
+    published = publisher.publish(news, looks.unchecked)
+    untold = publisher.untold(news)
+    for upload, alert in settled.items():
+        if alert is None or alert.key not in untold:
             ledger.acknowledge_settled(upload)
-        publisher.measure(len(stuck))
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
     for key in published:
         context.log.info(f"published alert {key}")
     summary = f"published {plural(len(published), 'alert')}"
-    cursor = str(looked_at) if looked_at else context.cursor
-    return dg.SensorResult(skip_reason=summary, cursor=cursor, asset_events=export.events(published))
-
-
-def _dead_letters(queue: QueueResource) -> tuple[list[Alert], list[str]]:
-    """Alerts about the dead-letter queue, and keys of those that could not be looked for."""
+    # What another process has claimed, and may have died of, is looked at again.
+    seen = looked_at and not untold & {alert.key for alert in failed}
+    cursor = str(looked_at) if seen else context.cursor
+    result = dg.SensorResult(skip_reason=summary, cursor=cursor, asset_events=export.events(published))
     try:
-        return queue.dead_letters(), []
+        if stuck is not None:
+            publisher.measure(len(stuck))
     except AlertsUnavailable as error:
-        return [no_look_alert(error)], [DEAD_LETTERS]
+        return Hindered(result, error)
+    return result
+
+
+def _location(context: dg.SensorEvaluationContext) -> str:
+    return context.code_location_origin.location_name if context.code_location_origin else ""
 
 
 def _seconds(cursor: str | None) -> float | None:
@@ -221,11 +220,8 @@ def _fetch_requests(
         ledger: says what can be fetched.
         waits: a sentence about what else is waited for.
     """
-    try:
-        mark_reported(ledger)
-        waiting = uploads_to_fetch(ledger)
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
+    mark_reported(ledger)
+    waiting = uploads_to_fetch(ledger)
     requests, reasons = [], []
     for upload, batches in waiting.items():
         runs = context.instance.get_run_records(

@@ -8,9 +8,9 @@ import dagster as dg
 
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.defs.sensor_health import watched
 from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB, catalog_uploads
 from jwo_catalog_pipeline.defs.upload_runs import SENDS, backoff_reason, decided_reason, runs_of, sends
-from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import utc
@@ -24,21 +24,18 @@ SHORTEST_PAUSE_SECONDS = 60  # after a stop of which Dagster has no run: one of 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 @redact_exceptions()
+@watched("ingestion_record")
 def unfinished_uploads_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Resume the newest upload after an outage, or start it again where it was never applied."""
-    try:
-        ledger = storage.open_ledger()
-        if pause := ledger.paused():
-            since = utc(pause.since)
-            return dg.SkipReason(f"all sending has been held since {since} by {pause.by}: {pause.reason}")
-        upload, left = _unfinished(ledger)
-        if upload:
-            return _requested(context, ledger, upload, f"{plural(left, 'batch')} not sent", [SENDS], {})
-        return _not_applied(context, ledger)
-    except PipelineError as error:
-        return dg.SkipReason(str(error))
+    ledger = storage.open_ledger()
+    if pause := ledger.paused():
+        return dg.SkipReason(f"all sending has been held since {utc(pause.since)} by {pause.by}: {pause.reason}")
+    upload, left = _unfinished(ledger)
+    if upload:
+        return _requested(context, ledger, upload, f"{plural(left, 'batch')} not sent", [SENDS], {})
+    return _not_applied(context, ledger)
 
 
 def _unfinished(ledger: Ledger) -> tuple[str, int]:

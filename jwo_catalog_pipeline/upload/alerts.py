@@ -3,67 +3,45 @@
 Belongs here: what the upload protocol knows of. Runs that failed are Dagster's (see `failed_runs`).
 """
 
-import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jwo_catalog_pipeline.aws_words import aws_problem
+from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.redaction import redacted
-from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
+from jwo_catalog_pipeline.upload.alert_messages import Alert, Place, counted, send_alert, together
+from jwo_catalog_pipeline.upload.errors import AlertsUnavailable, LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches, utc
+from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, BatchState, leaf_batches, utc
 from jwo_catalog_pipeline.upload.results.unverified import unverified_sentence
 from jwo_catalog_pipeline.wording import plural
 
+T = TypeVar("T")
 METRICS, OVERDUE = "JwoCatalog", "OverdueIngestions"  # the alarms of deploy/cloudformation.yaml watch these
 # Amazon takes up to an hour and is asked after 90 minutes by default: what is open half an hour later is stuck.
 LEAST_OVERDUE_MINUTES, GRACE_MINUTES = 90, 30
 CLAIM_SECONDS = 120  # to send one message; a crash before it is recorded lets it be sent once more after that
 REMEMBERED_SECONDS = 90 * 86_400  # what was published; the same alert is published again after that
 MOST_MESSAGES = 10  # at once; more become one message, because people do not read a hundred
-DEAD_LETTERS = "dead letters"  # the key of that alert
-UNVERIFIED_ALERT_SECONDS = 30 * 60
-MAX_SUBJECT = 99  # characters, ASCII, documented for SNS
-MAX_TEXT = 8_000  # characters; SNS takes 256 KB, and people do not read more than this
-
-
-@dataclass(frozen=True)
-class Alert:
-    """One message to people.
-
-    Attributes:
-        key: what it is about; an alert is published once for each key.
-        subject: what happened, in a few words.
-        problem: what happened, how many items, since when.
-        remedy: what helps.
-        lasting: it is about a state that can end, after which the same news is new.
-    """
-
-    key: str
-    subject: str
-    problem: str
-    remedy: str = ""
-    lasting: bool = False
-
-    @property
-    def text(self) -> str:
-        """Both parts, for people."""
-        return f"{self.problem}\n\nWhat helps: {self.remedy}" if self.remedy else self.problem
+UNVERIFIED, UNVERIFIED_ALERT_SECONDS = "unverified", 30 * 60
+CLOSED = str(BatchState.CLOSED)
+REPEAT_SECONDS = 86_400  # what goes on is published so often, and counted in between
+MOST_SEEN = 200  # events that are remembered; a tick of the sensor brings a hundred at most
 
 
 def stuck_batches(ledger: Ledger, overdue_minutes: float) -> list[Batch]:
-    """Batches that were sent, and of which nothing has been heard for too long; every state but the last counts."""
+    """Batches that were sent and of which nothing has been heard for too long, unless a person has closed them."""
     before = ledger.now() - round((max(overdue_minutes, LEAST_OVERDUE_MINUTES) + GRACE_MINUTES) * 60)
     return [
         batch
         for upload in ledger.open_uploads()
         for batch in ledger.batches(upload)
-        if not batch.is_closed and batch.sent_at and batch.sent_at <= before
+        if not (batch.is_closed or batch.closed_at) and batch.sent_at and batch.sent_at <= before
     ]
 
 
@@ -82,9 +60,15 @@ def overdue_alerts(batches: Sequence[Batch]) -> list[Alert]:
             "and Amazon may go on selling what it had.",
             "`jwo-catalog status` lists the batches and ingestions; `jwo-catalog doctor` checks the queue and the API. "
             'docs/runbook.md, "A stuck upload".',
+            pages=[upload_page("ingestion_results", upload)],
         )
         for upload, stuck in by_upload.items()
     ]
+
+
+def upload_page(asset: str, upload: str) -> str:
+    """The page of an upload's partition of an asset in Dagster's UI."""
+    return f"/assets/{asset}?{urlencode({'partition': upload})}"
 
 
 def _by_state(batches: Sequence[Batch]) -> str:
@@ -93,14 +77,14 @@ def _by_state(batches: Sequence[Batch]) -> str:
 
 
 def unreadable_alerts(ledger: Ledger) -> list[Alert]:
-    """At most one alert for each hour in which messages came that cannot be read, with their number in all."""
+    """At most one alert for each day on which messages came that cannot be read, with their number in all."""
     messages = sorted(ledger.unreadable_messages(), key=lambda message: message.received_at)
     if not messages:
         return []
-    newest, hour = messages[-1], (utc(messages[-1].received_at) or "")[:13]
+    newest, day = messages[-1], (utc(messages[-1].received_at) or "")[:10]
     return [
         Alert(
-            f"unreadable/{hour}",
+            f"unreadable/{day}",
             f"JWO catalog: {plural(len(messages), 'unreadable message')}",
             f"{plural(len(messages), 'message')} of the queue could not be read, the first on "
             f"{utc(messages[0].received_at)}, the newest on {utc(newest.received_at)}: {newest.reason}. "
@@ -117,7 +101,7 @@ def unverified_alerts(ledger: Ledger) -> list[Alert]:
         return []
     return [
         Alert(
-            "unverified",
+            UNVERIFIED,
             "JWO catalog: messages cannot be verified",
             f"{sentence}. They are kept and not believed until then. Results are also asked for through the API, so "
             "uploads settle, but later.",
@@ -147,70 +131,83 @@ def _settled_alert(ledger: Ledger, upload: str, settled_at: int) -> Alert | None
         f"settled/{upload}",
         f"JWO catalog: {plural(lost.total(), 'item')} not accepted",
         f"Upload {upload} has settled: {which}; {accepted:,} accepted. Sent from {utc(first)}, settled "
-        f"{utc(settled_at)}. Of the items that were not accepted, Amazon sells the old version, or nothing.",
+        f"{utc(settled_at)}. {_meaning(lost)}",
         "the asset fix_list has the rows and Amazon's reasons, in the export's own format; `jwo-catalog item SKU` shows"
-        " an item's history.",
+        ' an item\'s history. docs/runbook.md, "Items that were not accepted".',
+        pages=["/assets/fix_list", upload_page("ingestion_results", upload)],
     )
 
 
-def dead_letter_alerts(sqs: Any, queue_url: str) -> list[Alert]:
-    """An alert while messages wait in the dead-letter queue; none where the queue has no such queue.
+def _meaning(lost: Collection[str]) -> str:
+    known = "Of the items that were not accepted, Amazon sells the old version, or nothing."
+    return f"{known} What it has of closed items is not known: the next upload sends them." if CLOSED in lost else known
 
-    Raises:
-        AlertsUnavailable: a queue cannot be looked at.
+
+@dataclass
+class Looks:
+    """Looks at sources of news, each by itself: that one cannot be looked at is news, and all others are looked at.
+
+    Attributes:
+        unseen: alerts about sources that could not be looked at.
+        unchecked: the keys of lasting alerts that could not be looked for.
     """
-    try:
-        attributes = _attributes(sqs, queue_url, "RedrivePolicy")
-        if "RedrivePolicy" not in attributes:
-            return []
-        arn = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"]
-        url = sqs.get_queue_url(QueueName=arn.split(":")[-1])["QueueUrl"]
-        waiting = int(_attributes(sqs, url, "ApproximateNumberOfMessages")["ApproximateNumberOfMessages"])
-    except (ClientError, BotoCoreError) as error:
-        problem, remedy = aws_problem(error, "sqs:GetQueueUrl and sqs:GetQueueAttributes", "SQS")
-        raise AlertsUnavailable(
-            f"cannot look at the queue {queue_url} or its dead-letter queue: {problem}", remedy
-        ) from None
-    if not waiting:
-        return []
-    return [
-        Alert(
-            DEAD_LETTERS,
-            "JWO catalog: messages in the dead-letter queue",
-            f"The dead-letter queue {arn.split(':')[-1]} holds about {plural(waiting, 'message')}. SQS moves a message "
-            "there after ten deliveries in which it was not processed. Results are also asked for through the API, so "
-            "uploads settle, but later.",
-            "`jwo-catalog doctor`; then move them back (SQS, Start DLQ redrive). docs/runbook.md, "
-            '"Messages in the dead-letter queue".',
-            lasting=True,
-        )
-    ]
+
+    unseen: list[Alert] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+    def at(self, what: str, source: Callable[[], T], lasting: Collection[str] = ()) -> T | None:
+        """What a source gives, or None where it cannot be looked at.
+
+        Args:
+            what: the source, for people.
+            source: gives its news.
+            lasting: the keys of lasting alerts that it may give.
+
+        Raises:
+            LedgerUnavailable: without the ledger nothing can be published once.
+        """
+        try:
+            return source()
+        except LedgerUnavailable:
+            raise
+        except PipelineError as error:
+            unseen = Alert(
+                f"{what} unseen",
+                f"JWO catalog: the {what} cannot be looked at",
+                f"{error.problem}. News may lie there unseen; all other alerts go on.",
+                error.remedy or "`jwo-catalog doctor` says what the pipeline's role needs, or what is missing.",
+                lasting=True,
+            )
+            self.unseen.append(unseen)
+            self.unchecked += lasting
+            return None
 
 
-def _attributes(sqs: Any, queue_url: str, name: str) -> Mapping[str, str]:
-    attributes: Mapping[str, str] = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name]).get(
-        "Attributes", {}
-    )
-    return attributes
+@dataclass(frozen=True)
+class _Due:
+    """Alerts with one key that are news, in the order in which they happened, and what is known of that key."""
+
+    record: AlertRecord
+    news: Sequence[Alert]
+
+    @property
+    def times(self) -> int:
+        """How often it happened since it was published last."""
+        return self.record.times + len({alert.occurrence for alert in self.news})
+
+    @property
+    def seen(self) -> list[str]:
+        """The newest events, so that none is counted twice."""
+        return list(dict.fromkeys([*self.record.seen, *(alert.occurrence for alert in self.news)]))[-MOST_SEEN:]
+
+    @property
+    def alert(self) -> Alert:
+        """What to publish."""
+        return counted(self.news[-1], self.times, self.record.told_at)
 
 
-def no_look_alert(error: AlertsUnavailable) -> Alert:
-    """The dead-letter queue cannot be looked at; every other kind of news is published all the same."""
-    return Alert(
-        "dead letters unseen",
-        "JWO catalog: the dead-letter queue cannot be looked at",
-        f"{error.problem}. Messages may lie there unseen; all other alerts go on.",
-        error.remedy or "`jwo-catalog doctor` says what the pipeline's role needs, or which queue is missing.",
-        lasting=True,
-    )
-
-
-def _together(alerts: Sequence[Alert]) -> Alert:
-    """One message for many alerts: their subjects with how often, and the first one in full."""
-    counts = Counter(alert.subject for alert in alerts)
-    lines = [f"- {subject}{f' ({count} times)' if count > 1 else ''}" for subject, count in counts.most_common()]
-    subjects = "\n".join(lines)
-    return Alert("", f"JWO catalog: {len(alerts):,} alerts at once", f"{subjects}\n\nThe first: {alerts[0].text}")
+def _is_news(alert: Alert, record: AlertRecord) -> bool:
+    return alert.occurrence not in record.seen if alert.occurrence else not record.told_at
 
 
 @dataclass(frozen=True)
@@ -221,48 +218,83 @@ class AlertPublisher:
         ledger: remembers what was published.
         sns, cloudwatch: boto3 clients.
         topic_arn: the topic.
+        place: the installation that the alerts name; None: the ledger's table alone.
     """
 
     ledger: Ledger
     sns: Any
     cloudwatch: Any
     topic_arn: str
+    place: Place | None = None
 
     def publish(self, alerts: Sequence[Alert], unchecked: Collection[str] = ()) -> list[str]:
         """Publish what has not been published yet; gives its keys. Many at once are one message.
 
-        A lasting alert that is not among these is over, unless its key is among the `unchecked`: those that could not
-        be looked for now. At least once: a crash between publishing and noting it repeats the alert, and never loses
-        it.
+        What happens again within a day is counted, and the next message says how often it happened. A lasting alert
+        that is not among these is over, unless its key is among the `unchecked`: those that could not be looked for
+        now. At least once: a crash between publishing and noting it repeats the alert, and `untold` names what
+        another process has claimed, and may have died before it was sent.
 
         Raises:
             AlertsUnavailable: the topic does not take a message; those before it are published.
         """
-        known = self.ledger.alerts()
-        published = {record.key for record in known if record.told_at}
-        unpublished = {alert.key: alert for alert in alerts if alert.key not in published}
-        new = [alert for key, alert in unpublished.items() if self.ledger.claim_alert(key, CLAIM_SECONDS)]
-        for message in [new] if len(new) > MOST_MESSAGES else [[alert] for alert in new]:
-            self._send(message[0] if len(message) == 1 else _together(message))
-            for alert in message:
-                self.ledger.note_published(alert.key, lasting=alert.lasting, seconds=REMEMBERED_SECONDS)
-        for record in known:
+        known = {record.key: record for record in self.ledger.alerts()}
+        due = [alert for alert in self._grouped(alerts, known) if self._is_due(alert)]
+        published: list[str] = []
+        for message in [due] if len(due) > MOST_MESSAGES else [[alert] for alert in due]:
+            published += self._tell(message)
+        for record in known.values():
             if record.lasting and record.key not in {*(alert.key for alert in alerts), *unchecked}:
+                if record.over:
+                    over = Alert(record.key, f"JWO catalog: {record.key} is over", record.over)
+                    send_alert(self.sns, self.topic_arn, over, self.place or Place(self.ledger.table_name))
                 self.ledger.forget_alert(record.key)
-        return [alert.key for alert in new]
+        return published
 
-    def _send(self, alert: Alert) -> None:
-        subject = redacted(alert.subject).encode("ascii", "replace").decode()[:MAX_SUBJECT]
-        text = redacted(alert.text)[:MAX_TEXT]
+    def untold(self, alerts: Sequence[Alert]) -> set[str]:
+        """Keys of alerts that were neither published nor counted: another process has claimed them, or died then."""
+        known = {record.key: record for record in self.ledger.alerts()} if alerts else {}
+        return {alert.key for alert in alerts if _is_news(alert, known.get(alert.key, AlertRecord(alert.key)))}
+
+    @staticmethod
+    def _grouped(alerts: Sequence[Alert], known: Mapping[str, AlertRecord]) -> list[_Due]:
+        """By key, in their order: what is news, as the newest alert says it."""
+        news: dict[str, list[Alert]] = {}
+        for alert in alerts:
+            if _is_news(alert, known.get(alert.key, AlertRecord(alert.key))):
+                news.setdefault(alert.key, []).append(alert)
+        return [_Due(known.get(key, AlertRecord(key)), same) for key, same in news.items()]
+
+    def _is_due(self, due: _Due) -> bool:
+        """Whether to publish it now; if not, it is counted."""
+        if due.record.told_at and self.ledger.now() - due.record.told_at < REPEAT_SECONDS:
+            self.ledger.count_alert(due.record, due.times, due.seen)
+            return False
+        return True
+
+    def _tell(self, dues: Sequence[_Due]) -> list[str]:
+        """Claim, send, and note that it is published: what a crash interrupts is told again once the claim is over."""
+        mine = [due for due in dues if self.ledger.claim_alert(due.record.key, CLAIM_SECONDS, due.record.told_at)]
+        if not mine:
+            return []
+        alerts = [due.alert for due in mine]
+        message = alerts[0] if len(alerts) == 1 else together(alerts)
+        place = self.place or Place(self.ledger.table_name)
         try:
-            with effect("sns: alert"):
-                self.sns.publish(TopicArn=self.topic_arn, Subject=subject, Message=text)
-        except (ClientError, BotoCoreError) as error:
-            problem, remedy = aws_problem(error, "sns:Publish", "SNS")
-            raise AlertsUnavailable(
-                f"the alert {alert.subject!r} could not be published to {self.topic_arn}: {problem}",
-                remedy or "check JWO_ALERT_TOPIC_ARN and the pipeline's role",
-            ) from None
+            send_alert(self.sns, self.topic_arn, message, place)
+        except AlertsUnavailable:
+            for due in mine:
+                self.ledger.release_alert(due.record.key)
+            raise
+        for due in mine:
+            self.ledger.note_published(
+                due.record.key,
+                lasting=due.alert.lasting,
+                seconds=REMEMBERED_SECONDS,
+                seen=due.seen,
+                over=due.alert.over,
+            )
+        return [due.record.key for due in mine]
 
     def measure(self, stuck: int) -> None:
         """Send CloudWatch the number of stuck batches; that it comes at all says that this sensor runs.

@@ -51,6 +51,10 @@ class LeaseLost(UploadError):
     """Another worker took the batch over; this one changes nothing more."""
 
 
+class UploadClosed(UploadError, TerminalError):
+    """A person has closed the upload; nothing more of it is sent."""
+
+
 class UploadStopped(UploadError):
     """A batch could not be sent; what was accepted stays accepted, and the upload can be resumed."""
 

@@ -21,8 +21,9 @@ class BatchState(StrEnum):
     SETTLED = "settled"  # the report is stored, every item's outcome known as far as it tells
     REFUSED = "refused"  # a definite no to the whole batch
     IN_DOUBT = "in_doubt"  # it may have been ingested
-    SUPERSEDED = "superseded"  # a newer upload took over before it was sent
+    SUPERSEDED = "superseded"  # before it was sent a newer upload took over, or a person closed the upload
     FAILED = "failed"  # Amazon says CANCELLED or FATAL
+    CLOSED = "closed"  # a person has ended the waiting: what Amazon holds of its items is not known
 
     @property
     def final(self) -> bool:
@@ -35,7 +36,7 @@ class BatchState(StrEnum):
         return self in {BatchState.PLANNED, BatchState.SENDING, BatchState.IN_DOUBT}
 
 
-FINAL = frozenset({BatchState.SETTLED, BatchState.REFUSED, BatchState.SUPERSEDED, BatchState.FAILED})
+FINAL = frozenset({BatchState.SETTLED, BatchState.REFUSED, BatchState.SUPERSEDED, BatchState.FAILED, BatchState.CLOSED})
 
 
 def after_attempt(outcome: Outcome, *, about_batch: bool, doubts: int) -> BatchState:
@@ -116,6 +117,7 @@ class Batch:
     refusal: str = ""  # of a refused batch: SPLIT, ONE_ITEM, ONE_STORE or NOT_CUT
     report_shape: str = ""
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    closed_at: int = 0  # when a person ended the waiting for it
 
     @property
     def split(self) -> bool:
@@ -171,7 +173,7 @@ class PlanRecord:
 
 @dataclass(frozen=True)
 class UploadRecord:
-    """An applied upload. Its state is `open` or `settled`."""
+    """An applied upload. Its state is `open` or `settled`; `closed_*`: whether a person closed it, and why."""
 
     plan: str
     base_upload: str
@@ -181,6 +183,9 @@ class UploadRecord:
     state: str = "open"
     settled_at: int = 0
     export: Export = UNKNOWN_EXPORT
+    closed_at: int = 0
+    closed_by: str = ""
+    close_reason: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -293,11 +298,17 @@ class SettledNote:
 
 @dataclass(frozen=True)
 class AlertRecord:
-    """An alert that was published at `told_at`, or is being published where that is 0."""
+    """An alert that was published at `told_at`, or is being published where that is 0.
+
+    `times` it happened since; `seen`: the newest events of which it was published, or that were counted.
+    """
 
     key: str
     told_at: int = 0
     lasting: bool = False
+    times: int = 0
+    seen: Sequence[str] = ()
+    over: str = ""
 
 
 def utc(epoch_seconds: float) -> str | None:

@@ -63,7 +63,7 @@ def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     Returns:
         `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`, `ingestion_id`: the
         outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight`
-        or `in_doubt`; or `refused`, `superseded` or `failed`, where that is what became of the whole batch.
+        or `in_doubt`; or `refused`, `superseded`, `failed` or `closed`, where that is what became of the whole batch.
     """
     if batch.state is BatchState.SETTLED:
         outcomes = bucket.get_table(outcomes_key(batch))
@@ -121,13 +121,18 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         """A value of each batch, given to its items."""
         return pd.Series(list(values), dtype=dtype).take(positions).reset_index(drop=True)
 
-    state = of(PublishedState.IN_FLIGHT if batch.state in IN_FLIGHT else PublishedState.REJECTED for batch in batches)
+    unknown = {*IN_FLIGHT, BatchState.CLOSED}
+    state = of(PublishedState.IN_FLIGHT if batch.state in unknown else PublishedState.REJECTED for batch in batches)
     accepted = of(PublishedState.ARCHIVED if batch.operation.removes else PublishedState.ACCEPTED for batch in batches)
     state = state.mask(items["outcome"] == ACCEPTED, accepted)
     state = state.mask(items["outcome"] == REJECTED, str(PublishedState.REJECTED))
     state = state.mask(items["outcome"] == UNREPORTED, str(PublishedState.IN_FLIGHT))
     # A single item that is refused is rejected like any other: it is held until it changes.
     known = of((_content_is_known(batch) for batch in batches), "bool")
+    sent_at = of((batch.sent_at for batch in batches), "int64")
+    # Whatever a person has closed is not waited for, and what waits for a batch in doubt, waits for the doubt.
+    waited_for = (not batch.closed_at and batch.state is not BatchState.IN_DOUBT for batch in batches)
+    waits = (state != PublishedState.IN_FLIGHT) | of(waited_for, "bool")
     return items.assign(
         content_hash=items["content_hash"].where(known),
         operation=of(batch.operation.name for batch in batches),
@@ -135,8 +140,7 @@ def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -
         reason=_reasons(items),
         upload=of(batch.upload for batch in batches),
         batch=of(batch.id for batch in batches),
-        # Whether a batch in doubt was sent is not known; what waits for it, waits for the doubt.
-        sent_at=of((batch.sent_at * (batch.state is not BatchState.IN_DOUBT) for batch in batches), "int64"),
+        sent_at=sent_at.where(waits, 0),
         doubted_at=of((batch.doubted_at if batch.doubts else 0 for batch in batches), "int64"),
     )[list(columns(Published))]
 
@@ -216,6 +220,11 @@ def items_key(batch: Batch) -> str:
 def body_key(batch: Batch) -> str:
     """Where the exact bytes of a batch are kept."""
     return f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
+
+
+def closing_key(upload: str, plan: str) -> str:
+    """Where it is kept that a person has closed an upload."""
+    return f"{_folder(upload, plan)}/closed.json"
 
 
 def report_key(batch: Batch) -> str:

@@ -36,18 +36,18 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
         not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
-        who holds all sending (`by`, `since`, `reason`; None: nobody), and `unreadable_messages` and
-        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        who holds all sending (`by`, `since`, `reason`; None: nobody), `closed`, of these uploads those that a person
+        has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and `unknown_ingestions`,
+        numbers of notifications that cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
-        _open_batch(batch)
-        for upload in ledger.open_uploads()
-        for batch in ledger.batches(upload)
-        if not batch.is_closed
+        open_batch(batch) for upload in ledger.open_uploads() for batch in ledger.batches(upload) if not batch.is_closed
     ]
+    newest = applied_uploads(ledger, limit)
     return {
-        "uploads": [_upload(ledger, upload) for upload in applied_uploads(ledger, limit)],
+        "uploads": [_upload(ledger, upload) for upload in newest],
+        "closed": [closing for upload in newest if (closing := closing_of(ledger, upload))],
         "open_batches": open_batches,
         "in_doubt": [_doubt(batch, waits) for batch in ledger.doubtful()],
         "waiting": {
@@ -92,7 +92,21 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
     return {"by": pause.by, "since": utc(pause.since), "reason": pause.reason} if pause else None
 
 
-def _open_batch(batch: Batch) -> dict[str, Any]:
+def closing_of(ledger: Ledger, upload: str) -> dict[str, Any] | None:
+    """Who has closed an upload, when and why; None where nobody has."""
+    record = ledger.upload(upload)
+    if record is None or not record.closed_at:
+        return None
+    return {
+        "upload": upload,
+        "closed_at": utc(record.closed_at),
+        "closed_by": record.closed_by,
+        "reason": record.close_reason,
+    }
+
+
+def open_batch(batch: Batch) -> dict[str, Any]:
+    """A batch whose end is waited for, for people."""
     return {
         "upload": batch.upload,
         "batch": batch.id,

@@ -21,7 +21,9 @@ from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Ope
 from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
+from jwo_catalog_pipeline.upload.closing import apply_closing, stored_closing, waits
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
+from jwo_catalog_pipeline.upload.ledger.closing import Closing, closed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.published_state import (
@@ -36,6 +38,7 @@ from jwo_catalog_pipeline.upload.published_state import (
 )
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+(?:\.[12])*)(?:\.([a-z]+))?\.\w+")
+_CLOSED = re.compile(r"uploads/(.+)/([0-9a-f]{12})/closed\.json")
 MESSAGE = "salvaged: the ledger had lost it"
 PENDING_ROWS = 1_000_000  # folded together once there are so many, which bounds memory
 
@@ -112,6 +115,7 @@ class Stored:
     items: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    closing: Closing | None = None  # where a person has closed the upload
 
 
 def salvage(
@@ -129,13 +133,13 @@ def salvage(
         What the ledger lacked: `upload`, `batch`, `was` (None: not there), `state`, `items`.
     """
     known = set(applied_uploads(ledger))
-    sent = sorted(_sent_plans(bucket), key=lambda stored: min(stored.batches.values()))
+    sent = sorted(_sent_plans(bucket, known), key=lambda stored: min((stored.batches or stored.items).values()))
     of, done, changes, base = sum(len(stored.items) for stored in sent), 0, list[dict[str, Any]](), ledger.head().upload
     for stored in sent:
         have = {batch.id: batch for batch in ledger.batches(stored.upload)} if stored.upload in known else {}
         batches = []
         for batch_id in sorted(stored.items):
-            batch = _salvaged(bucket, stored, batch_id, have.get(batch_id))
+            batch = _closed(stored, _salvaged(bucket, stored, batch_id, have.get(batch_id)), have.get(batch_id))
             done += 1
             on_batch(done, of)
             if batch is None:
@@ -148,6 +152,8 @@ def salvage(
         if write:
             for batch in batches:
                 ledger.salvage_batch(batch)
+        if stored.closing and stored.upload in known and write:
+            apply_closing(ledger, stored.upload, stored.closing)
         if stored.upload not in known:
             if write:
                 _write_upload(ledger, stored, batches, base)
@@ -157,8 +163,8 @@ def salvage(
     return changes
 
 
-def _sent_plans(bucket: Bucket) -> list[Stored]:
-    """The plans of which something may have been sent; of an upload there is one at most."""
+def _sent_plans(bucket: Bucket, known: set[str]) -> list[Stored]:
+    """The plans of which something may have been sent, of an upload one at most; and known ones that were closed."""
     plans: dict[tuple[str, str], Stored] = {}
     for key, written_at in bucket.list("uploads/"):
         if match := _KEY.fullmatch(key):
@@ -167,7 +173,12 @@ def _sent_plans(bucket: Bucket) -> list[Stored]:
             getattr(stored, kind)[batch] = written_at
             if operation:
                 stored.operations[batch] = OPERATIONS[operation]
-    return [_without_cuts_of_schema_2(stored) for stored in plans.values() if stored.batches]
+        elif match := _CLOSED.fullmatch(key):
+            upload, plan = match.groups()
+            stored = plans.setdefault((upload, plan), Stored(upload, plan))
+            stored.closing = stored_closing(bucket.get(key))
+    mine = [stored for stored in plans.values() if stored.batches or (stored.closing and stored.upload in known)]
+    return [_without_cuts_of_schema_2(stored) for stored in mine]
 
 
 def _without_cuts_of_schema_2(stored: Stored) -> Stored:
@@ -209,6 +220,14 @@ def _salvaged(bucket: Bucket, stored: Stored, batch_id: str, have: Batch | None)
     return Batch(**{**values, "state": BatchState.IN_DOUBT, "doubts": 1, "doubted_at": sent_at})
 
 
+def _closed(stored: Stored, salvaged: Batch | None, have: Batch | None) -> Batch | None:
+    """The batch as it is where a person has closed its upload; None where that changes nothing that the ledger has."""
+    batch = salvaged or have
+    if stored.closing is None or batch is None or not waits(batch):
+        return salvaged
+    return replace(batch, **closed(batch, stored.closing.message, stored.closing.closed_at))  # type: ignore[arg-type]
+
+
 def _write_upload(ledger: Ledger, stored: Stored, batches: list[Batch], base: str) -> None:
     """The records of an upload whose batches are written; what only its plan knew, guards ask again."""
     over = all(batch.is_closed for batch in batches)
@@ -217,4 +236,6 @@ def _write_upload(ledger: Ledger, stored: Stored, batches: list[Batch], base: st
     ledger.salvage_plan(stored.upload, plan)
     items = sum(batch.items for batch in batches if not batch.part_of)
     record = UploadRecord(stored.plan, base, len(batches), items, applied_at, "settled" if over else "open")
+    if stored.closing:
+        record = replace(record, **vars(stored.closing))
     ledger.salvage_upload(stored.upload, replace(record, settled_at=ledger.now()) if over else record)

@@ -36,7 +36,7 @@ class Published(_Table):
     reason: str = _column('Amazon\'s reason for a rejection, "" for none.')
     upload: str = _column("The upload in which the item was sent last.")
     batch: str = _column("The batch of that upload.")
-    sent_at: int = _column("When that batch was last sent, epoch seconds.")
+    sent_at: int = _column("When that batch was last sent, epoch seconds; 0 where a person has closed it.")
     doubted_at: int = _column("When a call that carried the item had no response, epoch seconds; 0 for never.")
 
 
@@ -88,7 +88,7 @@ class ItemOutcome(_Table):
     item_sku: str = _column("The retailer's number of the item.")
     outcome: str = _column(
         "accepted, rejected or unreported, from Amazon's report; before that planned, in_flight or in_doubt; "
-        "or refused, superseded or failed."
+        "or refused, superseded, failed or closed."
     )
     code: str = _column("Amazon's code for a rejection.", missing=True)
     message: str = _column("Amazon's message, or why there is none.", missing=True)

@@ -68,4 +68,6 @@ def waiting_items(ledger: Ledger, waits: Waits) -> Waiting:
 def _is_open(batch: Batch) -> bool:
     """Whether the outcome of any item of the batch, which has an ingestion or is being sent, is still open."""
     unreported = batch.state is BatchState.SETTLED and batch.outcomes.get(UNREPORTED, 0)
-    return (batch.state in IN_FLIGHT and batch.state is not BatchState.IN_DOUBT) or bool(unreported)
+    return not batch.closed_at and (
+        (batch.state in IN_FLIGHT and batch.state is not BatchState.IN_DOUBT) or bool(unreported)
+    )

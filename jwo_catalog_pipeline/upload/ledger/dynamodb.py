@@ -19,7 +19,7 @@ from jwo_catalog_pipeline.upload.ledger.keys import PK, SK, kind
 
 # Of what the items mean. An item without an attribute, or of an older number, is read; one of a newer number is left
 # alone, for this version does not know what it means.
-SCHEMA = 3
+SCHEMA = 4
 
 
 # Full jitter, up to 0.05, 0.1, 0.2 ... s: such collisions are over in milliseconds.

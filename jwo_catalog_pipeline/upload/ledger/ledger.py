@@ -13,7 +13,7 @@ from typing import Any
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.stops import StopsLedger
+from jwo_catalog_pipeline.upload.ledger.closing import NOT_CLOSED, ClosingLedger
 from jwo_catalog_pipeline.upload.ledger.writes import (
     FENCE,
     Part,
@@ -40,9 +40,10 @@ from jwo_catalog_pipeline.upload.model import (
 )
 
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the notes
+_ONLY_LATER = ("settled_at", "closed_at", "closed_by", "close_reason")  # attributes that an upload gets at its end
 
 
-class Ledger(StopsLedger):
+class Ledger(ClosingLedger):
     """Uploads, batches and attempts. Thread-safe."""
 
     # -- an upload ---------------------------------------------------------------------------------------------
@@ -60,24 +61,24 @@ class Ledger(StopsLedger):
         """Record an upload and take the head for it, provided that nothing was sent since `base` was read."""
         self._transact(
             "upload and head",
-            self._put_new({**keys.upload(upload), **attributes(record, "settled_at")}),
+            self._put_new({**keys.upload(upload), **attributes(record, *_ONLY_LATER)}),
             self._advance_head(base, upload),
             self._put_any(keys.open_upload(upload)),
             *self._note_export(upload, record),
         )
 
-    def close(self, upload: str, record: UploadRecord) -> None:
+    def close(self, upload: str) -> None:
         """Take an upload off the worklist, and leave a note for the alerts."""
         now = self.now()
         note = {**keys.settled(upload), "settled_at": now, "expires_at": now + SETTLED_SECONDS}
-        closed = {**keys.upload(upload), **attributes(record), "state": "settled", "settled_at": now}
+        settled = self._update(keys.upload(upload), {"state": "settled", "settled_at": now}, keys.IS_THERE, {}, {})
         off_the_list = self._delete_any(keys.open_upload(upload))
-        self._transact("upload settled", self._put_any(closed), off_the_list, self._put_any(note))
+        self._transact("upload settled", settled, off_the_list, self._put_any(note))
 
     # -- an attempt --------------------------------------------------------------------------------------------
 
     def begin_attempt(self, batch: Batch, owner: str, lease_seconds: int) -> Batch:
-        """Record an attempt and hold the batch for it, provided that the head is still its upload's."""
+        """Record an attempt and hold the batch for it, provided that its upload is still the head, and not closed."""
         now = self.now()
         # A batch found in `sending` was left by a worker that died: it may have been ingested.
         abandoned = batch.state is BatchState.SENDING
@@ -95,6 +96,7 @@ class Ledger(StopsLedger):
             self._change_batch(batch, **changes),
             self._advance_fence(batch.upload),
             self._not_paused(),
+            self._must_hold(keys.upload(batch.upload), NOT_CLOSED),
             self._put_new({**keys.attempt(batch, batch.attempts + 1), "started_at": now, "owner": owner}),
             *([self._note_doubt(batch)] if abandoned else []),
         )
@@ -158,8 +160,8 @@ class Ledger(StopsLedger):
         if batch.holds_lease(self.now()):
             return False
         left = max(0, batch.doubts - 1)
-        if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING):
-            left = left if batch.state is BatchState.IN_DOUBT else batch.doubts  # a dead worker's try is this one
+        if batch.state in (BatchState.IN_DOUBT, BatchState.SENDING, BatchState.CLOSED) and not batch.ingestion_id:
+            left = batch.doubts if batch.state is BatchState.SENDING else left  # a dead worker's try is this one
             accepted = {
                 "state": BatchState.SUBMITTED,
                 "ingestion_id": ingestion_id,
@@ -199,7 +201,8 @@ class Ledger(StopsLedger):
         """The batch's ingestion has ended; the news of it has done its work."""
         change = self._change_batch(batch, state=BatchState.REPORTED, processing_status=news.processing_status)
         done = [self._delete_any(key(news.ingestion_id)) for key in (keys.news, keys.orphan)]
-        return self._try(f"batch {BatchState.REPORTED}", change, *done)
+        again = self._reopen(batch.upload) if batch.state is BatchState.CLOSED else []
+        return self._try(f"batch {BatchState.REPORTED}", change, *done, *again)
 
     def settle(self, batch: Batch, report_shape: str, outcomes: Mapping[str, int]) -> None:
         """The report is stored, and every item's outcome known as far as it tells."""
@@ -218,6 +221,8 @@ class Ledger(StopsLedger):
         others: list[Part] = []
         if batch.state is BatchState.IN_DOUBT:
             others = [self._note_doubt(batch), self._put_any(keys.open_upload(batch.upload))]
+        elif batch.state is BatchState.CLOSED:
+            others = [self._give_up_doubt(batch)]
         self._transact("batch salvaged", self._put_any(batch_item(batch)), *others)
 
     def salvage_plan(self, upload: str, plan: PlanRecord) -> None:
@@ -226,7 +231,8 @@ class Ledger(StopsLedger):
 
     def salvage_upload(self, upload: str, record: UploadRecord) -> None:
         """Write an upload that the ledger had lost."""
-        self._put({**keys.upload(upload), **attributes(record, *([] if record.settled_at else ["settled_at"]))})
+        unset = [name for name in _ONLY_LATER if not getattr(record, name)]
+        self._put({**keys.upload(upload), **attributes(record, *unset)})
 
     def salvage_head(self, upload: str, fence: int) -> None:
         """Write the head that the ledger had lost."""

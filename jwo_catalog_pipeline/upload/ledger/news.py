@@ -1,6 +1,6 @@
 """The ledger's verbs for what is not a batch: news about ingestions, messages, alerts, the call budget."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -149,21 +149,36 @@ class NewsLedger(Writes):
 
     # -- alerts ------------------------------------------------------------------------------------------------
 
-    def claim_alert(self, key: str, seconds: int) -> bool:
-        """Claim an alert that is not published and that no other process is publishing; whether that worked."""
+    def claim_alert(self, key: str, seconds: int, told_at: int = 0) -> bool:
+        """Claim an alert that no other process is publishing, nor published since `told_at`; whether that worked."""
+        untold = "told_at = :told" if told_at else "attribute_not_exists(told_at)"
         claim = self._update(
             keys.alert(key),
             {"telling_until": self.now() + seconds},
-            "attribute_not_exists(told_at) AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
-            {":now": self.now()},
+            f"{untold} AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
+            {":now": self.now(), **({":told": told_at} if told_at else {})},
             {},
         )
         return self._try("alert claimed", claim)
 
-    def note_published(self, key: str, *, lasting: bool, seconds: int) -> None:
-        """Remember for so long that an alert was published."""
+    def release_alert(self, key: str) -> bool:
+        """Give up the claim of an alert that could not be sent, so that the next process need not wait."""
+        return self._try("alert released", self._update(keys.alert(key), {"telling_until": 0}, keys.IS_THERE, {}, {}))
+
+    def note_published(
+        self, key: str, *, lasting: bool, seconds: int, seen: Sequence[str] = (), over: str = ""
+    ) -> None:
+        """Remember for so long that an alert was published, of which events, and what to tell when it is over."""
         now = self.now()
-        self._put({**keys.alert(key), "told_at": now, "lasting": lasting, "expires_at": now + seconds})
+        told = {"told_at": now, "lasting": lasting, "seen": list(seen), "over": over, "expires_at": now + seconds}
+        self._put({**keys.alert(key), **told})
+
+    def count_alert(self, alert: AlertRecord, times: int, seen: Sequence[str]) -> bool:
+        """Note how often that of which an alert was published has happened since; whether that worked."""
+        condition = "told_at = :told AND (attribute_not_exists(times) OR times = :times)"
+        values = {":told": alert.told_at, ":times": alert.times}
+        changes = {"times": times, "seen": list(seen)}
+        return self._try("alert counted", self._update(keys.alert(alert.key), changes, condition, values, {}))
 
     def forget_alert(self, key: str) -> None:
         """What an alert was about is over: the same is new when it comes again."""

@@ -52,7 +52,11 @@ class Writes(Table):
 
     def _must_not_exist(self, key: Key) -> Part:
         """Write nothing, but only if there is no such item."""
-        return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": keys.IS_NEW}}
+        return self._must_hold(key, keys.IS_NEW)
+
+    def _must_hold(self, key: Key, condition: str) -> Part:
+        """Write nothing, but only if the condition holds of an item."""
+        return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": condition}}
 
     def _put_new(self, item: Mapping[str, Any]) -> Part:
         """Write an item that must not exist yet."""

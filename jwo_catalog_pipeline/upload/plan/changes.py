@@ -149,6 +149,8 @@ SELECT CASE
          WHEN change = 'held' THEN coalesce(CASE WHEN d.content_hash IS NULL THEN no_archive.reason END, p.reason)
          WHEN change = 'absent' AND $archive THEN 'its SKU is still in the source, for another store or quarantined'
          WHEN change = 'absent' THEN $why_absent
+         WHEN p.state = 'in_flight' AND p.sent_at = 0 AND change IN ('update', 'archive')
+           THEN 'a person has closed upload ' || p.upload || ': what Amazon holds is not known'
          WHEN p.state = 'in_flight' AND change IN ('update', 'archive')
            THEN 'no news of upload ' || p.upload || ' for too long, no longer waited for'
          WHEN p.state = 'accepted' AND p.content_hash IS NULL AND change = 'update'

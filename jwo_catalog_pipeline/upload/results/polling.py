@@ -25,7 +25,7 @@ def mark_reported(ledger: Ledger) -> None:
             ledger.forget_news(news.ingestion_id)
             continue
         batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
-        if batch.state is BatchState.SUBMITTED:
+        if batch.state in (BatchState.SUBMITTED, BatchState.CLOSED):
             ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
         elif batch.state is BatchState.REPORTED or batch.state.final:
             ledger.forget_news(news.ingestion_id)
@@ -53,8 +53,19 @@ def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
     return counts
 
 
-def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict[str, str]:
+def ask_overdue(
+    ledger: Ledger,
+    api: CatalogApi,
+    overdue_seconds: float,
+    on_failure: Callable[[CatalogApiError], None] = lambda error: None,
+) -> dict[str, str]:
     """Ask the status API about submitted batches without news for so long, those not asked for the longest first.
+
+    Args:
+        ledger: knows the batches.
+        api: is asked.
+        overdue_seconds: how long to wait for news.
+        on_failure: is given the error where the API cannot be asked at all.
 
     Returns:
         The answer by ingestion id, at most `STATUS_CALLS_A_TICK` of them; what has ended is kept as news.
@@ -79,6 +90,7 @@ def ask_overdue(ledger: Ledger, api: CatalogApi, overdue_seconds: float) -> dict
             _log.warning("no status of ingestion %s: %s", ingestion_id, error)
             answers[ingestion_id] = type(error).__name__
             if not isinstance(error, RequestRefused):
+                on_failure(error)
                 break  # the next call would most likely meet it too
             note_asked()  # it is about this id only; the others come first now
             continue

@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.catalog_api.report import (
     read_report,
 )
 from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
+from jwo_catalog_pipeline.errors import TransientError
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -55,6 +56,9 @@ class Settler:
                     # Read again from what is stored, so that a better reader corrects what an older one misunderstood.
                     self._store_outcomes(batch, self.bucket.get(report_key(batch)))
             except CatalogApiError as error:
+                if batch.closed_at and not isinstance(error, TransientError):
+                    self.ledger.close_batch(batch, batch.message or str(error))  # late news that says no more
+                    continue
                 problems.append(f"batch {batch.id}, ingestion {batch.ingestion_id}: {error}")
             except Conflict:
                 _log.info("another run has settled batch %s of upload %s", batch.id, upload)

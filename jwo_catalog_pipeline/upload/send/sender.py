@@ -30,11 +30,12 @@ from jwo_catalog_pipeline.upload.errors import (
     LeaseHeld,
     LeaseLost,
     SendingHalted,
+    UploadClosed,
     UploadStopped,
 )
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
-from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, utc
+from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, UploadRecord, utc
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
 from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.at_once import send_at_once
@@ -87,6 +88,7 @@ class Sender:
             NoPlan: the table is not the recorded plan.
             PlanStopped: a guard stopped it; nothing was recorded or sent.
             LeaseHeld, LeaseLost: another worker is sending it.
+            UploadClosed: a person has closed it.
             UploadStopped: a batch could not be sent; call again to resume.
             SendingHalted: somebody stopped it; what was under way has ended, or keeps its lease.
             SendingPaused: all sending is held; nothing more was sent.
@@ -94,8 +96,10 @@ class Sender:
         """
         self.api.check_ready()
         self.ledger.check_not_paused()
-        contents = None
-        if self.ledger.upload(upload) is None:
+        contents, record = None, self.ledger.upload(upload)
+        if record and record.closed_at:
+            raise _closed(upload, record)
+        if record is None:
             contents, recorded = planned_contents(self.ledger, upload, changes, fields)
             record_upload(self.ledger, self.bucket, upload, contents, recorded)
         supersede_older(self.ledger, upload)
@@ -214,9 +218,12 @@ class Sender:
         except Conflict:
             raise self._overtaken(batch) from None
 
-    def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince:
+    def _overtaken(self, batch: Batch) -> LeaseLost | AnotherUploadSince | UploadClosed:
         """Says who was faster; what was not sent of an upload that lost the head is taken out of play."""
         self.ledger.check_not_paused()
+        record = self.ledger.upload(batch.upload)
+        if record and record.closed_at:
+            return _closed(batch.upload, record)
         head = self.ledger.head()
         if head.upload == batch.upload:
             return LeaseLost(f"another run took over batch {batch.id} of upload {batch.upload}")
@@ -271,6 +278,14 @@ class _Tries:
 def _failure(error: CatalogApiError) -> AttemptFailure:
     message = str(error)[:SHOWN_ERROR_CHARACTERS]
     return AttemptFailure(error.outcome, error.http_status or 0, error.request_id or "", message)
+
+
+def _closed(upload: str, record: UploadRecord) -> UploadClosed:
+    return UploadClosed(
+        f"upload {upload} was closed on {utc(record.closed_at)} by {record.closed_by} ({record.close_reason}), so "
+        "nothing more of it is sent",
+        "start a new upload: it sends what Amazon is not known to hold",
+    )
 
 
 def _taken_over(batch: Batch) -> str:

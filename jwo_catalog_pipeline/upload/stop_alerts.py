@@ -1,0 +1,55 @@
+"""Alerts about uploads that do not go on: an outage that lasts, told once and once when it is over; and the pause."""
+
+from jwo_catalog_pipeline.upload.alert_messages import Alert
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.model import utc
+from jwo_catalog_pipeline.upload.stops import StopKind
+from jwo_catalog_pipeline.wording import plural
+
+OUTAGE_SECONDS = 30 * 60  # a shorter one heals without anybody
+OUTAGE, PAUSED = "outage", "paused"
+STOP_ALERTS = (OUTAGE, PAUSED)  # their keys
+_LASTS = (StopKind.OUTAGE, StopKind.INTERRUPTED)
+
+
+def stop_alerts(ledger: Ledger) -> list[Alert]:
+    """What keeps uploads from going on, and ends without a person, or by a person's word."""
+    return [*_outage(ledger), *_pause(ledger)]
+
+
+def _outage(ledger: Ledger) -> list[Alert]:
+    stops = [stop for stop in ledger.stops() if stop.kind in _LASTS]
+    since = min((stop.since for stop in stops), default=ledger.now())
+    if ledger.now() - since < OUTAGE_SECONDS:
+        return []
+    newest = stops[-1]
+    return [
+        Alert(
+            OUTAGE,
+            f"JWO catalog: upload {newest.upload} cannot go on",
+            f"Since {utc(since)} {plural(len(stops), 'upload')} cannot go on. The newest is {newest.upload}: "
+            f"{newest.problem}. It is tried again by itself every 30 minutes at least, and Amazon sells what it has "
+            "until then.",
+            f"{newest.remedy or '`jwo-catalog doctor` says what cannot be reached'}. docs/runbook.md, "
+            '"An upload failed or was stopped".',
+            lasting=True,
+            over=f"What kept uploads from going on since {utc(since)} is over: nothing waits for it any more.",
+        )
+    ]
+
+
+def _pause(ledger: Ledger) -> list[Alert]:
+    pause = ledger.paused()
+    if pause is None:
+        return []
+    return [
+        Alert(
+            PAUSED,
+            "JWO catalog: all sending is held",
+            f"All sending has been held since {utc(pause.since)} by {pause.by}: {pause.reason}. Amazon sells what it "
+            "has until then.",
+            '`jwo-catalog resume` ends this. docs/runbook.md, "Stop sending now".',
+            lasting=True,
+            over=f"Sending, which {pause.by} had held since {utc(pause.since)}, goes on.",
+        )
+    ]
