@@ -17,29 +17,7 @@ import urllib3
 from jwo_catalog_pipeline.sandbox.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 EMULATOR = "ministack==1.5.33"  # MIT licence
-INSTALL_SECONDS = 180
 START_SECONDS = 30
-
-
-class EmulatorNotAvailable(Exception):
-    """The emulator could not be installed; the text says why."""
-
-
-def install(folder: Path) -> None:
-    """Install the emulator and what it needs into a folder of its own.
-
-    Raises:
-        EmulatorNotAvailable: the package index has it not, or cannot be reached.
-    """
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
-    command = [*pip, "--target", folder, EMULATOR]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise EmulatorNotAvailable(f"{EMULATOR} was not installed within {INSTALL_SECONDS} s") from None
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
-        raise EmulatorNotAvailable(f"{EMULATOR} cannot be installed: {reason[0]}") from None
 
 
 @contextmanager
