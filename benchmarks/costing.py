@@ -47,7 +47,8 @@ OVERWRITTEN_DAYS = 90  # of tables that the next run overwrites: NoncurrentDays 
 _OVERWRITTEN = re.compile(r"assets/[^/]+\.parquet")
 SERVICES_VCPU, SERVICES_GB = 3 * 0.5, 3 * 1.0  # webserver, daemon, code location
 RUN_VCPU, RUN_GB, RUN_OVERHEAD_SECONDS = 2, 4, 90  # a run's task, and what starting a task and the first step takes
-DISK_GB, LOG_GB, ALARMS, SECRETS, METRICS = 20, 2, 4, 1, 1
+DISK_GB, LOG_GB, SECRETS, METRICS = 20, 2, 1, 1
+ALARMS = 5 + 3 * 2  # those of services compare two metrics, and each is billed
 TICKS_A_DAY = {
     "ingestion_results_sensor": 86_400 // 5,
     "overdue_ingestions_sensor": 1440,

@@ -6,6 +6,7 @@ Functions import what they need when they run, so that --help is fast.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ def upload(
                     _end_of_plan(plan, as_json=as_json)
                     return
                 if plan["requests"] and not yes:
-                    click.confirm(f"Send {plural(plan['requests'], 'request')} to Amazon?", abort=True)
+                    _ask(f"Send {plural(plan['requests'], 'request')} to Amazon?", key)
             try:
                 done = work.apply(console, follow_minutes)
                 break
@@ -95,6 +96,21 @@ def upload(
         print_json({**plan, **done})
     else:
         show_done(console, done)
+
+
+def _ask(question: str, key: str) -> None:
+    """Ask before sending; end the command if the answer is no, or if nobody can answer."""
+    try:
+        agreed = click.confirm(question)
+    except click.Abort:  # Ctrl-C, or the end of the input
+        if sys.stdin.isatty():
+            raise
+        raise click.ClickException(
+            "nothing was sent, because there is no terminal to confirm at\n"
+            f"Send this plan with --resume {key}, or plan and send without a question with --yes."
+        ) from None
+    if not agreed:
+        raise click.Abort
 
 
 def _end_of_plan(plan: dict[str, Any], *, as_json: bool) -> None:

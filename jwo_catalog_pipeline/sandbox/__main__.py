@@ -34,6 +34,7 @@ class Sandbox:
         port: int = 0,
         aws_port: int = 0,
         raw_delivery: bool = False,
+        emulator: str = "",
     ):
         """Start both servers.
 
@@ -43,8 +44,9 @@ class Sandbox:
             port: port of the JWO service; 0 takes a free one.
             aws_port: port of moto; 0 takes a free one.
             raw_delivery: subscribe the queue with raw message delivery.
+            emulator: endpoint of another emulator of AWS, instead of moto.
         """
-        self._aws = local_aws.LocalAws(aws_port)
+        self._aws = local_aws.LocalAws(aws_port, emulator)
         self._raw_delivery = raw_delivery
         self._resources = self._aws.provision(raw_delivery)
         self._service = JwoService(self._aws, Faults(settings), stores)
@@ -60,7 +62,7 @@ class Sandbox:
         """What to tell whoever wants to use it: `environment` and `control`."""
         url = f"http://127.0.0.1:{self._server.server_port}"
         environment = {
-            "AWS_ENDPOINT_URL": self._aws.endpoint,
+            **self._aws.environment,
             "AWS_DEFAULT_REGION": local_aws.AWS_REGION,
             "AWS_ACCESS_KEY_ID": local_aws.ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": local_aws.SECRET_ACCESS_KEY,
@@ -116,6 +118,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--read-late", action="store_true", help="take uploads unread, for benchmarks")
     parser.add_argument("--raw-delivery", action="store_true", help="SNS delivers without its envelope")
+    parser.add_argument("--emulator", default="", help="endpoint of another emulator of AWS, for all but STS")
     parser.add_argument("--env-file", type=Path, help="also write the environment to this file")
     return parser.parse_args(arguments)
 
@@ -164,6 +167,7 @@ def main(arguments: list[str]) -> int:
         port=options.port,
         aws_port=options.aws_port,
         raw_delivery=options.raw_delivery,
+        emulator=options.emulator,
     )
     description = sandbox.describe()
     if options.env_file:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import WaiterError
 
 from jwo_catalog_pipeline.sandbox.signatures import Credentials
 
@@ -44,13 +47,14 @@ class Resources:
 
 
 class LocalAws:
-    """A moto process of one's own and the clients to it."""
+    """A moto process of one's own and the clients to it, or to another emulator for all but STS."""
 
-    def __init__(self, port: int = 0):
+    def __init__(self, port: int = 0, emulator: str = ""):
         """Start moto and wait until it answers.
 
         Args:
             port: port on the loopback address; 0 takes a free one.
+            emulator: endpoint of another emulator, which then has every resource; moto issues only the sessions.
         """
         # The child inherits a socket that listens already, so early connections wait instead of being refused. The
         # pipe on its standard input is its lifeline, and a session of its own keeps Ctrl-C from it.
@@ -61,17 +65,26 @@ class LocalAws:
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
-            self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._moto = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._emulator = emulator
+        self.endpoint = emulator or self._moto
         session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=AWS_REGION)
         config = Config(signature_version="v4", proxies={}, retries={"total_max_attempts": 1})
         self._clients = {
             name: session.client(name, endpoint_url=self.endpoint, config=config)
-            for name in ("cloudformation", "iam", "sns", "sqs")
+            for name in ("cloudformation", "sns", "sqs")
         }
+        self._clients["iam"] = session.client("iam", endpoint_url=self._moto, config=config)
         s3 = Config(signature_version="s3v4", proxies={}, s3={"addressing_style": "path"})
         self._clients["s3"] = session.client("s3", endpoint_url=self.endpoint, config=s3)
         self._topic_arn = ""
         self._request("GET", "/moto-api/data.json")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where boto3 finds this AWS."""
+        found = {"AWS_ENDPOINT_URL": self.endpoint}
+        return found if self.endpoint == self._moto else {**found, "AWS_ENDPOINT_URL_STS": self._moto}
 
     def client(self, name: str) -> Any:
         """The boto3 client of `cloudformation`, `iam`, `s3`, `sns` or `sqs`."""
@@ -87,7 +100,9 @@ class LocalAws:
             Names of all that the pipeline needs.
         """
         self._topic_arn = self.client("sns").create_topic(Name="jwo-catalog-ingestions")["TopicArn"]
-        outputs = self.deploy(TEMPLATE.read_text(), JwoTopicArn=self._topic_arn)
+        # Another emulator is not reset, so each provisioning makes a stack of its own there.
+        stack = f"{STACK}-{uuid.uuid4().hex[:8]}" if self._emulator else STACK
+        outputs = self.deploy(TEMPLATE.read_text(), stack, JwoTopicArn=self._topic_arn)
         self.client("s3").create_bucket(Bucket=REPORT_BUCKET)
         # moto issues sessions of any role to anyone; the trust policy is for the reader.
         trust = {"Effect": "Allow", "Principal": {"AWS": outputs["PipelineRoleArn"]}, "Action": "sts:AssumeRole"}
@@ -147,6 +162,10 @@ class LocalAws:
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
+        with suppress(WaiterError):  # moto has made it already, and its status says more than the waiter
+            client.get_waiter("stack_create_complete").wait(
+                StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+            )
         made = client.describe_stacks(StackName=stack)["Stacks"][0]
         if made["StackStatus"] != "CREATE_COMPLETE":
             raise RuntimeError(f"stack {stack} is {made['StackStatus']}: {made.get('StackStatusReason')}")
@@ -187,7 +206,7 @@ class LocalAws:
         self._request("POST", f"/sandbox/sts_down/{times}")
 
     def reset(self) -> None:
-        """Forget every resource."""
+        """Forget every resource of moto."""
         self._request("POST", "/moto-api/reset")
         self.break_sts(0)
 
@@ -202,7 +221,7 @@ class LocalAws:
             self._process.wait()
 
     def _request(self, method: str, path: str) -> bytes:
-        request = urllib.request.Request(self.endpoint + path, method=method)  # noqa: S310 our own http endpoint
+        request = urllib.request.Request(self._moto + path, method=method)  # noqa: S310 our own http endpoint
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
             return bytes(answer.read())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import boto3
@@ -42,6 +43,20 @@ def test_a_plan_is_shown_and_sent_only_when_a_person_agrees(project: Project, ru
     assert "Send 1 request to Amazon?" in done.output
     assert "is settled" in done.output
     assert len(project.sandbox.get("catalog")) == 3
+
+
+def test_where_nobody_can_confirm_nothing_is_sent_and_the_option_is_named(project: Project, run) -> None:
+    """As in a task of ECS: it ended with "Aborted!"."""
+    asked = run("upload")
+    assert asked.exit_code == 1
+    assert "no terminal" in asked.output
+    assert "--yes" in asked.output
+    assert "Aborted" not in asked.output
+    assert project.requests() == []
+    (upload,) = re.findall(r"--resume (\S+),", asked.output)
+    assert run("upload", "--resume", upload).exit_code == 0
+    assert len(project.sandbox.get("catalog")) == 3
+    assert run("upload").exit_code == 0  # nothing to send, nothing to ask
 
 
 def test_a_script_gets_json_and_an_unchanged_catalog_sends_nothing(project: Project, run) -> None:

@@ -6,6 +6,7 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline_tests.support import ROOT, expectation
+from jwo_catalog_pipeline_tests.support.arrival import account, catalog
 from jwo_catalog_pipeline_tests.support.project import SAMPLE, Project, metadata
 
 SUPERMARKET = ROOT.parent / "shared/data/supermarket/prices_2026-08-13.csv.gz"
@@ -15,26 +16,6 @@ def send(project: Project, source: Path, mapping: Path) -> dict:
     project.raw_export(source.name, source.read_bytes())
     project.mapping(mapping.read_text(encoding="utf-8"))
     return metadata(project.must_upload("u1"), "source_catalog")
-
-
-def catalog(project: Project) -> dict[tuple[str, str], dict]:
-    return {(item["store_id"], item["item_sku"]): item for item in project.sandbox.get("catalog")}
-
-
-def account(project: Project, rows: int) -> dict[str, set[tuple[str, str]]]:
-    """Every source row is in exactly one place: quarantined, or an item with one outcome."""
-    outcomes, quarantined = project.table("ingestion_results", "u1"), project.table("quarantined_items")
-    places = {
-        str(outcome): set(zip(group["store_id"], group["item_sku"], strict=True))
-        for outcome, group in outcomes.groupby("outcome")
-    }
-    assert sum(map(len, places.values())) == len(outcomes) == len(set().union(*places.values()))
-    sent_rows = set(project.table("jwo_catalog")["source_row"])
-    assert sent_rows.isdisjoint(quarantined["source_row"])
-    assert sent_rows | set(quarantined["source_row"]) == set(range(1, rows + 1))
-    assert len(outcomes) == len(sent_rows)
-    assert quarantined["reasons"].notna().all()
-    return places
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,18 @@ from jwo_catalog_pipeline.definitions import ASSETS
 from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_POOL
 from jwo_catalog_pipeline.settings import VARIABLES
 from jwo_catalog_pipeline_tests.support import DEPLOY, ROOT
-from jwo_catalog_pipeline_tests.support.templates import TemplateLoader, allowed_statements, dockerfile, ecs
+from jwo_catalog_pipeline_tests.support.templates import (
+    TemplateLoader,
+    allowed_statements,
+    dockerfile,
+    ecs,
+    template_resources,
+)
 
 IN_IMAGE = {"JWO_MAPPING"}
 FROM_STACK = {"JWO_ALERT_TOPIC_ARN"}  # which makes the topic
+ALARM = "AWS::CloudWatch::Alarm"
+READINESS = (ROOT / "docs" / "readiness.md").read_text(encoding="utf-8")
 TASKS = ("RunTask", "CodeTask", "DaemonTask", "WebserverTask")
 # These have no ARN to be named by, or are given for everything only.
 FOR_EVERYTHING = {
@@ -186,3 +194,64 @@ def test_the_bill_is_of_the_tasks_that_are_deployed() -> None:
     assert sum(int(task["Memory"]) for task in services) / 1024 == costing.SERVICES_GB
     run = ecs()["RunTask"]["Properties"]
     assert (int(run["Cpu"]) / 1024, int(run["Memory"]) / 1024) == (costing.RUN_VCPU, costing.RUN_GB)
+
+
+def test_the_bill_is_of_the_database_the_alarms_and_the_secrets_that_are_deployed() -> None:
+    (database,) = properties("AWS::RDS::DBInstance").values()
+    prices = [name for name in costing.PRICES if name.startswith("RDS: db.")]
+    assert prices == [f"RDS: {database['DBInstanceClass']} hour"]
+    assert f"| {prices[0]} |" in READINESS
+    assert int(database["AllocatedStorage"]) == costing.DISK_GB
+    alarms = [*properties(ALARM).values(), *(each for each in template_resources().values() if "AlarmActions" in each)]
+    billed = sum(max(1, sum("MetricStat" in each for each in alarm.get("Metrics", []))) for alarm in alarms)
+    assert billed == costing.ALARMS
+    assert f"| CloudWatch: an alarm | {billed:.2f} |" in READINESS
+    assert len(properties("AWS::SecretsManager::Secret")) == costing.SECRETS
+
+
+def test_every_alarm_tells_people_through_the_topic_of_the_resources_and_names_a_section_that_helps() -> None:
+    alarms = properties(ALARM)
+    assert set(alarms) == {"DatabaseDiskFull", "CodeNotRunning", "DaemonNotRunning", "WebserverNotRunning"}
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"]
+        assert "${ResourcesStack}-AlertTopicArn" in str(alarm["AlarmActions"])
+        (section,) = re.findall(r'docs/runbook\.md, "([^"]+)"', alarm["AlarmDescription"])
+        assert f"\n## {section}\n" in (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+
+
+def test_an_alarm_rings_before_the_databases_disk_is_full() -> None:
+    alarm, (database,) = properties(ALARM)["DatabaseDiskFull"], properties("AWS::RDS::DBInstance")
+    assert alarm["Dimensions"] == [{"Name": "DBInstanceIdentifier", "Value": {"Ref": database}}]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/RDS", "FreeStorageSpace", "Minimum")
+    # RDS enlarges the disk when 10 % are free; an alarm above that would ring where nobody has to do anything.
+    enlarged_at = 0.1 * int(properties("AWS::RDS::DBInstance")[database]["AllocatedStorage"]) * 2**30
+    assert 0 < alarm["Threshold"] < enlarged_at
+    assert alarm["ComparisonOperator"] == "LessThanThreshold"
+
+
+@pytest.mark.parametrize("service", ["Code", "Daemon", "Webserver"])
+def test_an_alarm_rings_where_a_service_does_not_stay_up(service: str) -> None:
+    """A task that ends again and again is started again and again, and nothing else says so."""
+    alarm = properties(ALARM)[f"{service}NotRunning"]
+    shown, *measured = alarm["Metrics"]
+    metrics = {each["Id"]: each["MetricStat"] for each in measured}
+    names = {name: (each["Metric"]["MetricName"], each["Stat"]) for name, each in metrics.items()}
+    assert names == {"desired": ("DesiredTaskCount", "Maximum"), "running": ("RunningTaskCount", "Minimum")}
+    for each in metrics.values():
+        assert each["Metric"]["Namespace"] == "ECS/ContainerInsights"  # which the cluster sends
+        assert each["Metric"]["Dimensions"] == [
+            {"Name": "ClusterName", "Value": {"Ref": "Cluster"}},
+            {"Name": "ServiceName", "Value": {"GetAtt": f"{service}Service.Name"}},
+        ]
+    assert shown["Expression"] == "desired - FILL(running, 0)"
+    assert [each.get("ReturnData", True) for each in alarm["Metrics"]] == [True, False, False]
+    # A deployment replaces the one daemon within three minutes.
+    assert alarm["DatapointsToAlarm"] > 3
+    (cluster,) = properties("AWS::ECS::Cluster").values()
+    assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enabled"}]
+
+
+@pytest.mark.parametrize("name", ["cloudformation.yaml", "ecs.yaml"])
+def test_a_template_can_be_deployed_from_its_file(name: str) -> None:
+    """A larger one would have to be in a bucket first."""
+    assert len((DEPLOY / name).read_bytes()) <= 51_200

@@ -40,6 +40,9 @@ class Fargate:
         self.client, self.cluster, self.folder, self.network, self.outside = client, cluster, folder, network, outside
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: set[tuple[str, str]] = set()  # container, and what it asked of ECS and its like: "ecs:RunTask"
+        self.before_stopped: Callable[[str], None] = lambda arn: (
+            None
+        )  # a task's process has ended; ECS does not know yet
         self._addresses: dict[str, str] = {}
         self._ended, self._starting = threading.Event(), threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -99,6 +102,7 @@ class Fargate:
         elif stopped and process.poll() is None:
             process.terminate()
         elif not stopped and process.poll() is not None:
+            self.before_stopped(arn)
             reason = "Essential container in task exited"
             self.client("ecs").stop_task(cluster=self.cluster, task=arn, reason=reason)
 
@@ -121,6 +125,7 @@ class Fargate:
                 command,
                 env=self._environment(arn, container, overrides),
                 cwd=self.folder,
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
