@@ -84,7 +84,10 @@ def catalog_changes(
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
-    """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing."""
+    """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing.
+
+    Unchanged items are counted and have no row.
+    """
     with as_dagster_failure():
         check_same_run(jwo_catalog, quarantined_items)
         bucket = storage.open_bucket()
@@ -105,7 +108,7 @@ def catalog_changes(
             **rows_and_columns(plan.changes),
             "quarantined": len(quarantined_items),
             **plan_values(plan),
-            **plan_tables(plan.changes, differences),
+            **plan_tables(plan, differences),
         },
     )
     yield from guard_results(plan.verdicts)
