@@ -11,6 +11,8 @@ import pandas as pd
 from jwo_catalog_pipeline.defs.columns import COLUMNS
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject, hash_table
 
+TABLES = "assets"  # the folder of all tables
+
 
 class ParquetIOManager(dg.IOManager):
     """Stores DataFrames under `assets/<asset>[/<partition>].parquet`."""
@@ -44,7 +46,7 @@ class ParquetIOManager(dg.IOManager):
 
 def table_key(*path: str) -> str:
     """The object key of an asset's table, from the asset's name and, if any, its partition."""
-    return f"{'/'.join(['assets', *path])}.parquet"
+    return f"{'/'.join([TABLES, *path])}.parquet"
 
 
 def table_version(table: pd.DataFrame) -> dg.DataVersion:

@@ -203,6 +203,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     lease_seconds: int = _field("lease_seconds")
     in_flight_hours: float = _field("in_flight_hours")
     guards: str = _field("guards")
+    keep_days: float = _field("keep_days")
 
     def plan_settings(self, retry_rejected: bool, allow: Collection[str]) -> PlanSettings:
         """The settings of a plan.
@@ -262,6 +263,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             lease_seconds=settings.lease_seconds,
             in_flight_hours=settings.in_flight_hours,
             guards=settings.guards,
+            keep_days=settings.keep_days,
         ),
     }
 

@@ -25,4 +25,4 @@ def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = No
     record = ledger.upload(upload)
     batches = ledger.batches(upload) if batches is None else batches
     if record and record.is_open and all(batch.is_closed for batch in batches):
-        ledger.close(upload, record)
+        ledger.close(upload)

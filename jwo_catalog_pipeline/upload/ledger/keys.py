@@ -18,6 +18,7 @@
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
 | SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
+| PRUNED            | <upload>                | an old upload was removed, and something may be left of it          |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
 | RATE              | RATE                    | when the newest call may be made, over all processes (rate_limiter) |
 | DOCTOR            | CHECK                   | written by `jwo-catalog doctor`; expires                            |
@@ -38,6 +39,7 @@ HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BA
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
 NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
+PRUNED = "PRUNED"
 
 
 def head() -> Key:
@@ -114,6 +116,15 @@ def inbox() -> Key:
 
 def settled(upload: str) -> Key:
     return _key(SETTLED, upload)
+
+
+def pruned(upload: str) -> Key:
+    return _key(PRUNED, upload)
+
+
+def all_of(upload: str) -> tuple[str, str]:
+    """Partition and prefix of everything of an upload."""
+    return f"{UPLOAD}#{upload}", ""
 
 
 def alert(about: str) -> Key:

@@ -52,6 +52,15 @@ class Writes(Table):
         """Write nothing, but only if there is no such item."""
         return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": keys.IS_NEW}}
 
+    def _must_be_planned(self, upload: str, plan: str) -> Part:
+        """Write nothing, but only if this is the upload's newest plan."""
+        condition = {
+            "ConditionExpression": "#p = :plan",
+            "ExpressionAttributeNames": {"#p": "plan"},
+            "ExpressionAttributeValues": {":plan": plan},
+        }
+        return {"ConditionCheck": {**self._named, "Key": keys.plan(upload), **condition}}
+
     def _put_new(self, item: Mapping[str, Any]) -> Part:
         """Write an item that must not exist yet."""
         return {"Put": {**self._named, "Item": versioned(item), "ConditionExpression": keys.IS_NEW}}
