@@ -11,8 +11,9 @@ import dagster as dg
 from jwo_catalog_pipeline.defs.catalog_assets import mapped_catalog, source_catalog
 from jwo_catalog_pipeline.defs.io_manager import ParquetIOManager
 from jwo_catalog_pipeline.defs.metadata import mapping_code_version
+from jwo_catalog_pipeline.defs.pruning import state_prune_job
 from jwo_catalog_pipeline.defs.resources import StorageResource, build_resources
-from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
+from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule, build_prune_schedule
 from jwo_catalog_pipeline.defs.sensor_health import sensor_checks
 from jwo_catalog_pipeline.defs.sensors import (
     alerts_sensor,
@@ -64,8 +65,11 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[mapped if asset is mapped_catalog else asset for asset in ASSETS],
         asset_checks=SENSOR_CHECKS,
-        jobs=[catalog_upload_job, ingestion_results_job],
-        schedules=[build_catalog_schedule(settings.catalog_cron, settings.timezone)],
+        jobs=[catalog_upload_job, ingestion_results_job, state_prune_job],
+        schedules=[
+            build_catalog_schedule(settings.catalog_cron, settings.timezone),
+            build_prune_schedule(settings.timezone),
+        ],
         sensors=[
             source_catalog_sensor,
             ingestion_results_sensor,

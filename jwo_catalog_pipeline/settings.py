@@ -142,6 +142,13 @@ class Settings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
     )
+    keep_days: float = _variable(
+        "JWO_KEEP_DAYS",
+        400,
+        "how old uploads are when what is no longer needed of them is removed",
+        gt=0,
+        allow_inf_nan=False,
+    )
     catalog_cron: str = _variable("JWO_CATALOG_CRON", "0 3 * * *", "when catalog_schedule starts an upload")
     timezone: str = _variable("JWO_TIMEZONE", "UTC", "time zone of JWO_CATALOG_CRON")
 

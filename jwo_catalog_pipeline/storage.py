@@ -4,7 +4,8 @@ Writes replace whole objects under keys that their content or identity decides, 
 """
 
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,9 @@ from jwo_catalog_pipeline.failpoints import effect
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
 COMPRESSION = "zstd"
-_ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket", "delete": "s3:DeleteObject"}
+_ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket", "remove": "s3:DeleteObject"}
+FRESH_SECONDS = 86_400
+DELETED_TOGETHER = 1000  # S3's limit
 HASHED_ROWS = 65_536  # at a time: a few MB
 
 
@@ -64,6 +67,15 @@ class _HashSink(io.RawIOBase):
     def write(self, content: Any) -> int:
         self._hashed.update(content)
         return len(content)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object of a listing: when it was written, in epoch seconds, and its bytes."""
+
+    key: str
+    written_at: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -115,14 +127,6 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "write", target) from None
 
-    def delete(self, key: str) -> None:
-        """Remove an object; that it is gone already is fine. The bucket keeps old versions."""
-        try:
-            with effect(f"bucket: {_kind(key)} deleted"):
-                self.client.delete_object(Bucket=self.name, Key=key)
-        except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, "delete", key) from None
-
     def written(self, key: str) -> tuple[int, dict[str, str]] | None:
         """When an object was written, epoch seconds, and its metadata; None if there is none."""
         try:
@@ -133,8 +137,42 @@ class Bucket:
             raise self._explained(error, "read", key) from None
         return int(head["LastModified"].timestamp()), head["Metadata"]
 
+    def put_once(self, key: str, content: bytes, content_type: str) -> None:
+        """Write an object whose key its content decides, unless it was written within `FRESH_SECONDS`.
+
+        An older one is written again, so that it is known to be in use: `upload/prune` removes nothing that is young.
+        """
+        try:
+            written = self.client.head_object(Bucket=self.name, Key=key)["LastModified"].timestamp()
+        except (ClientError, BotoCoreError) as error:
+            if not isinstance(explained := self._explained(error, "read", key), NoSuchObject):
+                raise explained from None
+            written = 0.0
+        if written < time.time() - FRESH_SECONDS:
+            self.put(key, content, content_type)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects, at most `DELETED_TOGETHER`; that some are gone already is fine.
+
+        Raises:
+            StorageError: the bucket is missing, or objects must not be removed from it.
+        """
+        objects = [{"Key": key} for key in keys]
+        try:
+            with effect(f"s3: {_kind(keys[0])} deleted"):
+                answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "remove", keys[0]) from None
+        for failed in answer.get("Errors", []):
+            remedy = "the pipeline's role needs s3:DeleteObject, as deploy/cloudformation.yaml gives it"
+            raise StorageError(f"cannot remove {self.uri(failed['Key'])}: {failed['Code']}", remedy)
+
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Every key that begins so, and when its object was written, in epoch seconds.
+        """Every key that begins so, and when its object was written, in epoch seconds; see `listed`."""
+        return ((entry.key, entry.written_at) for entry in self.listed(prefix))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins so, in the order of the keys.
 
         Raises:
             StorageError: the bucket is missing, or may not be listed.
@@ -143,7 +181,7 @@ class Bucket:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:
                 for entry in page.get("Contents", []):
-                    yield entry["Key"], int(entry["LastModified"].timestamp())
+                    yield Listed(entry["Key"], int(entry["LastModified"].timestamp()), entry["Size"])
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "list", prefix) from None
 

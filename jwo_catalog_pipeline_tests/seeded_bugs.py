@@ -212,6 +212,13 @@ BUGS = [
         "catalog_api/test_credentials_and_clocks.py::test_a_session_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on",
     ),
     Bug(
+        "What is pruned is needed by nothing that is kept, whenever the prune dies",
+        "PruningLedger.prune_upload",
+        '"upload pruned", relinked, gone,',
+        '"upload pruned", gone,',
+        "upload/test_pruning.py::test_killed_between_any_two_deletes_the_next_prune_finishes",
+    ),
+    Bug(
         "After an error no further batch is started",
         "Sender._send_all",
         "while waiting and not failed and len",

@@ -69,7 +69,8 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
 
         storage = resources["storage"]
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
-        history = {"item_sku": sku, **item_history(ledger, bucket, sku, store), **_latest(ledger, bucket, sku, store)}
+        history = {"item_sku": sku, **item_history(ledger, bucket, sku, store)}
+        history |= _latest(ledger, bucket, sku, store, history["published"])
     nothing = not any(history[name] for name in ("sent", "published", "planned", "quarantined"))
     if as_json:
         print_json(history)
@@ -86,7 +87,7 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
         raise click.ClickException(f"{sku} was never sent, and is not in the newest plan or quarantine")
 
 
-def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, Any]:
+def _latest(ledger: Any, bucket: Any, sku: str, store: str | None, published: list[dict[str, Any]]) -> dict[str, Any]:
     """The item in the newest applied plan and in the newest quarantine."""
     from jwo_catalog_pipeline.defs.io_manager import table_key
     from jwo_catalog_pipeline.storage import NoSuchObject
@@ -104,6 +105,13 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None) -> dict[str, 
             continue
         rows = table[(table["item_sku"] == sku) & ((table["store_id"] == store) if store else True)]
         entries[name] = records(rows[columns])
+    known = {row["store_id"] for rows in entries.values() for row in rows}
+    # A plan has no row of what it leaves as it is (up to schema 3 it had).
+    entries["planned"] += [
+        {"store_id": row["store_id"], "change": "unchanged", "reason": None}
+        for row in published
+        if row["store_id"] not in known
+    ]
     return entries
 
 

@@ -1,5 +1,6 @@
-"""`jwo-catalog state`: rebuild the published state, and salvage the ledger."""
+"""`jwo-catalog state`: rebuild the published state, salvage the ledger, and remove what is old."""
 
+import os
 import sys
 
 import click
@@ -74,3 +75,55 @@ def salvage(*, write: bool, as_json: bool) -> None:
     show_table("What the ledger lacked" if write else "What the ledger lacks", batches, "The ledger lacks nothing.")
     if batches and not write:
         click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
+
+
+@state.command()
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@json_option
+def prune(*, yes: bool, as_json: bool) -> None:
+    """Remove what is older than JWO_KEEP_DAYS and no longer needed; with --json alone, only show it."""
+    with cli_errors() as resources:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from jwo_catalog_pipeline.console import show_table
+        from jwo_catalog_pipeline.defs.pruning import instance_of, stored_tables
+        from jwo_catalog_pipeline.upload.prune import find_prunable, remove
+
+        console = Console(stderr=True)
+        ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
+        days = resources["policy"].keep_days
+        with instance_of(os.environ.get("DAGSTER_HOME")) as instance:
+            tables = stored_tables(instance)
+            with console.status("looking for what is old"):
+                prunable = find_prunable(ledger, bucket, tables, days)
+            found = prunable.found
+            if not as_json:
+                show_table(f"Older than {days:g} days and not needed", found, "Nothing is old.")
+            if found and not (yes or as_json):
+                _confirm(f"Remove {plural(len(prunable.uploads), 'upload')}, and the rest of this?")
+            if found and (yes or not as_json):
+                with Progress(console=console) as progress:
+                    task = progress.add_task("removed", total=None)
+                    remove(
+                        ledger,
+                        bucket,
+                        tables,
+                        prunable,
+                        lambda done, of: progress.update(task, total=of, completed=done),
+                    )
+    if as_json:
+        print_json({"removed": yes, "keep_days": days, "uploads": len(prunable.uploads), "found": found})
+    elif found:
+        click.echo("Removed." + ("" if instance else " Dagster's partitions stay: DAGSTER_HOME is not set."))
+
+
+def _confirm(question: str) -> None:
+    try:
+        agreed = click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("without a terminal nobody can confirm: add --yes") from None
+    if not agreed:
+        raise click.Abort

@@ -162,7 +162,6 @@ class Upload:
         from jwo_catalog_pipeline.defs.metadata import reasons
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
         from jwo_catalog_pipeline.upload.errors import NoPlan
-        from jwo_catalog_pipeline.upload.plan.changes import UNCHANGED
         from jwo_catalog_pipeline.upload.plan.differences import field_differences
 
         ops = {
@@ -184,7 +183,7 @@ class Upload:
             "upload": self.key,
             "compared_with": record.base_upload or None,
             **{name: getattr(record, name) for name in ("counts", "quarantined", "requests", "stopped_by", "allowed")},
-            "why": reasons(changes[changes["change"] != UNCHANGED]).to_dict("records"),
+            "why": reasons(changes).to_dict("records"),
             "changed_fields": fields.to_dict("records"),
         }
 

@@ -80,8 +80,7 @@ def _plan_again(
 def _tidy_up(storage: StorageResource, upload: str) -> None:
     """The upload is applied, or needs not be: its tables are no longer its own, and nothing stops it."""
     bucket, ledger = storage.open_bucket(), storage.open_ledger()
-    for name in UPLOAD_TABLES:
-        bucket.delete(own_table_key(upload, name))
+    bucket.delete([own_table_key(upload, name) for name in UPLOAD_TABLES])
     if ledger.stopped(upload):
         ledger.forget_stopped(upload)
 

@@ -166,7 +166,7 @@ def mapped_catalog(
             raise
         file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
         review = collect(mapping, source_catalog, mapped, validation, file)
-        page = store_review(storage.open_bucket(), review, context.run.run_id)
+        page = store_review(storage.open_bucket(), review)
     del mapped  # a million items take 200 MB, and storing the tables below takes as much again
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):

@@ -12,6 +12,7 @@ import pandas as pd
 from jwo_catalog_pipeline.defs.columns import COLUMNS
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject, hash_table
 
+TABLES = "assets"  # the folder of all tables
 # What an upload is made of. Each upload has its own, so that two that run at once do not read each other's.
 UPLOAD_TABLES = ("source_catalog", "jwo_catalog", "quarantined_items")
 _MADE_FOR = "upload"  # in the metadata of the current table: the upload that it was made for
@@ -74,7 +75,7 @@ def own_table_key(upload: str, asset: str) -> str:
 
 def table_key(*path: str) -> str:
     """The object key of an asset's table, from the asset's name and, if any, its partition."""
-    return f"{'/'.join(['assets', *path])}.parquet"
+    return f"{'/'.join([TABLES, *path])}.parquet"
 
 
 def table_version(table: pd.DataFrame) -> dg.DataVersion:

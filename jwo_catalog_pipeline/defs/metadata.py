@@ -3,6 +3,7 @@
 https://docs.dagster.io/guides/build/assets/metadata-and-tags/column-level-lineage
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,6 @@ from jwo_catalog_pipeline.upload.plan.changes import (
     HELD,
     IN_FLIGHT,
     INSERT,
-    KINDS,
-    UNCHANGED,
-    counts_by_kind,
 )
 from jwo_catalog_pipeline.upload.plan.plan import Plan
 
@@ -42,10 +40,11 @@ def mapping_code_version(path: str) -> str:
         return _CODE_VERSION  # the run reports the error
 
 
-def store_review(bucket: Bucket, review: Review, run_id: str) -> dg.MetadataValue:
-    """Store the review page of this run, and return its address."""
-    key = f"reviews/{run_id}.html"
-    bucket.put(key, as_html(review).encode(), "text/html; charset=utf-8")
+def store_review(bucket: Bucket, review: Review) -> dg.MetadataValue:
+    """Store the review page, the same page once, and return its address."""
+    content = as_html(review).encode()
+    key = f"reviews/{hashlib.sha256(content).hexdigest()[:32]}.html"
+    bucket.put_once(key, content, "text/html; charset=utf-8")
     return dg.MetadataValue.path(bucket.uri(key))
 
 
@@ -95,17 +94,11 @@ def constrained_schema(items: pd.DataFrame) -> dg.TableSchema:
 def plan_values(plan: Plan) -> dict[str, int | str]:
     """Counts by kind of change, the number of requests, and the state that the plan was compared with."""
     return {
-        **counts_by_kind(plan.changes),
+        **plan.counts,
         "requests": plan.requests,
         "plan": plan.digest,
         "compared_with": f"what Amazon holds after upload {plan.base.upload}" if plan.base.upload else "nothing",
     }
-
-
-def counts_by_store(changes: pd.DataFrame) -> pd.DataFrame:
-    """`store_id`, and for each kind of change a column with the number of items."""
-    counts = pd.crosstab(changes["store_id"], changes["change"]).reindex(columns=list(KINDS), fill_value=0)
-    return counts.rename_axis(columns=None).reset_index()
 
 
 def reasons(changes: pd.DataFrame) -> pd.DataFrame:
@@ -120,9 +113,9 @@ def reasons(changes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def plan_tables(changes: pd.DataFrame, differences: tuple[pd.DataFrame, int]) -> dict[str, dg.MetadataValue]:
+def plan_tables(plan: Plan, differences: tuple[pd.DataFrame, int]) -> dict[str, dg.MetadataValue]:
     """The plan as tables for people, without empty tables."""
-    fields, compared = differences
+    changes, (fields, compared) = plan.changes, differences
     samples = {
         "inserted": changes[changes["change"] == INSERT],
         "waiting": changes[changes["change"] == IN_FLIGHT],
@@ -131,8 +124,8 @@ def plan_tables(changes: pd.DataFrame, differences: tuple[pd.DataFrame, int]) ->
         "absent": changes[changes["change"] == ABSENT],
     }
     shown = {
-        "by_store": counts_by_store(changes).head(SHOWN_STORES),
-        "why": reasons(changes[changes["change"] != UNCHANGED]).head(SHOWN_ROWS),
+        "by_store": plan.by_store.head(SHOWN_STORES),
+        "why": reasons(changes).head(SHOWN_ROWS),
         f"changed_fields (of {compared:,} updates compared)": fields,
         **{f"{name}_sample": _sample(rows) for name, rows in samples.items()},
     }

@@ -46,7 +46,7 @@ def plan_upload(
         **rows_and_columns(plan.changes),
         "quarantined": len(quarantined),
         **plan_values(plan),
-        **plan_tables(plan.changes, differences),
+        **plan_tables(plan, differences),
     }
 
 

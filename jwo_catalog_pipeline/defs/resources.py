@@ -178,6 +178,7 @@ class UploadPolicyResource(dg.ConfigurableResource[None]):
     in_flight_hours: float = _field("in_flight_hours")
     doubt_minutes: float = _field("doubt_minutes")
     guards: str = _field("guards")
+    keep_days: float = _field("keep_days")
 
     def waits(self) -> Waits:
         """How long outcomes are waited for."""
@@ -246,6 +247,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             in_flight_hours=settings.in_flight_hours,
             doubt_minutes=settings.doubt_minutes,
             guards=settings.guards,
+            keep_days=settings.keep_days,
         ),
     }
 

@@ -1,10 +1,11 @@
-"""The schedule: starts a new upload at fixed times.
+"""The schedules: start a new upload at fixed times, and remove what is old every week.
 
 https://docs.dagster.io/guides/automate/schedules
 """
 
 import dagster as dg
 
+from jwo_catalog_pipeline.defs.pruning import state_prune_job
 from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.model import upload_key
@@ -29,3 +30,15 @@ def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
         return dg.RunRequest(run_key=key, partition_key=key)
 
     return catalog_schedule
+
+
+def build_prune_schedule(timezone: str) -> dg.ScheduleDefinition:
+    """`state_prune_schedule`; on at first, as it sends nothing, and without it storage grows for ever."""
+    return dg.ScheduleDefinition(
+        name="state_prune_schedule",
+        job=state_prune_job,
+        cron_schedule="17 5 * * 0",  # a quiet time: Sunday, 5:17
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Remove every week what is older than JWO_KEEP_DAYS and no longer needed.",
+    )

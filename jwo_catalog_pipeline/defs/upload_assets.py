@@ -76,7 +76,10 @@ def catalog_changes(
     jwo_catalog: pd.DataFrame,
     quarantined_items: pd.DataFrame,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
-    """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing."""
+    """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing.
+
+    Unchanged items are counted and have no row.
+    """
     with upload_step(context, storage):
         plan, metadata = plan_upload(context, config, storage, policy, jwo_catalog, quarantined_items)
     yield dg.MaterializeResult(value=plan.changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)

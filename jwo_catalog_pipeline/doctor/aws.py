@@ -25,7 +25,7 @@ from jwo_catalog_pipeline.upload.results.unverified import unverified_sentence
 from jwo_catalog_pipeline.wording import plural
 
 CLOCK_WARNING, CLOCK_PROBLEM = 60, 300  # seconds; AWS and Amazon's API take a signature for 5 minutes
-OBJECT = "doctor/check"  # always the same one: the role has no permission to delete
+OBJECT = "doctor/check"  # always the same one, so nothing is left behind
 ITEM_SECONDS = 86_400  # how long the item that is written into the ledger stays
 EXPIRES = "expires_at"
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -155,8 +155,25 @@ def expiry(installation: Installation) -> Finding:
     name = installation.resources["storage"].open_ledger().table_name
     setting = aws_client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     if setting["TimeToLiveStatus"] not in ("ENABLED", "ENABLING") or setting.get("AttributeName") != EXPIRES:
-        return warning(f"table {name} does not delete by {EXPIRES}: expired links to reports stay in it", AGAIN)
+        return warning(
+            f"table {name} does not delete by {EXPIRES}: expired links to reports stay in it",
+            f"{AGAIN}; or, for a restored table: aws dynamodb update-time-to-live --table-name {name} "
+            f"--time-to-live-specification Enabled=true,AttributeName={EXPIRES}",
+        )
     return ok(f"table {name} deletes expired items")
+
+
+def recovery(installation: Installation) -> Finding:
+    """Whether the ledger can be restored to any moment; a table that was restored itself cannot, at first."""
+    name = installation.resources["storage"].open_ledger().table_name
+    backups = aws_client("dynamodb").describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
+        return warning(
+            f"table {name} has no point-in-time recovery: if it is lost, it cannot be restored",
+            f"{AGAIN}; or, for a restored table: aws dynamodb update-continuous-backups --table-name {name} "
+            "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+        )
+    return ok(f"table {name} has point-in-time recovery")
 
 
 def _named(keys: dict[str, tuple[str, str]]) -> str:
@@ -252,6 +269,7 @@ CHECKS = (
     Check("public access", public_access, FROM_STACK, ("bucket",), beyond="s3:GetBucketPublicAccessBlock"),
     Check("ledger", ledger, FROM_STACK, ("identity",)),
     Check("ledger expiry", expiry, FROM_STACK, ("ledger",), beyond="dynamodb:DescribeTimeToLive"),
+    Check("ledger recovery", recovery, FROM_STACK, ("ledger",), beyond="dynamodb:DescribeContinuousBackups"),
     Check("queue", queue, FROM_STACK, ("identity",)),
     Check("queue policy", queue_policy, FROM_STACK, ("queue",)),
     Check(

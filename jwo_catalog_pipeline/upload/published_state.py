@@ -1,6 +1,6 @@
 """The published state: per item, what was last sent and what became of it.
 
-Derived, never stored as truth: the snapshot taken before the newest upload, folded with the batches since. A snapshot
+Derived, never stored as truth: a snapshot, folded with the batches since (see `snapshots`). A snapshot
 names the batch of each item that was in flight, so what became of those is looked up as well.
 
 A batch may have become more ingestions than the one that is known: an attempt whose answer never came is a doubt until
@@ -22,6 +22,7 @@ from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
+from jwo_catalog_pipeline.upload.snapshots import folder, read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
 
 READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
@@ -40,8 +41,19 @@ def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
     record = ledger.upload(head) if head else None
     if record is None:
         return empty(Published)
-    before = _as_of_now(ledger, bucket, snapshot(bucket, head, record.plan))
-    return fold([before, batches_state(bucket, ledger.batches(head))])
+    return fold([*_layers_before(ledger, bucket, head, record.plan), batches_state(bucket, ledger.batches(head))])
+
+
+def state_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> pd.DataFrame:
+    """The published state before an upload was planned, with what has become since of what was in flight then."""
+    return fold(_layers_before(ledger, bucket, upload, plan))
+
+
+def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> list[pd.DataFrame]:
+    before = read_before(bucket, upload, plan)
+    snapshot = with_batch_ids(bucket.get_table(before.snapshot), "batch")
+    layers = [batches_state(bucket, ledger.batches(layer)) for layer in before.layers]
+    return [_as_of_now(ledger, bucket, snapshot), *layers]
 
 
 def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -90,7 +102,7 @@ def batch_body(bucket: Bucket, batch: Batch) -> tuple[str, bytes]:
     Raises:
         NoSuchObject: they are not where they should be.
     """
-    key, former = body_key(batch), f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
+    key, former = body_key(batch), f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
     try:
         return key, bucket.get(key)
     except NoSuchObject as error:
@@ -169,21 +181,18 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataF
     parts = [before[~open_before]]
     for key, rows in waiting.groupby(["upload", "batch"]):
         upload, batch_id = cast("tuple[str, str]", key)
-        batch = by_upload[upload][batch_id]
+        batch = by_upload[upload].get(batch_id)
+        if batch is None:  # pruned: long overtaken, or no longer waited for
+            parts.append(rows)
+            continue
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
         for leaf in _parts_of(batch, by_upload[upload]):
             if leaf.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
                 mine = batch_items(bucket, leaf)[_KEY].merge(rows[_KEY])
-                earlier = snapshot(bucket, upload, batch.plan).merge(mine)
-                parts.append(_as_of_now(ledger, bucket, earlier))
+                parts.append(state_before(ledger, bucket, upload, batch.plan).merge(mine))
             else:
                 parts.append(batches_state(bucket, [leaf]).merge(rows[_KEY]))
     return pd.concat(parts, ignore_index=True)
-
-
-def snapshot(bucket: Bucket, upload: str, plan: str) -> pd.DataFrame:
-    """The published state before an upload was planned, `Published`."""
-    return with_batch_ids(bucket.get_table(state_key(upload, plan)), "batch")
 
 
 def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -202,36 +211,26 @@ def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:
     return [carrier for part in parts for carrier in _parts_of(part, batches)]
 
 
-def _folder(upload: str, plan: str) -> str:
-    """Where the bucket keeps what belongs to one plan of one upload."""
-    return f"uploads/{upload}/{plan}"
-
-
-def state_key(upload: str, plan: str) -> str:
-    """Where the snapshot of the published state before an upload is kept."""
-    return f"{_folder(upload, plan)}/published_before.parquet"
-
-
 def items_key(batch: Batch) -> str:
     """Where the list of a batch's items is kept."""
-    return f"{_folder(batch.upload, batch.plan)}/items/{batch.id}.parquet"
+    return f"{folder(batch.upload, batch.plan)}/items/{batch.id}.parquet"
 
 
 def body_key(batch: Batch) -> str:
     """Where the exact bytes of a batch are kept."""
-    return f"{_folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
+    return f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
 
 
 def closing_key(upload: str, plan: str) -> str:
     """Where it is kept that a person has closed an upload."""
-    return f"{_folder(upload, plan)}/closed.json"
+    return f"{folder(upload, plan)}/closed.json"
 
 
 def report_key(batch: Batch) -> str:
     """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
-    return f"{_folder(batch.upload, batch.plan)}/reports/{batch.id}.json"
+    return f"{folder(batch.upload, batch.plan)}/reports/{batch.id}.json"
 
 
 def outcomes_key(batch: Batch) -> str:
     """Where what the report says of each item is kept."""
-    return f"{_folder(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"
+    return f"{folder(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"

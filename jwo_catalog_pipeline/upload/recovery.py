@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,8 +35,9 @@ from jwo_catalog_pipeline.upload.published_state import (
     outcomes_key,
     outcomes_state,
     report_key,
-    state_key,
+    state_before,
 )
+from jwo_catalog_pipeline.upload.snapshots import Before, keep_snapshot, read_before, write_before
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+(?:\.[12])*)(?:\.([a-z]+))?\.\w+")
 _CLOSED = re.compile(r"uploads/(.+)/([0-9a-f]{12})/closed\.json")
@@ -74,8 +76,8 @@ def rebuild_state(
         bucket: holds the batches' items and the reports.
         on_upload: called with how many uploads of how many are done.
     """
-    uploads = applied_uploads(ledger)[::-1]
-    before, layers = fold([]), list[pd.DataFrame]()
+    uploads, before = _replayed(ledger, bucket)
+    layers = list[pd.DataFrame]()
     for done, upload in enumerate(uploads, start=1):
         if upload == uploads[-1] or sum(map(len, layers)) > PENDING_ROWS:
             before, layers = fold([before, *layers]), []
@@ -84,15 +86,31 @@ def rebuild_state(
     return RebuiltState(before, fold([before, *layers]))
 
 
+def _replayed(ledger: Ledger, bucket: Bucket) -> tuple[list[str], pd.DataFrame]:
+    """The uploads to replay, oldest first, and the state before them.
+
+    Where one that had sent something was pruned, replay starts from what is noted of the state after it.
+    """
+    uploads = applied_uploads(ledger)[::-1]
+    after, start, state = "", 0, None
+    for place, upload in enumerate(uploads):
+        if record := ledger.upload(upload):
+            if read_before(bucket, upload, record.plan).after not in (after, None):
+                start, state = place, partial(state_before, ledger, bucket, upload, record.plan)
+            after = upload if record.batches else after
+    return uploads[start:], state() if state else fold([])
+
+
 def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> str:
-    """Put the rebuilt state in the place of the snapshot that the running state starts from; gives its key."""
+    """Make the running state start from a snapshot of the rebuilt one; gives its key."""
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record is None:
         raise NothingApplied("nothing has been applied yet, so there is no snapshot to restore")
-    key = state_key(head, record.plan)
-    bucket.put_table(key, rebuilt.before_head)
-    return key
+    noted = read_before(bucket, head, record.plan)
+    before = Before(keep_snapshot(bucket, rebuilt.before_head), after=noted.after)
+    write_before(bucket, head, record.plan, before)
+    return before.snapshot
 
 
 def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
@@ -132,8 +150,9 @@ def salvage(
     Returns:
         What the ledger lacked: `upload`, `batch`, `was` (None: not there), `state`, `items`.
     """
-    known = set(applied_uploads(ledger))
-    sent = sorted(_sent_plans(bucket, known), key=lambda stored: min((stored.batches or stored.items).values()))
+    known, pruned = set(applied_uploads(ledger)), set(ledger.pruned())
+    plans = [stored for stored in _sent_plans(bucket, known) if stored.upload not in pruned]
+    sent = sorted(plans, key=lambda stored: min((stored.batches or stored.items).values()))
     of, done, changes, base = sum(len(stored.items) for stored in sent), 0, list[dict[str, Any]](), ledger.head().upload
     for stored in sent:
         have = {batch.id: batch for batch in ledger.batches(stored.upload)} if stored.upload in known else {}

@@ -41,7 +41,10 @@ class Published(_Table):
 
 
 class PlanRow(_Table):
-    """What an upload does with one item; the stored plan has the item's fields besides, in the rows that are sent."""
+    """What an upload does with one item; the stored plan has the item's fields besides, in the rows that are sent.
+
+    The stored plan has no row of an unchanged item; up to schema 3 it had.
+    """
 
     change: str = _column("insert, update, unchanged, in_flight, held, archive or absent; the first two are uploaded.")
     store_id: str = _column("The store.")

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from jwo_catalog_pipeline.cli import upload as upload_command
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.snapshots import read_before
 from jwo_catalog_pipeline_tests.support.project import HEADER, MANY, OTHER_STORE, ROWS, Project
 
 
@@ -153,7 +154,7 @@ def test_the_state_is_rebuilt_and_restored(project: Project, run) -> None:
     run("upload", "--yes")
     assert json.loads(run("state", "rebuild", "--json").stdout) == {"items": 3, "same_bytes": True, "restored": None}
     head = project.ledger.head().upload
-    snapshot = f"uploads/{head}/{project.ledger.upload(head).plan}/published_before.parquet"
+    snapshot = read_before(project.bucket, head, project.ledger.upload(head).plan).snapshot
     project.bucket.client.delete_object(Bucket=project.bucket.name, Key=snapshot)
     lost = run("state", "rebuild")
     assert lost.exit_code == 1

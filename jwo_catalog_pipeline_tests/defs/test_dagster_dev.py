@@ -164,7 +164,8 @@ def test_the_schedule_sensors_and_jobs_have_their_names(ui: Ui) -> None:
       schedules { name scheduleState { status } } sensors { name sensorState { status } } jobs { name } } } } }"""
     (repository,) = ui.ask(query)["repositoriesOrError"]["nodes"]
     assert [(each["name"], each["scheduleState"]["status"]) for each in repository["schedules"]] == [
-        ("catalog_schedule", "STOPPED")
+        ("catalog_schedule", "STOPPED"),
+        ("state_prune_schedule", "RUNNING"),
     ]
     # Those that collect results, and send what had to wait for them, run from the start; what begins to send data to
     # Amazon waits to be switched on, as here.

@@ -39,6 +39,7 @@ S3_ACTIONS = {
     "HeadObject": "GetObject",
     "GetObject": "GetObject",
     "PutObject": "PutObject",
+    "DeleteObjects": "DeleteObject",
 }
 TRANSACTION_PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 API_CALLS = {"upload": "upload", "archive": "archive", "status": "getCatalogUploadStatus"}
@@ -157,6 +158,8 @@ def live(project: Project) -> None:
     command(project, "state", "rebuild")
     command(project, "state", "salvage")
     command(project, "doctor")
+    project.env["JWO_KEEP_DAYS"] = "0.0000001"
+    command(project, "state", "prune", "--yes")
 
 
 def _what(resource: Any) -> str:

@@ -200,6 +200,7 @@ def test_the_template_deploys_with_every_parameter(fresh: RunningSandbox) -> Non
     given = {
         **{"JwoTopicArn": TOPIC, "JwoApiRoleArn": ROLE, "SourceBucketName": "export", "KmsKeyArn": KEY},
         **{"AlertEmail": "a@b.example", "NoncurrentDays": "30", "PipelineService": "pods.eks.amazonaws.com"},
+        "LedgerTableName": "restored-ledger",
     }
     assert given.keys() == yaml.load(TEMPLATE.read_text(), TemplateLoader)["Parameters"].keys()
     parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]

@@ -40,6 +40,7 @@ BEYOND = {
     "s3:GetBucketVersioning": "versioning",
     "s3:GetBucketPublicAccessBlock": "public access",
     "dynamodb:DescribeTimeToLive": "ledger expiry",
+    "dynamodb:DescribeContinuousBackups": "ledger recovery",
 }
 
 
@@ -165,5 +166,8 @@ def test_a_bucket_without_versions_or_open_to_the_public_and_a_ledger_that_keeps
     other = {"Enabled": True, "AttributeName": "another_attribute"}
     boto3.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=other)
     assert "does not delete by expires_at" in found(look, "ledger expiry", "warning", thorough=True)
+    assert f"aws dynamodb update-continuous-backups --table-name {table}" in found(
+        look, "ledger recovery", "warning", thorough=True
+    )
     s3.delete_public_access_block(Bucket=bucket)
     assert "(BlockPublicAcls, BlockPublicPolicy, " in found(look, "public access", "warning", thorough=True)

@@ -130,6 +130,8 @@ def complete_the_template(project: Project) -> None:
     expiry = {"Enabled": True, "AttributeName": "expires_at"}
     table = project.env["JWO_LEDGER_TABLE"]
     boto3.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=expiry)
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    boto3.client("dynamodb").update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
 
 
 @contextmanager

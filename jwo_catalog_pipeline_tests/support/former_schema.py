@@ -9,6 +9,8 @@ import boto3
 import pandas as pd
 
 from jwo_catalog_pipeline.upload.ledger import keys
+from jwo_catalog_pipeline.upload.published_state import state_before
+from jwo_catalog_pipeline.upload.snapshots import SNAPSHOTS, former_snapshot_key, read_before
 from jwo_catalog_pipeline_tests.support.parts import Parts
 
 
@@ -22,12 +24,28 @@ def former_number(batch: str) -> int:
 
 def back_to_schema_2(parts: Parts) -> None:
     """Rewrite the ledger and the bucket as schema 2 had them."""
+    for key, _ in list(parts.bucket.list("uploads/")):
+        if key.endswith("/published_before.json"):
+            _own_snapshot(parts, key)
+    parts.bucket.delete([key for key, _ in parts.bucket.list(SNAPSHOTS)] or ["nothing"])
     table = boto3.resource("dynamodb").Table(parts.ledger.table_name)
     for item in table.scan(ConsistentRead=True)["Items"]:
         table.delete_item(Key=keys.key_of(item))
         table.put_item(Item=_former_item(item))
     for key, _ in list(parts.bucket.list("uploads/")):
         _rename(parts, key)
+
+
+def _own_snapshot(parts: Parts, key: str) -> None:
+    """Give a plan a snapshot of its own, in place of the note that names one."""
+    _, upload, plan, _ = key.split("/")
+    noted = read_before(parts.bucket, upload, plan)
+    shared = parts.bucket.get_table(noted.snapshot)
+    table = state_before(parts.ledger, parts.bucket, upload, plan) if noted.layers else shared
+    if not pd.api.types.is_integer_dtype(table["batch"]):
+        table = table.assign(batch=pd.Series(map(former_number, table["batch"]), dtype="int64"))
+    parts.bucket.put_table(former_snapshot_key(upload, plan), table)
+    parts.bucket.delete([key])
 
 
 def _former_item(item: dict[str, Any]) -> dict[str, Any]:
@@ -54,10 +72,6 @@ def _former_name(word: str) -> str:
 def _rename(parts: Parts, key: str) -> None:
     folder, _, name = key.rpartition("/")
     if name.startswith("published_before"):
-        table = parts.bucket.get_table(key)
-        if pd.api.types.is_integer_dtype(table["batch"]):
-            return  # it is one already
-        parts.bucket.put_table(key, table.assign(batch=pd.Series(map(former_number, table["batch"]), dtype="int64")))
         return
     batch, *_, ending = name.replace(".upload", "").replace(".archive", "").rsplit(".", 1)
     former = f"{folder}/{former_number(batch):04}.{ending}"

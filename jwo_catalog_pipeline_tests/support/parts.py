@@ -27,7 +27,7 @@ from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
-from jwo_catalog_pipeline_tests.support.project import assert_every_item_once
+from jwo_catalog_pipeline_tests.support.project import KEY, assert_every_item_once, not_in
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 FIELDS = list(ITEM_FIELDS)
@@ -86,11 +86,19 @@ class Parts:
         export = settings.pop("export", UNKNOWN_EXPORT)
         plan_settings = PlanSettings(**{**ALLOWED, **settings})
         plan = make_plan(self.ledger, self.bucket, upload, items, quarantined, FIELDS, plan_settings, export)
-        assert_every_item_once(plan.changes, items, quarantined)
+        assert_every_item_once(plan.changes, items, quarantined, plan.counts["unchanged"])
         return plan
 
     def plan(self, upload: str, items: pd.DataFrame, quarantined: pd.DataFrame | None = None, **settings: Any) -> Any:
-        return self.make_plan(upload, items, quarantined, **settings).changes
+        """The rows of a plan, and one for each unchanged item: valid, published and in no row of it."""
+        plan = self.make_plan(upload, items, quarantined, **settings)
+        published = published_state(self.ledger, self.bucket)
+        unchanged = not_in(plan.changes, items.merge(published[[*KEY, "content_hash"]])).assign(
+            change="unchanged", document_bytes=0
+        )
+        assert len(unchanged) == plan.counts["unchanged"]
+        rows = pd.concat([plan.changes, unchanged[[name for name in plan.changes if name in unchanged]]])
+        return rows.sort_values(KEY, ignore_index=True) if len(unchanged) else plan.changes
 
     def apply(self, upload: str, items: pd.DataFrame, **settings: Any) -> list[Batch]:
         return self.sender().apply(upload, self.plan(upload, items, **settings), FIELDS)

@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.upload.plan.changes import KINDS
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 SAMPLE = Path(resources.__file__).parents[1] / "demo" / "sample"
+KEY = ["store_id", "item_sku"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 MAPPING = """
@@ -106,7 +107,10 @@ class Project:
             event.step_failure_data.error_display_string for event in result.all_events if event.is_step_failure
         )
         assert_every_item_once(
-            self.table("catalog_changes", upload), self.table("jwo_catalog"), self.table("quarantined_items")
+            self.table("catalog_changes", upload),
+            self.table("jwo_catalog"),
+            self.table("quarantined_items"),
+            metadata(result, "catalog_changes")["unchanged"],
         )
         return result
 
@@ -143,17 +147,22 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return sentence
 
 
-def assert_every_item_once(plan: pd.DataFrame, items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
-    """Every row of the source and every published item is in exactly one kind of change, or quarantined."""
-    keys = {
-        kind: set(map(tuple, plan.loc[plan["change"] == kind, ["store_id", "item_sku"]].to_numpy())) for kind in KINDS
-    }
+def not_in(plan: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """The items that a plan has no row of: the unchanged ones, where they are valid."""
+    planned = pd.MultiIndex.from_frame(plan[KEY])
+    return items[~pd.MultiIndex.from_frame(items[KEY]).isin(planned)]
+
+
+def assert_every_item_once(plan: pd.DataFrame, items: pd.DataFrame, quarantined: pd.DataFrame, unchanged: int) -> None:
+    """Every row of the source and every published item is in exactly one kind of change, or unchanged and counted,
+    or quarantined."""
+    keys = {kind: set(map(tuple, plan.loc[plan["change"] == kind, KEY].to_numpy())) for kind in KINDS}
     assert sum(map(len, keys.values())) == len(plan)
-    in_source = {key for kind in KINDS for key in keys[kind]} - set(
-        map(tuple, plan.loc[plan["content_hash"].isna(), ["store_id", "item_sku"]].to_numpy())
-    )
-    assert in_source == set(map(tuple, items[["store_id", "item_sku"]].to_numpy()))
-    set_aside = set(map(tuple, quarantined[["store_id", "item_sku"]].to_numpy()))
+    assert keys["unchanged"] == set()
+    assert len(not_in(plan, items)) == unchanged
+    in_source = set(map(tuple, plan.loc[plan["content_hash"].notna(), KEY].to_numpy()))
+    assert in_source <= set(map(tuple, items[KEY].to_numpy()))
+    set_aside = set(map(tuple, quarantined[KEY].to_numpy()))
     assert not set_aside & set().union(*keys.values()) - in_source
 
 

@@ -40,13 +40,19 @@ def resolved(value: Any, parameters: dict[str, str], conditions: dict[str, bool]
     return {key: one for key, one in found.items() if one != {"Ref": "AWS::NoValue"}}
 
 
-def template_resources(**parameters: str) -> dict[str, Any]:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)
-    given = {name: parameters.get(name, found["Default"]) for name, found in template["Parameters"].items()}
+def _conditions(template: dict[str, Any], given: dict[str, Any]) -> dict[str, bool]:
+    """Which conditions hold; each says that a parameter is not something."""
     conditions = {}
     for name, condition in template["Conditions"].items():
         reference, empty = condition["Not"][0]["Equals"]
         conditions[name] = given[reference["Ref"]] != empty
+    return conditions
+
+
+def template_resources(**parameters: str) -> dict[str, Any]:
+    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)
+    given = {name: parameters.get(name, found["Default"]) for name, found in template["Parameters"].items()}
+    conditions = _conditions(template, given)
     resources = {
         name: found for name, found in template["Resources"].items() if conditions.get(found.get("Condition"), True)
     }
@@ -63,7 +69,7 @@ def ecs(**parameters: str) -> dict[str, Any]:
     given = {
         name: str(parameters.get(name, found.get("Default", name))) for name, found in template["Parameters"].items()
     }
-    conditions = {"HasUiSource": given["UiSourceGroupId"] != "", "HasKmsKey": given["KmsKeyArn"] != ""}
+    conditions = _conditions(template, given)
     return {name: resolved(found, given, conditions) for name, found in template["Resources"].items()}
 
 

@@ -23,6 +23,7 @@
 | STOPPED           | <upload>                | why an upload does not go on, until it does or another is applied   |
 | PAUSE             | PAUSE                   | all sending is held, by whom, since when and why                    |
 | SETTLED           | <upload>                | an upload has settled, and the alerts have not taken it up yet      |
+| PRUNED            | <upload>                | an old upload was removed, and something may be left of it          |
 | ALERT             | <what it is about>      | an alert that was published, or is being published; expires         |
 | OUTAGE            | <what>                  | since when something cannot be done, such as reading the export     |
 | EXPORT            | <sha256>                | an export that was applied, and by which upload last; expires       |
@@ -47,7 +48,7 @@ NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
 STOPPED, PAUSE = "STOPPED", "PAUSE"
 UNVERIFIED, TEXT = "UNVERIFIED", "TEXT"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
-EXPORT, OUTAGE = "EXPORT", "OUTAGE"
+EXPORT, OUTAGE, PRUNED = "EXPORT", "OUTAGE", "PRUNED"
 
 
 def head() -> Key:
@@ -144,6 +145,15 @@ def pause() -> Key:
 
 def settled(upload: str) -> Key:
     return _key(SETTLED, upload)
+
+
+def pruned(upload: str) -> Key:
+    return _key(PRUNED, upload)
+
+
+def all_of(upload: str) -> tuple[str, str]:
+    """Partition and prefix of everything of an upload."""
+    return f"{UPLOAD}#{upload}", ""
 
 
 def alert(about: str) -> Key:

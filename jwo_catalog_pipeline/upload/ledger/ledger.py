@@ -13,7 +13,8 @@ from typing import Any
 from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.closing import NOT_CLOSED, ClosingLedger
+from jwo_catalog_pipeline.upload.ledger.closing import NOT_CLOSED
+from jwo_catalog_pipeline.upload.ledger.pruning import PruningLedger
 from jwo_catalog_pipeline.upload.ledger.writes import (
     FENCE,
     Part,
@@ -43,7 +44,7 @@ SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes th
 _ONLY_LATER = ("settled_at", "closed_at", "closed_by", "close_reason")  # attributes that an upload gets at its end
 
 
-class Ledger(ClosingLedger):
+class Ledger(PruningLedger):
     """Uploads, batches and attempts. Thread-safe."""
 
     # -- an upload ---------------------------------------------------------------------------------------------
@@ -58,9 +59,13 @@ class Ledger(ClosingLedger):
         self._transact("batches recorded", *(self._put_new(batch_item(batch)) for batch in batches))
 
     def commit_upload(self, upload: str, record: UploadRecord, base: Head) -> None:
-        """Record an upload and take the head for it, provided that nothing was sent since `base` was read."""
+        """Record an upload and take the head for it.
+
+        Provided that nothing was sent since `base` was read, and that its plan is still the newest, and not pruned.
+        """
         self._transact(
             "upload and head",
+            self._must_be_planned(upload, record.plan),
             self._put_new({**keys.upload(upload), **attributes(record, *_ONLY_LATER)}),
             self._advance_head(base, upload),
             self._put_any(keys.open_upload(upload)),
@@ -71,6 +76,7 @@ class Ledger(ClosingLedger):
         """Take an upload off the worklist, and leave a note for the alerts."""
         now = self.now()
         note = {**keys.settled(upload), "settled_at": now, "expires_at": now + SETTLED_SECONDS}
+        # Not written whole: a prune may link it to another upload at the same moment.
         settled = self._update(keys.upload(upload), {"state": "settled", "settled_at": now}, keys.IS_THERE, {}, {})
         off_the_list = self._delete_any(keys.open_upload(upload))
         self._transact("upload settled", settled, off_the_list, self._put_any(note))

@@ -58,6 +58,15 @@ class Writes(Table):
         """Write nothing, but only if the condition holds of an item."""
         return {"ConditionCheck": {**self._named, "Key": key, "ConditionExpression": condition}}
 
+    def _must_be_planned(self, upload: str, plan: str) -> Part:
+        """Write nothing, but only if this is the upload's newest plan."""
+        condition = {
+            "ConditionExpression": "#p = :plan",
+            "ExpressionAttributeNames": {"#p": "plan"},
+            "ExpressionAttributeValues": {":plan": plan},
+        }
+        return {"ConditionCheck": {**self._named, "Key": keys.plan(upload), **condition}}
+
     def _put_new(self, item: Mapping[str, Any]) -> Part:
         """Write an item that must not exist yet."""
         return {"Put": {**self._named, "Item": versioned(item), "ConditionExpression": keys.IS_NEW}}

@@ -180,6 +180,12 @@ def counts_by_kind(plan: pd.DataFrame, kinds: Sequence[str] = KINDS) -> dict[str
     return {kind: int(counts.get(kind, 0)) for kind in kinds}
 
 
+def counts_by_store(plan: pd.DataFrame) -> pd.DataFrame:
+    """`store_id`, and for each kind of change a column with the number of items."""
+    counts = pd.crosstab(plan["store_id"], plan["change"]).reindex(columns=list(KINDS), fill_value=0)
+    return counts.rename_axis(columns=None).reset_index()
+
+
 def to_send(plan: pd.DataFrame) -> pd.DataFrame:
     """The rows of a plan that are uploaded, in its order."""
     sent = plan["change"].isin(SENT_KINDS)

@@ -13,9 +13,11 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import (
     SENT_KINDS,
+    UNCHANGED,
     PlanRules,
     blocked_items,
     counts_by_kind,
+    counts_by_store,
     plan_changes,
     take_rows,
 )
@@ -28,7 +30,8 @@ from jwo_catalog_pipeline.upload.plan.guards import (
     missing_stores,
 )
 from jwo_catalog_pipeline.upload.plan.payload import contents_of
-from jwo_catalog_pipeline.upload.published_state import published_state, state_key
+from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.snapshots import LAYERED_ITEMS, keep_before, write_before
 from jwo_catalog_pipeline.upload.waiting import Waits
 
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
@@ -46,6 +49,7 @@ class PlanSettings:
         limits: the guards' thresholds.
         allow: guards that a person has overridden for this upload.
         planned_by: what may plan again by itself; "" for nothing.
+        layered_items: the catalog's size from which a plan that changes little stores no snapshot.
     """
 
     waits: Waits = field(default_factory=Waits)
@@ -54,6 +58,7 @@ class PlanSettings:
     limits: GuardLimits = field(default_factory=GuardLimits)
     allow: Collection[str] = ()
     planned_by: str = ""
+    layered_items: int = LAYERED_ITEMS
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ class Plan:
         upload: the upload's key.
         digest: names the plan by what it sends and what it rests on.
         base: the head that it was made against.
-        changes: the plan's columns, and the item's fields in the rows that are uploaded.
+        changes: the plan's columns, and the item's fields in the rows that are uploaded. Unchanged items have no row:
+            they are the valid items that have none.
+        counts: items by kind of change, unchanged ones included.
+        by_store: the same for each store; see `counts_by_store`.
         verdicts: what the guards say; with one that has not passed the plan cannot be applied.
         requests: how many calls applying it takes.
     """
@@ -73,6 +81,8 @@ class Plan:
     digest: str
     base: Head
     changes: pd.DataFrame
+    counts: dict[str, int]
+    by_store: pd.DataFrame
     verdicts: list[Verdict]
     requests: int
 
@@ -108,24 +118,28 @@ def make_plan(
     base = ledger.head()
     published = published_state(ledger, bucket)
     compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
-    changes = _with_fields(compared, items, fields)
+    compared = _with_fields(compared, items, fields)
     history = _history(ledger, base, export)
-    verdicts = check_plan(changes, quarantined, settings.limits, _seen(ledger, base), settings.allow, history)
+    verdicts = check_plan(compared, quarantined, settings.limits, _seen(ledger, base), settings.allow, history)
+    missing, absent = missing_stores(compared, quarantined), absent_items(compared)
+    counts, by_store = counts_by_kind(compared), counts_by_store(compared)
+    changes = compared[compared["change"] != UNCHANGED].reset_index(drop=True)
     contents, waiting = contents_of(changes, fields, settings.archive_stores), blocked_items(changes)
     digest = contents.digest(base)
     requests = len(contents.batches(upload, digest))
-    bucket.put_table(state_key(upload, digest), published)
+    before = keep_before(ledger, bucket, base, published, requests, settings.layered_items)
+    write_before(bucket, upload, digest, before)
     recorded = PlanRecord(
         plan=digest,
         base_upload=base.upload,
         base_fence=base.fence,
         planned_at=ledger.now(),
-        counts=counts_by_kind(changes),
+        counts=counts,
         quarantined=len(quarantined),
         requests=requests,
         archive_stores=list(settings.archive_stores),
-        missing_stores=sorted(missing_stores(changes, quarantined)),
-        absent=absent_items(changes),
+        missing_stores=sorted(missing),
+        absent=absent,
         waiting=len(waiting),
         waits_for=sorted(waiting["waits_for"].dropna().unique()),
         stopped_by=[verdict.message for verdict in verdicts if not verdict.passed],
@@ -137,7 +151,7 @@ def make_plan(
         ledger.record_plan(upload, recorded)
     except Conflict:
         raise _already_applied(upload) from None
-    return Plan(upload, digest, base, changes, verdicts, requests)
+    return Plan(upload, digest, base, changes, counts, by_store, verdicts, requests)
 
 
 def _already_applied(upload: str) -> AlreadyApplied:

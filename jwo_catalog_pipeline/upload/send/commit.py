@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, PlanStopped
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, NoPlan, PlanStopped
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.plan.payload import Payload
@@ -31,6 +31,7 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Payload
     Raises:
         PlanStopped: a guard found something that is not allowed for this upload.
         AnotherUploadSince: another upload took the head, or sent more, since the plan was made.
+        NoPlan: the plan was made again at the same moment, or pruned.
     """
     base = recorded.base
     if recorded.stopped_by:
@@ -48,7 +49,11 @@ def record_upload(ledger: Ledger, bucket: Bucket, upload: str, contents: Payload
         ledger.commit_upload(upload, record, base)
     except Conflict:
         if ledger.upload(upload) is None:
-            raise _another_since(upload, base, ledger.head()) from None
+            if (head := ledger.head()) == base:
+                raise NoPlan(
+                    f"the plan of upload {upload} was made again, or pruned", "start the upload again"
+                ) from None
+            raise _another_since(upload, base, head) from None
 
 
 def _record_batches(ledger: Ledger, batches: Sequence[Batch]) -> None:
