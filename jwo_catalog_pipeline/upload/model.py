@@ -211,13 +211,29 @@ class AttemptFailure:
 
 @dataclass(frozen=True)
 class News:
-    """An ingestion has ended. `examined`: when its report was compared with every doubt; 0 for never."""
+    """An ingestion has ended. Times are epoch seconds.
+
+    Attributes:
+        received_at: when this was heard.
+        ended_by: it had ended by then, for that is when Amazon published it; 0 where that is `received_at`.
+        looks: how often Amazon was asked whose it is, without a final answer.
+        due_at: when to look at it next; 0 where a batch is known for it.
+        why: of news that is put aside, the reason.
+    """
 
     ingestion_id: str
     source: str
     processing_status: str
     received_at: int
-    examined: int = 0
+    ended_by: int = 0
+    looks: int = 0
+    due_at: int = 0
+    why: str = ""
+
+    @property
+    def had_ended_by(self) -> int:
+        """The earliest time by which the ingestion is known to have ended."""
+        return self.ended_by or self.received_at
 
 
 @dataclass(frozen=True)

@@ -146,11 +146,12 @@ class Ledger(NewsLedger):
         change = self._change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
         return self._try(f"batch {BatchState.IN_DOUBT}", change, self._note_doubt(batch))
 
-    def end_doubt(self, ingestion_id: str, batch: Batch, *, by_items: bool) -> bool:
+    def end_doubt(self, ingestion_id: str, batch: Batch, *, by_items: bool, news: News | None = None) -> bool:
         """Take an ingestion for one of a batch's; whether that was done now.
 
         A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No
         ingestion does so twice, even if several processes try. `by_items`: only the names of items say that it is one.
+        `news`: that the ingestion has ended, where no batch was known for it.
         """
         if batch.holds_lease(self.now()):
             return False
@@ -165,9 +166,11 @@ class Ledger(NewsLedger):
             }
             name, duplicate = f"batch {BatchState.SUBMITTED}", False
             parts = [self._change_batch(batch, **accepted, doubts=left), *self._reopen(batch.upload)]
+            parts += self._claim(news) if news else []
         else:
             name, duplicate = "doubt ended", True
-            parts = [self._change_batch(batch, doubts=left), self._delete_any(keys.news(ingestion_id))]
+            heard = self._forget(news) if news else self._delete_any(keys.news(ingestion_id))
+            parts = [self._change_batch(batch, doubts=left), heard]
         return self._try(
             name,
             *parts,
@@ -195,8 +198,8 @@ class Ledger(NewsLedger):
     def mark_reported(self, batch: Batch, news: News) -> bool:
         """The batch's ingestion has ended; the news of it has done its work."""
         change = self._change_batch(batch, state=BatchState.REPORTED, processing_status=news.processing_status)
-        done = [self._delete_any(key(news.ingestion_id)) for key in (keys.news, keys.orphan)]
-        return self._try(f"batch {BatchState.REPORTED}", change, *done)
+        orphan = self._delete_any(keys.orphan(news.ingestion_id))
+        return self._try(f"batch {BatchState.REPORTED}", change, self._forget(news), orphan)
 
     def settle(self, batch: Batch, report_shape: str, outcomes: Mapping[str, int]) -> None:
         """The report is stored, and every item's outcome known as far as it tells."""
@@ -266,6 +269,11 @@ class Ledger(NewsLedger):
         items = self._query(*keys.attempts(batch))
         return [read(AttemptRecord, item, number=keys.attempted(item)[2]) for item in items]
 
+    def first_sent(self, batch: Batch) -> int:
+        """When a batch was first sent, epoch seconds; 0 where a lost ledger does not say."""
+        item = self._get(keys.attempt(batch, 1))
+        return int(item["started_at"]) if item else 0
+
     def open_uploads(self) -> list[str]:
         """Uploads with batches that are not final, oldest first."""
         return [keys.name(item) for item in self._query(keys.OPEN)]
@@ -274,9 +282,13 @@ class Ledger(NewsLedger):
         """Batches that have more attempts than responses."""
         return [self.batch(*pointed(item)) for item in self._query(keys.DOUBT) if "given_up_at" not in item]
 
-    def given_up(self) -> list[Batch]:
-        """Batches whose doubts time has ended, for as long as a message about them may still come."""
-        items = [item for item in self._query(keys.DOUBT) if item.get("expires_at", 0) > self.now()]
+    def given_up(self, limit: int | None = None) -> list[Batch]:
+        """Batches whose doubts time has ended, for as long as a message about them may still come.
+
+        With a limit, only those among so many batches of the newest uploads.
+        """
+        doubts = self._query(keys.DOUBT, newest_first=True, limit=limit)
+        items = [item for item in doubts if item.get("expires_at", 0) > self.now()]
         return [self.batch(*pointed(item)) for item in items]
 
     def ingestion(self, ingestion_id: str) -> Ingestion | None:
