@@ -15,6 +15,7 @@
 | UNCLAIMED         | <due time>#<id>         | an ingestion has ended that the ledger does not know; expires       |
 | DOUBT             | <batch>                 | a batch that has more attempts than responses; expires when given up |
 | UNMATCHED         | <id>                    | an orphan: an ingestion of a batch that another worker took over    |
+| LOOK_LATER        | <due time>#<id>         | the same, after Amazon was asked about it without a final answer    |
 | UNKNOWN           | <id>                    | an ingestion that is put aside: not ours, or of no batch; expires   |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
 | INBOX             | NEWEST                  | when a result last came through the queue                           |
@@ -37,6 +38,7 @@ IS_NEW, IS_THERE = f"attribute_not_exists({PK})", f"attribute_exists({PK})"  # c
 
 HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BATCH", "ATTEMPT"
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
+LOOK_LATER = "LOOK_LATER"
 NEWS, UNCLAIMED, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "UNCLAIMED", "DOUBT", "UNMATCHED", "UNKNOWN"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
 
@@ -93,8 +95,8 @@ def news(ingestion_id: str) -> Key:
     return _key(NEWS, ingestion_id)
 
 
-def unclaimed(due_at: int, ingestion_id: str) -> Key:
-    return _key(UNCLAIMED, f"{due_at:012}#{ingestion_id}")
+def unclaimed(due_at: int, ingestion_id: str, looks: int = 0) -> Key:
+    return _key(LOOK_LATER if looks else UNCLAIMED, f"{due_at:012}#{ingestion_id}")
 
 
 def unclaimed_between(first: int, last: int) -> tuple[str, str]:

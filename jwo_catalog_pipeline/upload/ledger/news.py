@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.upload.model import AlertRecord, Batch, News, Orphan, 
 
 # A presigned link lives for 60 minutes (documented); twice that, for clocks and late readers.
 LINK_SECONDS = 2 * 3600
+FOR_EVER = 10**11  # epoch seconds
 
 
 class NewsLedger(Writes):
@@ -91,7 +92,11 @@ class NewsLedger(Writes):
 
     def news(self) -> list[News]:
         """News whose batches are not marked as reported yet, or not known; there may be any number."""
-        return [*self.news_of_batches(None), *map(_read_unclaimed, self._query(keys.UNCLAIMED))]
+        return [*self.news_of_batches(None), *self._unclaimed_of_all()]
+
+    def _unclaimed_of_all(self) -> list[News]:
+        partitions = (keys.UNCLAIMED, keys.LOOK_LATER)
+        return [_read_unclaimed(item) for partition in partitions for item in self._query(partition)]
 
     def news_of_batches(self, limit: int | None) -> list[News]:
         """News of ingestions that the ledger knew, at most so many. Each leaves this list when it was looked at."""
@@ -99,9 +104,15 @@ class NewsLedger(Writes):
 
     def unclaimed_news(self, since: int, limit: int, *, newest_first: bool) -> list[News]:
         """News of ingestions that the ledger does not know, due from `since` until now, epoch seconds."""
-        between = keys.unclaimed_between(since, self.now())
+        # What was just heard counts, even if the clock of the machine that heard it is ahead of this one's.
+        between = keys.unclaimed_between(since, FOR_EVER)
         items = self._query(keys.UNCLAIMED, between=between, newest_first=newest_first, limit=limit)
         return [_read_unclaimed(item) for item in items]
+
+    def looked_at_news(self, limit: int) -> list[News]:
+        """News that `look_later` has postponed until now or before, the longest due first."""
+        between = keys.unclaimed_between(0, self.now())
+        return [_read_unclaimed(item) for item in self._query(keys.LOOK_LATER, between=between, limit=limit)]
 
     def is_put_aside(self, ingestion_id: str) -> bool:
         """Whether an ingestion was put aside."""
@@ -110,7 +121,7 @@ class NewsLedger(Writes):
     def unknown_ingestions(self) -> list[News]:
         """Ingestions that have ended and are of no batch that is known; those that were put aside say why."""
         aside = [read(News, item, ingestion_id=keys.name(item)) for item in self._query(keys.UNKNOWN)]
-        return [*aside, *map(_read_unclaimed, self._query(keys.UNCLAIMED))]
+        return [*aside, *self._unclaimed_of_all()]
 
     def link(self, ingestion_id: str) -> str | None:
         """The presigned URL of a report, a secret; None where there is none or it has expired."""
@@ -225,7 +236,7 @@ class NewsLedger(Writes):
 
 def _key_of(news: News) -> keys.Key:
     """Where the news is."""
-    return keys.unclaimed(news.due_at, news.ingestion_id) if news.due_at else keys.news(news.ingestion_id)
+    return keys.unclaimed(news.due_at, news.ingestion_id, news.looks) if news.due_at else keys.news(news.ingestion_id)
 
 
 def _known(news: News) -> dict[str, Any]:

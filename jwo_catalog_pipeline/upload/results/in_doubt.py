@@ -156,7 +156,8 @@ def _due(ledger: Ledger, candidates: list[_Candidate]) -> list[News]:
     newest = ledger.unclaimed_news(since, IDS_A_TICK // 2, newest_first=True)
     oldest = ledger.unclaimed_news(since, IDS_A_TICK // 2, newest_first=False)
     before = ledger.unclaimed_news(0, BEFORE_A_TICK, newest_first=False)
-    return list({news.ingestion_id: news for news in [*newest, *oldest, *before]}.values())
+    again = ledger.looked_at_news(IDS_A_TICK // 2)
+    return list({news.ingestion_id: news for news in [*newest, *oldest, *again, *before]}.values())
 
 
 def _refused(ledger: Ledger, news: News, error: RequestRefused) -> str:
