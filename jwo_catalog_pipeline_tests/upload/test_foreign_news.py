@@ -42,7 +42,8 @@ def anothers(ledger: Ledger, count: int, first: int = 0) -> list[str]:
 
 def answer_lost(parts: Parts, upload: str, *skus: str, ingested: bool = True) -> None:
     """A call becomes an ingestion or not, its answer does not come, and no other call gets through."""
-    parts.sandbox.misbehave(close_after_ingesting=int(ingested), close_before_ingesting=5, operation="upload")
+    after = int(ingested)
+    parts.sandbox.misbehave(close_after_ingesting=after, close_before_ingesting=5 - after, operation="upload")
     with pytest.raises(UploadStopped):
         parts.apply(upload, items(*skus))
     parts.sandbox.misbehave(close_after_ingesting=0, close_before_ingesting=0, operation="upload")
