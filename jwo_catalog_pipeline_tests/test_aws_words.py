@@ -15,7 +15,8 @@ from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.storage import Bucket, StorageError
-from jwo_catalog_pipeline.upload.alerts import Alert, AlertPublisher, dead_letter_alerts
+from jwo_catalog_pipeline.upload.alert_publishing import AlertPublisher
+from jwo_catalog_pipeline.upload.alerts import Alert, dead_letter_alerts
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable, LedgerUnavailable, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.results.inbox import Inbox

@@ -6,7 +6,8 @@ The exact JSON inside Amazon's notification is unknown, so the reader is toleran
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 # Documented or expected names first; the guesses behind them live only here.
@@ -23,11 +24,15 @@ MAX_TOKEN_CHARACTERS = 1024  # of a subscription; real ones have about 300
 
 @dataclass(frozen=True)
 class ResultNotice:
-    """An ingestion has ended; the URL of its report is a secret, and None where the message has none."""
+    """An ingestion has ended; the URL of its report is a secret, and None where the message has none.
+
+    `published_at`: when the topic published it, epoch seconds by Amazon's clock; None for raw delivery.
+    """
 
     ingestion_id: str
     report_url: str | None = field(repr=False)
     processing_status: str | None = None
+    published_at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,19 @@ def _read_envelope(outer: Mapping[str, Any]) -> Message:
         inner = json.loads(outer["Message"])
     except (KeyError, TypeError, ValueError, RecursionError):
         return Unreadable("the notification's Message is not JSON")
-    return _read_notice(inner)
+    notice = _read_notice(inner)
+    if isinstance(notice, ResultNotice):
+        return replace(notice, published_at=_seconds(outer.get("Timestamp")))
+    return notice
+
+
+def _seconds(timestamp: object) -> float | None:
+    """`2026-11-23T19:07:00.000Z` as epoch seconds; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else None
+        return moment.timestamp() if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _read_notice(value: object) -> Message:

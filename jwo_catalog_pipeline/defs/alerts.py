@@ -11,7 +11,7 @@ from jwo_catalog_pipeline.aws import aws_client, caller
 from jwo_catalog_pipeline.catalog_api.sns_signature import TOPIC_ARN
 from jwo_catalog_pipeline.defs.resource_fields import region_of, resource_field, topic
 from jwo_catalog_pipeline.upload.alert_messages import Alert, Place, send_alert
-from jwo_catalog_pipeline.upload.alerts import AlertPublisher
+from jwo_catalog_pipeline.upload.alert_publishing import AlertPublisher
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 
 

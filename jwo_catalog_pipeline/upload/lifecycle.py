@@ -1,14 +1,34 @@
 """The moves of an upload that several rooms share: a newer one takes over, and the last batch comes to its end."""
 
+import random
+from collections.abc import Sequence
+
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState
 
+# Open uploads that one tick of a sensor looks at: each costs some calls, and uploads that Amazon never ends stay open.
+UPLOADS_A_TICK = 20
 
-def supersede_older(ledger: Ledger, upload: str) -> None:
-    """Take out of play what older uploads have not sent; they cannot send it any more once `upload` has the head."""
+
+def uploads_of_a_tick(ledger: Ledger) -> list[str]:
+    """The open uploads that a tick looks at, oldest first: the newest ten, and any ten of the others."""
+    uploads = ledger.open_uploads()
+    newest, others = uploads[-UPLOADS_A_TICK // 2 :], uploads[: -UPLOADS_A_TICK // 2]
+    # Drawn, so that each has its turn and nothing has to remember whose it is.
+    return sorted(random.sample(others, min(len(others), UPLOADS_A_TICK // 2))) + newest
+
+
+def supersede_older(ledger: Ledger, upload: str, among: Sequence[str] | None = None) -> None:
+    """Take out of play what older uploads have not sent; they cannot send it any more once `upload` has the head.
+
+    Args:
+        ledger: knows the uploads.
+        upload: the newest.
+        among: only look at these; at all that are open if not given.
+    """
     if ledger.head().upload != upload:
         return
-    for older in ledger.open_uploads():
+    for older in ledger.open_uploads() if among is None else among:
         if older == upload:
             continue
         for batch in ledger.batches(older):

@@ -10,8 +10,7 @@ before anything else is sent of its items; so they carry the time of the doubt, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,6 +85,57 @@ def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     return outcomes.assign(ingestion_id=batch.ingestion_id or None).astype("str")
 
 
+def outcomes_of(bucket: Bucket, batches: Sequence[Batch]) -> list[pd.DataFrame]:
+    """`batch_outcomes` of each of one upload's batches.
+
+    While reports trickle in, what is known so far is read at once, and by itself only what has changed since.
+    """
+    so_far = _so_far(bucket, batches[0]) if len(batches) > 1 else None
+    known = {} if so_far is None else dict(iter(so_far.groupby("batch", sort=False)))
+
+    def read(batch: Batch) -> pd.DataFrame:
+        rows = known.get(batch.id)
+        if rows is not None and _still_true(rows, batch):
+            return rows.drop(columns="batch").reset_index(drop=True)
+        return batch_outcomes(bucket, batch)
+
+    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
+        return list(threads.map(read, batches))
+
+
+def keep_so_far(bucket: Bucket, batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> None:
+    """Keep what is known so far of an upload's batches, where more is to come, or something is kept already."""
+    if len(batches) < 2:
+        return
+    if any(not batch.is_closed for batch in batches) or _so_far(bucket, batches[0]) is not None:
+        tables = [table.assign(batch=batch.id) for batch, table in zip(batches, outcomes, strict=True)]
+        bucket.put_table(so_far_key(batches[0]), pd.concat(tables, ignore_index=True))
+
+
+def forget_so_far(bucket: Bucket, batch: Batch) -> None:
+    """What is kept of a batch's upload is to be read again: the outcomes are about to be made anew."""
+    so_far = _so_far(bucket, batch)
+    if so_far is not None:
+        bucket.put_table(so_far_key(batch), so_far.iloc[:0])
+
+
+def _so_far(bucket: Bucket, batch: Batch) -> pd.DataFrame | None:
+    """What `keep_so_far` has kept of a batch's upload: `batch_outcomes`, and `batch`."""
+    try:
+        return bucket.get_table(so_far_key(batch))
+    except NoSuchObject:
+        return None
+
+
+def _still_true(rows: pd.DataFrame, batch: Batch) -> bool:
+    """Whether rows of `_so_far` are what `batch_outcomes` would give."""
+    same = bool((rows["ingestion_id"].fillna("") == batch.ingestion_id).all())
+    if batch.state is BatchState.SETTLED:
+        return same and rows["outcome"].value_counts().to_dict() == dict(batch.outcomes)
+    same &= bool((rows["message"].fillna("") == batch.message).all())
+    return same and bool((rows["outcome"] == _open_outcome(batch.state)).all())
+
+
 def _open_outcome(state: BatchState) -> str:
     """Where the items of an unsettled batch are. Not its state: a submitted batch's items are in flight."""
     return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
@@ -118,8 +168,7 @@ def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
-        return outcomes_state(sent, list(threads.map(partial(batch_outcomes, bucket), sent)))
+    return outcomes_state(sent, outcomes_of(bucket, sent))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -179,19 +228,25 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataF
         upload: {member.id: member for member in ledger.batches(upload)} for upload in waiting["upload"].unique()
     }
     parts = [before[~open_before]]
-    for key, rows in waiting.groupby(["upload", "batch"]):
-        upload, batch_id = cast("tuple[str, str]", key)
-        batch = by_upload[upload].get(batch_id)
-        if batch is None:  # pruned: long overtaken, or no longer waited for
-            parts.append(rows)
-            continue
+    for upload, rows in waiting.groupby("upload"):
+        members = by_upload[str(upload)]
+        known = rows["batch"].isin(members)
+        parts.append(rows[~known])  # pruned: long overtaken, or no longer waited for
+        leaves = [
+            (leaf, mine[_KEY])
+            for batch, mine in rows[known].groupby("batch")
+            for leaf in _parts_of(members[str(batch)], members)
+        ]
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-        for leaf in _parts_of(batch, by_upload[upload]):
+        sent = [(leaf, mine) for leaf, mine in leaves if leaf.state not in _NOT_SENT]
+        outcomes = outcomes_of(bucket, [leaf for leaf, _ in sent])
+        parts += [
+            outcomes_state([leaf], [table]).merge(mine) for (leaf, mine), table in zip(sent, outcomes, strict=True)
+        ]
+        for leaf, mine in leaves:
             if leaf.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
-                mine = batch_items(bucket, leaf)[_KEY].merge(rows[_KEY])
-                parts.append(state_before(ledger, bucket, upload, batch.plan).merge(mine))
-            else:
-                parts.append(batches_state(bucket, [leaf]).merge(rows[_KEY]))
+                given_back = batch_items(bucket, leaf)[_KEY].merge(mine)
+                parts.append(state_before(ledger, bucket, str(upload), leaf.plan).merge(given_back))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -224,6 +279,11 @@ def body_key(batch: Batch) -> str:
 def closing_key(upload: str, plan: str) -> str:
     """Where it is kept that a person has closed an upload."""
     return f"{folder(upload, plan)}/closed.json"
+
+
+def so_far_key(batch: Batch) -> str:
+    """Where what is known so far of the items of a batch's upload is kept, while reports trickle in."""
+    return f"{folder(batch.upload, batch.plan)}/outcomes_so_far.parquet"
 
 
 def report_key(batch: Batch) -> str:

@@ -13,7 +13,13 @@ from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.published_state import batch_body, batch_outcomes, published_state
+from jwo_catalog_pipeline.upload.published_state import (
+    batch_body,
+    batch_outcomes,
+    keep_so_far,
+    outcomes_of,
+    published_state,
+)
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
@@ -211,12 +217,13 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: 
     return current[["source_row", *_KEY]].merge(unchanged[[*_KEY, "reason", "upload"]])
 
 
-def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str) -> pd.DataFrame:
-    """Every item of an applied upload and where it is: `ItemOutcome`."""
-    parts = [
-        batch_outcomes(bucket, batch).assign(upload=upload, batch=batch.id)
-        for batch in leaf_batches(ledger.batches(upload))
-    ]
+def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str, *, keep: bool = False) -> pd.DataFrame:
+    """Every item of an applied upload and where it is: `ItemOutcome`. `keep`: for the next time, see `keep_so_far`."""
+    batches = leaf_batches(ledger.batches(upload))
+    outcomes = outcomes_of(bucket, batches)
+    if keep:
+        keep_so_far(bucket, batches, outcomes)
+    parts = [table.assign(upload=upload, batch=batch.id) for batch, table in zip(batches, outcomes, strict=True)]
     return conform(ItemOutcome, pd.concat([empty(ItemOutcome), *parts], ignore_index=True))
 
 

@@ -6,10 +6,7 @@ from typing import Any
 import dagster as dg
 
 from jwo_catalog_pipeline.defs.run_failures import OVERLAP_SECONDS, failed_runs
-from jwo_catalog_pipeline.upload.alerts import (
-    MOST_MESSAGES,
-    AlertPublisher,
-)
+from jwo_catalog_pipeline.upload.alert_publishing import MOST_MESSAGES, AlertPublisher
 from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
 from jwo_catalog_pipeline_tests.support.project import Project
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jwo_catalog_pipeline.upload.alerts import METRICS, OVERDUE
+from jwo_catalog_pipeline.upload.alert_publishing import METRICS, OVERDUE
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 from jwo_catalog_pipeline_tests.support.templates import (

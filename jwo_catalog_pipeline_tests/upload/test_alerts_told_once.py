@@ -12,7 +12,8 @@ from jwo_catalog_pipeline.aws import _caller, aws_client
 from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.defs.sensors import alerts_sensor
 from jwo_catalog_pipeline.upload.alert_messages import Alert, Place
-from jwo_catalog_pipeline.upload.alerts import CLAIM_SECONDS, MOST_MESSAGES, REPEAT_SECONDS, AlertPublisher, upload_page
+from jwo_catalog_pipeline.upload.alert_publishing import CLAIM_SECONDS, MOST_MESSAGES, REPEAT_SECONDS, AlertPublisher
+from jwo_catalog_pipeline.upload.alerts import upload_page
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline_tests.support import ROOT
 from jwo_catalog_pipeline_tests.support.mailbox import Mailbox

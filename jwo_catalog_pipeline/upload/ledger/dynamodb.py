@@ -43,17 +43,39 @@ class Table:
             item = self._client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True).get("Item")
         return self._readable(item) if item else None
 
-    def _query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
-        """All items of a partition whose sort key starts with the prefix, in its order, read consistently."""
+    def _query(
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        between: tuple[str, str] | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Items of a partition, read consistently.
+
+        Args:
+            pk: the partition.
+            prefix: only sort keys that start so.
+            between: only sort keys from the first to the second.
+            newest_first: in the reverse order of the sort keys.
+            limit: at most so many, which is one call; else all, a call for each MB.
+        """
         condition = Key(PK).eq(pk) & Key(SK).begins_with(prefix) if prefix else Key(PK).eq(pk)
-        start: dict[str, Any] = {}
+        if between:
+            condition = Key(PK).eq(pk) & Key(SK).between(*between)
+        start: dict[str, Any] = {"Limit": limit} if limit else {}
         while True:
             with self._explained():
                 page = self._client.query(
-                    TableName=self.table_name, KeyConditionExpression=condition, ConsistentRead=True, **start
+                    TableName=self.table_name,
+                    KeyConditionExpression=condition,
+                    ConsistentRead=True,
+                    ScanIndexForward=not newest_first,
+                    **start,
                 )
             yield from map(self._readable, page["Items"])
-            if "LastEvaluatedKey" not in page:
+            if limit or "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 

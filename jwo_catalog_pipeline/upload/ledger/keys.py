@@ -12,9 +12,11 @@
 | INGESTION#<id>    | DUPLICATE               | up to schema 2: the batch of which it is one more                   |
 | INGESTION#<id>    | LINK                    | presigned URL of its report; expires from the table                 |
 | NEWS              | <id>                    | an ingestion has ended, and its batch is not marked as reported yet |
+| UNCLAIMED         | <due time>#<id>         | an ingestion has ended that the ledger does not know; expires       |
 | DOUBT             | <batch>                 | a batch that has more attempts than responses; expires when given up |
 | UNMATCHED         | <id>                    | an orphan: an ingestion of a batch that another worker took over    |
-| UNKNOWN           | <id>                    | an ingestion has ended that matches no batch                        |
+| LOOK_LATER        | <due time>#<id>         | the same, after Amazon was asked about it without a final answer    |
+| UNKNOWN           | <id>                    | an ingestion that is put aside: not ours, or of no batch; expires   |
 | UNREADABLE        | <message id>            | a message that cannot be read; its text is in the bucket            |
 | UNVERIFIED        | <message id>            | a message whose signature could not be checked yet: the worklist    |
 | UNVERIFIED#<message id> | TEXT              | its text, compressed; expires                                       |
@@ -44,7 +46,8 @@ IS_NEW, IS_THERE = f"attribute_not_exists({PK})", f"attribute_exists({PK})"  # c
 
 HEAD, OPEN, UPLOAD, PLAN, BATCH, ATTEMPT = "HEAD", "OPEN", "UPLOAD", "PLAN", "BATCH", "ATTEMPT"
 INGESTION, DUPLICATE, LINK = "INGESTION", "DUPLICATE", "LINK"
-NEWS, DOUBT, UNMATCHED, UNKNOWN = "NEWS", "DOUBT", "UNMATCHED", "UNKNOWN"
+NEWS, UNCLAIMED, LOOK_LATER, UNKNOWN = "NEWS", "UNCLAIMED", "LOOK_LATER", "UNKNOWN"
+DOUBT, UNMATCHED = "DOUBT", "UNMATCHED"
 STOPPED, PAUSE = "STOPPED", "PAUSE"
 UNVERIFIED, TEXT = "UNVERIFIED", "TEXT"
 UNREADABLE, INBOX, SETTLED, ALERT, RATE, DOCTOR = "UNREADABLE", "INBOX", "SETTLED", "ALERT", "RATE", "DOCTOR"
@@ -101,6 +104,15 @@ def link(ingestion_id: str) -> Key:
 
 def news(ingestion_id: str) -> Key:
     return _key(NEWS, ingestion_id)
+
+
+def unclaimed(due_at: int, ingestion_id: str, looks: int = 0) -> Key:
+    return _key(LOOK_LATER if looks else UNCLAIMED, f"{due_at:012}#{ingestion_id}")
+
+
+def unclaimed_between(first: int, last: int) -> tuple[str, str]:
+    """Bounds of the sort keys of news that is due from `first` to `last`, epoch seconds."""
+    return f"{max(first, 0):012}", f"{last + 1:012}"
 
 
 def doubt(batch: Batch) -> Key:
@@ -202,6 +214,12 @@ def is_ingestion(item: Mapping[str, Any]) -> bool:
 def name(item: Mapping[str, Any]) -> str:
     """What the item names within its kind, such as an upload or an ingestion id."""
     return str(item[SK])
+
+
+def due(item: Mapping[str, Any]) -> tuple[int, str]:
+    """When news that no batch has claimed is due to be looked at, epoch seconds, and its ingestion id."""
+    due_at, _, ingestion_id = name(item).partition("#")
+    return int(due_at), ingestion_id
 
 
 def attempted(item: Mapping[str, Any]) -> tuple[str, str, int]:

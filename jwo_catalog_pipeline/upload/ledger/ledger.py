@@ -14,7 +14,7 @@ from jwo_catalog_pipeline.catalog_api.errors import Outcome
 from jwo_catalog_pipeline.upload.errors import RecordNotFound
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.closing import NOT_CLOSED
-from jwo_catalog_pipeline.upload.ledger.pruning import PruningLedger
+from jwo_catalog_pipeline.upload.ledger.salvaging import ONLY_LATER, SalvagingLedger
 from jwo_catalog_pipeline.upload.ledger.writes import (
     FENCE,
     Part,
@@ -34,17 +34,16 @@ from jwo_catalog_pipeline.upload.model import (
     BatchState,
     Head,
     Ingestion,
-    News,
     PlanRecord,
     UploadRecord,
     after_attempt,
 )
+from jwo_catalog_pipeline.upload.notices import News
 
 SETTLED_SECONDS = 7 * 86_400  # where no alerts are configured, nothing takes the notes
-_ONLY_LATER = ("settled_at", "closed_at", "closed_by", "close_reason")  # attributes that an upload gets at its end
 
 
-class Ledger(PruningLedger):
+class Ledger(SalvagingLedger):
     """Uploads, batches and attempts. Thread-safe."""
 
     # -- an upload ---------------------------------------------------------------------------------------------
@@ -66,7 +65,7 @@ class Ledger(PruningLedger):
         self._transact(
             "upload and head",
             self._must_be_planned(upload, record.plan),
-            self._put_new({**keys.upload(upload), **attributes(record, *_ONLY_LATER)}),
+            self._put_new({**keys.upload(upload), **attributes(record, *ONLY_LATER)}),
             self._advance_head(base, upload),
             self._put_any(keys.open_upload(upload)),
             *self._note_export(upload, record),
@@ -157,11 +156,12 @@ class Ledger(PruningLedger):
         change = self._change_batch(batch, state=BatchState.IN_DOUBT, message=message, **doubt)
         return self._try(f"batch {BatchState.IN_DOUBT}", change, self._note_doubt(batch))
 
-    def end_doubt(self, ingestion_id: str, batch: Batch, *, by_items: bool) -> bool:
+    def end_doubt(self, ingestion_id: str, batch: Batch, *, by_items: bool, news: News | None = None) -> bool:
         """Take an ingestion for one of a batch's; whether that was done now.
 
         A batch that has no other takes it for its own, so that its news settles it; else it ends one doubt. No
         ingestion does so twice, even if several processes try. `by_items`: only the names of items say that it is one.
+        `news`: that the ingestion has ended, where no batch was known for it.
         """
         if batch.holds_lease(self.now()):
             return False
@@ -176,9 +176,11 @@ class Ledger(PruningLedger):
             }
             name, duplicate = f"batch {BatchState.SUBMITTED}", False
             parts = [self._change_batch(batch, **accepted, doubts=left), *self._reopen(batch.upload)]
+            parts += self._claim(news) if news else []
         else:
             name, duplicate = "doubt ended", True
-            parts = [self._change_batch(batch, doubts=left), self._delete_any(keys.news(ingestion_id))]
+            heard = self._forget(news) if news else self._delete_any(keys.news(ingestion_id))
+            parts = [self._change_batch(batch, doubts=left), heard]
         return self._try(
             name,
             *parts,
@@ -206,9 +208,9 @@ class Ledger(PruningLedger):
     def mark_reported(self, batch: Batch, news: News) -> bool:
         """The batch's ingestion has ended; the news of it has done its work."""
         change = self._change_batch(batch, state=BatchState.REPORTED, processing_status=news.processing_status)
-        done = [self._delete_any(key(news.ingestion_id)) for key in (keys.news, keys.orphan)]
+        orphan = self._delete_any(keys.orphan(news.ingestion_id))
         again = self._reopen(batch.upload) if batch.state is BatchState.CLOSED else []
-        return self._try(f"batch {BatchState.REPORTED}", change, *done, *again)
+        return self._try(f"batch {BatchState.REPORTED}", change, self._forget(news), orphan, *again)
 
     def settle(self, batch: Batch, report_shape: str, outcomes: Mapping[str, int]) -> None:
         """The report is stored, and every item's outcome known as far as it tells."""
@@ -219,30 +221,6 @@ class Ledger(PruningLedger):
         """Amazon ended the ingestion without a report."""
         failed = self._change_batch(batch, state=BatchState.FAILED, message=message)
         self._transact(f"batch {BatchState.FAILED}", failed)
-
-    # -- salvage: what was lost is written again ---------------------------------------------------------------
-
-    def salvage_batch(self, batch: Batch) -> None:
-        """Write a batch that the ledger had lost."""
-        others: list[Part] = []
-        if batch.state is BatchState.IN_DOUBT:
-            others = [self._note_doubt(batch), self._put_any(keys.open_upload(batch.upload))]
-        elif batch.state is BatchState.CLOSED:
-            others = [self._give_up_doubt(batch)]
-        self._transact("batch salvaged", self._put_any(batch_item(batch)), *others)
-
-    def salvage_plan(self, upload: str, plan: PlanRecord) -> None:
-        """Write the plan of an upload that the ledger had lost."""
-        self._put({**keys.plan(upload), **attributes(plan)})
-
-    def salvage_upload(self, upload: str, record: UploadRecord) -> None:
-        """Write an upload that the ledger had lost."""
-        unset = [name for name in _ONLY_LATER if not getattr(record, name)]
-        self._put({**keys.upload(upload), **attributes(record, *unset)})
-
-    def salvage_head(self, upload: str, fence: int) -> None:
-        """Write the head that the ledger had lost."""
-        self._put({**keys.head(), "upload": upload, FENCE: fence})
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -281,6 +259,11 @@ class Ledger(PruningLedger):
         items = self._query(*keys.attempts(batch))
         return [read(AttemptRecord, item, number=keys.attempted(item)[2]) for item in items]
 
+    def first_sent(self, batch: Batch) -> int:
+        """When a batch was first sent, epoch seconds; 0 where a lost ledger does not say."""
+        item = self._get(keys.attempt(batch, 1))
+        return int(item["started_at"]) if item else 0
+
     def open_uploads(self) -> list[str]:
         """Uploads with batches that are not final, oldest first."""
         return [keys.name(item) for item in self._query(keys.OPEN)]
@@ -289,9 +272,13 @@ class Ledger(PruningLedger):
         """Batches that have more attempts than responses."""
         return [self.batch(*pointed(item)) for item in self._query(keys.DOUBT) if "given_up_at" not in item]
 
-    def given_up(self) -> list[Batch]:
-        """Batches whose doubts time has ended, for as long as a message about them may still come."""
-        items = [item for item in self._query(keys.DOUBT) if item.get("expires_at", 0) > self.now()]
+    def given_up(self, limit: int | None = None) -> list[Batch]:
+        """Batches whose doubts time has ended, for as long as a message about them may still come.
+
+        With a limit, only those among so many batches of the newest uploads.
+        """
+        doubts = self._query(keys.DOUBT, newest_first=True, limit=limit)
+        items = [item for item in doubts if item.get("expires_at", 0) > self.now()]
         return [self.batch(*pointed(item)) for item in items]
 
     def ingestion(self, ingestion_id: str) -> Ingestion | None:

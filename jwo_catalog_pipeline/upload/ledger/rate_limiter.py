@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from jwo_catalog_pipeline.upload.errors import Contended
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import Slot
+from jwo_catalog_pipeline.upload.notices import Slot
 
 WINDOW_SECONDS = 1.06  # a second, and 6 % for calls that travel at different speeds; 9.4 of 10 calls remain
 LATE_SECONDS = 0.015  # how late a slot may be used: a quarter of the above, the rest is for what happens after it

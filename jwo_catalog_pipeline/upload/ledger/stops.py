@@ -5,13 +5,13 @@ from dataclasses import replace
 from jwo_catalog_pipeline.upload.errors import Conflict, SendingPaused
 from jwo_catalog_pipeline.upload.exports import AppliedExport
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.ledger.news import NewsLedger
+from jwo_catalog_pipeline.upload.ledger.outgoing import OutgoingLedger
 from jwo_catalog_pipeline.upload.ledger.writes import Part, attributes, read, read_with_export
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.stops import Pause, Stop, StopKind
 
 
-class StopsLedger(NewsLedger):
+class StopsLedger(OutgoingLedger):
     """Stops and the pause. A verb is one write and one failpoint."""
 
     def note_stopped(self, stop: Stop) -> None:

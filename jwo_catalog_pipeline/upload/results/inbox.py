@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,7 +29,7 @@ from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.storage import Bucket, StorageError
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import UnverifiedMessage
+from jwo_catalog_pipeline.upload.notices import UnverifiedMessage
 from jwo_catalog_pipeline.upload.results.unverified import Unverified, unverified_sentence
 
 MESSAGES_A_CALL = 10  # what SQS gives and deletes at most
@@ -38,6 +39,7 @@ DELIVERIES_BEFORE_QUARANTINE = 5
 # SNS says no to the token itself: it has expired (after 3 days), or never was one. Trying again does not help.
 _NO_SUCH_TOKEN = frozenset({"InvalidParameter", "InvalidParameterValue", "NotFound", "ParamValidationError"})
 _ACTIONS = {"receive_message": "sqs:ReceiveMessage", "delete_message_batch": "sqs:DeleteMessage"}
+_ASKED_AT = "asked_at"  # of a message: when SQS gave it, by the clock that its times are of
 _log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,7 @@ class Inbox:
             return "expired"
         # The ledger may refuse it for good, and then it is quarantined as one from the queue is.
         tries = {"ApproximateReceiveCount": str(message.tries + 1)}
-        received = {"MessageId": message.message_id, "Body": text, "Attributes": tries}
+        received = {"MessageId": message.message_id, "Body": text, "Attributes": tries, _ASKED_AT: self.ledger.now()}
         try:
             kind = self._act_on(received, read_message(text, self.topic_arn, self.verify), set())
             reason = "the subscription could not be confirmed"
@@ -158,9 +160,18 @@ class Inbox:
                 QueueUrl=self.queue_url,
                 MaxNumberOfMessages=MESSAGES_A_CALL,
                 WaitTimeSeconds=0,
-                AttributeNames=["ApproximateReceiveCount"],
+                AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             )
-        return answer.get("Messages", [])
+        asked_at = self._answered_at(answer)
+        return [{**message, _ASKED_AT: asked_at} for message in answer.get("Messages", [])]
+
+    def _answered_at(self, answer: Mapping[str, Any]) -> float:
+        """When SQS answered, epoch seconds by its own clock."""
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        try:
+            return parsedate_to_datetime(date).timestamp()
+        except ValueError:
+            return float(self.ledger.now())
 
     def _delete(self, messages: list[Mapping[str, Any]]) -> None:
         """Delete messages that are durable by now; one that cannot be deleted is delivered, and kept, again."""
@@ -207,7 +218,13 @@ class Inbox:
     def _keep_notice(self, message: Mapping[str, Any], notice: ResultNotice) -> bool:
         """Put a result into the ledger; False where the ledger refuses it for good, and it is quarantined instead."""
         try:
-            self.ledger.keep_news(notice.ingestion_id, "queue", notice.processing_status, notice.report_url)
+            self.ledger.keep_news(
+                notice.ingestion_id,
+                "queue",
+                notice.processing_status,
+                notice.report_url,
+                self.ledger.now() - _age(message, notice),
+            )
         except ValueError as error:  # text that cannot even be sent
             reason = type(error).__name__
         except LedgerUnavailable:
@@ -253,3 +270,14 @@ class Inbox:
                 f"cannot use the queue {self.queue_url}: {problem}",
                 remedy or "check JWO_QUEUE_URL and the pipeline's role",
             ) from None
+
+
+def _age(message: Mapping[str, Any], notice: ResultNotice) -> int:
+    """How long ago a notice was published, whole seconds; of a redriven message that may be days.
+
+    Both times are of Amazon's clocks, so ours need not be right.
+    """
+    asked_at = float(message.get(_ASKED_AT, 0))
+    sent_at = int(message.get("Attributes", {}).get("SentTimestamp", 0)) / 1000
+    times = [at for at in (notice.published_at, sent_at) if at]
+    return max(0, int(asked_at - min(times, default=asked_at)))

@@ -8,27 +8,49 @@ from operator import itemgetter
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.lifecycle import close_if_final
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final, uploads_of_a_tick
 from jwo_catalog_pipeline.upload.model import BatchState, Ingestion
+from jwo_catalog_pipeline.upload.notices import News
 
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
+NEWS_A_TICK = 50  # some 250 calls of the ledger, a second or two
+# A worker records an ingestion at once, or when its lease (300 s) is over another takes the batch over. What the ledger
+# does not know after twice that is asked for as overdue.
+EARLY_SECONDS, EARLY_NEWS_A_TICK = 600, 5
+ORPHANS_A_TICK = 1_000  # one call; there are as many as workers were overtaken within a call
 _log = logging.getLogger(__name__)
 
 
 def mark_reported(ledger: Ledger) -> None:
-    """Tell batches that their ingestion has ended. News that no batch is known for is kept until one is."""
-    for news in ledger.news():
-        ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
-        if ingestion is None:
-            continue
-        if ingestion.duplicate:
-            ledger.forget_news(news.ingestion_id)
-            continue
-        batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
-        if batch.state in (BatchState.SUBMITTED, BatchState.CLOSED):
-            ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
-        elif batch.state is BatchState.REPORTED or batch.state.final:
-            ledger.forget_news(news.ingestion_id)
+    """Tell batches that their ingestion has ended, at most `NEWS_A_TICK` of them.
+
+    News that no batch is known for waits apart, where any number of it costs nothing. Only what came just now is
+    looked at again: Amazon may be faster than the worker that records the ingestion.
+    """
+    for news in ledger.news_of_batches(NEWS_A_TICK):
+        if not _mark(ledger, news):
+            if ledger.is_put_aside(news.ingestion_id):
+                ledger.forget_news(news)
+            else:
+                ledger.look_later(news, ledger.now())
+    for news in ledger.unclaimed_news(ledger.now() - EARLY_SECONDS, EARLY_NEWS_A_TICK, newest_first=True):
+        _mark(ledger, news)
+
+
+def _mark(ledger: Ledger, news: News) -> bool:
+    """Tell the batch of an ingestion that it has ended; False where no batch is known."""
+    ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
+    if ingestion is None:
+        return False
+    if ingestion.duplicate:
+        ledger.forget_news(news)
+        return True
+    batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
+    if batch.state in (BatchState.SUBMITTED, BatchState.CLOSED):
+        ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
+    elif batch.state is BatchState.REPORTED or batch.state.final:
+        ledger.forget_news(news)
+    return True
 
 
 def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:
@@ -44,11 +66,11 @@ def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:
 def uploads_to_fetch(ledger: Ledger) -> dict[str, int]:
     """Open uploads with batches whose report is to be fetched, oldest first, and how many."""
     counts = {}
-    for upload in ledger.open_uploads():
-        reported = sum(batch.state is BatchState.REPORTED for batch in ledger.batches(upload))
-        if reported:
+    for upload in uploads_of_a_tick(ledger):
+        batches = ledger.batches(upload)
+        if reported := sum(batch.state is BatchState.REPORTED for batch in batches):
             counts[upload] = reported
-        else:
+        elif all(batch.is_closed for batch in batches):
             close_if_final(ledger, upload)
     return counts
 
@@ -73,13 +95,13 @@ def ask_overdue(
     now = ledger.now()
     waiting: list[tuple[int, str, Callable[[], object]]] = [
         (max(batch.sent_at, batch.asked_at), batch.ingestion_id, partial(ledger.note_asked, batch, now))
-        for upload in ledger.open_uploads()
+        for upload in uploads_of_a_tick(ledger)
         for batch in ledger.batches(upload)
         if batch.state is BatchState.SUBMITTED
     ]
     waiting += [
         (orphan.seen_at, orphan.ingestion_id, partial(ledger.note_orphan_asked, orphan, now))
-        for orphan in ledger.orphans()
+        for orphan in ledger.orphans(ORPHANS_A_TICK)
     ]
     answers = {}
     due = sorted((entry for entry in waiting if entry[0] <= now - overdue_seconds), key=itemgetter(0))

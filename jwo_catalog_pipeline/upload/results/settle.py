@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import Batch, BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_items, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.published_state import batch_items, forget_so_far, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.queries import upload_outcomes
 
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
@@ -44,16 +44,24 @@ class Settler:
     def settle(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
         """Settle what can be settled of an upload.
 
+        Only reports that are new are read, so that the calls do not depend on what is settled already. Where none is
+        new, somebody wants it done again: every stored report is read again, so that a better reader corrects what an
+        older one misunderstood.
+
         Returns:
             One row per item of the upload, `ItemOutcome`; and a sentence for each batch whose report could not be had.
         """
         problems = []
-        for batch in self.ledger.batches(upload):
+        batches = self.ledger.batches(upload)
+        new = [batch for batch in batches if batch.state is BatchState.REPORTED]
+        again = [] if new else [batch for batch in batches if batch.state is BatchState.SETTLED]
+        if again:
+            forget_so_far(self.bucket, again[0])
+        for batch in [*new, *again]:
             try:
                 if batch.state is BatchState.REPORTED:
                     self._settle_batch(batch)
-                elif batch.state is BatchState.SETTLED:
-                    # Read again from what is stored, so that a better reader corrects what an older one misunderstood.
+                else:
                     self._store_outcomes(batch, self.bucket.get(report_key(batch)))
             except CatalogApiError as error:
                 if batch.closed_at and not isinstance(error, TransientError):
@@ -63,11 +71,11 @@ class Settler:
             except Conflict:
                 _log.info("another run has settled batch %s of upload %s", batch.id, upload)
         close_if_final(self.ledger, upload)
-        return upload_outcomes(self.ledger, self.bucket, upload), problems
+        return upload_outcomes(self.ledger, self.bucket, upload, keep=True), problems
 
     def _settle_batch(self, batch: Batch) -> None:
         ended_badly = batch.processing_status in _ENDED_BADLY
-        content = None if ended_badly else self.fetch(batch.ingestion_id)
+        content = None if ended_badly else self._fetch_known(batch.ingestion_id)
         if content is None:
             status = batch.processing_status if ended_badly else self.api.status(batch.ingestion_id).processing_status
             self.ledger.fail(batch, f"Amazon ended the ingestion as {status}")
@@ -75,13 +83,8 @@ class Settler:
         self.bucket.put(report_key(batch), content, "application/json")
         self._store_outcomes(batch, content)
 
-    def fetch(self, ingestion_id: str) -> bytes | None:
-        """The report, through the link at hand or a fresh one; None where the status says that there will be none.
-
-        Raises:
-            ReportUnavailable, ForbiddenReportLink: it cannot be had now.
-            CatalogApiError: the status API cannot be asked.
-        """
+    def _fetch_known(self, ingestion_id: str) -> bytes | None:
+        """The report of an ingestion that is ours, through the link at hand or as `fetch` does."""
         if link := self.ledger.link(ingestion_id):
             try:
                 return self._own_report(ingestion_id, link, known_shape=True)
@@ -89,6 +92,18 @@ class Settler:
                 _log.info("%s; asking for a fresh link", error)
             except ForbiddenReportLink as error:
                 _log.warning("ingestion %s: %s; asking the status API", ingestion_id, error)
+        return self.fetch(ingestion_id)
+
+    def fetch(self, ingestion_id: str) -> bytes | None:
+        """The report, through a link that the status API gives; None where it says that there will be none.
+
+        A link at hand is not asked: it opens without credentials, and so may be of another's report.
+
+        Raises:
+            ReportUnavailable, ForbiddenReportLink: it cannot be had now.
+            RequestRefused: the status API does not know the id; it is another's.
+            CatalogApiError: the status API cannot be asked.
+        """
         status = self.api.status(ingestion_id)
         if status.processing_status in _ENDED_BADLY:
             return None

@@ -13,7 +13,8 @@ from typing import Any
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import UnverifiedMessage, VerifyPause, utc
+from jwo_catalog_pipeline.upload.model import utc
+from jwo_catalog_pipeline.upload.notices import UnverifiedMessage, VerifyPause
 from jwo_catalog_pipeline.wording import plural
 
 MOST_KEPT = 1_000  # what comes then stays in the queue
