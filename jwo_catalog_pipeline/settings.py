@@ -5,6 +5,7 @@ Dagster are not in it. No variable is a secret.
 https://docs.pydantic.dev/latest/concepts/pydantic_settings/
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -45,7 +46,15 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _merchant(value: str) -> str:
+    """A name that Dagster allows as a part of the names of assets, partitions and pools."""
+    if not re.fullmatch("[a-z0-9_]{0,30}", value):
+        raise ValueError("no name")
+    return value
+
+
 Switch = Annotated[bool, BeforeValidator(_switch)]
+MerchantName = Annotated[str, AfterValidator(_merchant)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
@@ -148,6 +157,12 @@ class Settings(BaseSettings):
         "how old uploads are when what is no longer needed of them is removed",
         gt=0,
         allow_inf_nan=False,
+    )
+    merchant: MerchantName = _variable(
+        "JWO_MERCHANT",
+        "",
+        "prefix of asset keys, partitions and pool where several merchants share a Dagster instance; empty: none",
+        allowed="at most 30 of a-z, 0-9 and _",
     )
     catalog_cron: str = _variable("JWO_CATALOG_CRON", "0 3 * * *", "when catalog_schedule starts an upload")
     timezone: str = _variable("JWO_TIMEZONE", "UTC", "time zone of JWO_CATALOG_CRON")

@@ -94,7 +94,7 @@ def prune(*, yes: bool, as_json: bool) -> None:
         ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
         days = resources["policy"].keep_days
         with instance_of(os.environ.get("DAGSTER_HOME")) as instance:
-            tables = stored_tables(instance)
+            tables = stored_tables(instance, resources["storage"].merchant)
             with console.status("looking for what is old"):
                 prunable = find_prunable(ledger, bucket, tables, days)
             found = prunable.found

@@ -21,6 +21,7 @@ class AlertsResource(dg.ConfigurableResource[None]):
     topic_arn: str = resource_field("alert_topic_arn")
     ledger_table: str = resource_field("ledger_table")
     ui_url: str = resource_field("ui_url")
+    merchant: str = resource_field("merchant")
 
     def publisher(self, ledger: Ledger) -> AlertPublisher:
         """Publishes alerts, and the metric of stuck batches."""
@@ -42,7 +43,7 @@ class AlertsResource(dg.ConfigurableResource[None]):
         account, region = caller().account, caller().region
         if not account and TOPIC_ARN.fullmatch(self.topic_arn):
             region, account = self.topic_arn.split(":")[3:5]
-        return Place(self.ledger_table, account, region, self.ui_url)
+        return Place(self.ledger_table, account, region, self.ui_url, self.merchant)
 
     def _topic(self) -> tuple[Any, str]:
         topic_arn = topic(self.topic_arn, "JWO_ALERT_TOPIC_ARN")

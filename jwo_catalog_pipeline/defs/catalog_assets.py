@@ -160,9 +160,7 @@ def mapped_catalog(
         try:
             validation = validate(mapped, policy.store_ids or None)
         except StructureError as error:
-            yield dg.AssetCheckResult(
-                passed=False, check_name=STRUCTURE, asset_key="jwo_catalog", description=str(error)
-            )
+            yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise
         file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
         review = collect(mapping, source_catalog, mapped, validation, file)
@@ -174,7 +172,7 @@ def mapped_catalog(
         table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
-        asset_key="quarantined_items",
+        asset_key=storage.asset_key("quarantined_items"),
         value=quarantined,
         data_version=table_version(quarantined),
         metadata={
@@ -199,13 +197,13 @@ def mapped_catalog(
         with upload_step(context, storage):
             raise RowsInvalid(str(share.description))
     yield dg.MaterializeResult(
-        asset_key="jwo_catalog",
+        asset_key=storage.asset_key("jwo_catalog"),
         value=items,
         data_version=table_version(items),
         metadata={
             "dagster/row_count": len(items),
             "dagster/column_schema": constrained_schema(items),
-            "dagster/column_lineage": column_lineage(review),
+            "dagster/column_lineage": column_lineage(review, storage.asset_key("source_catalog")),
             "items_by_store": dg.MetadataValue.json(counts(items["store_id"])),
             "mapping_sha256": mapping.sha256,
             "field_mapping": field_mapping(review),

@@ -18,6 +18,7 @@ STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
 # All rules, including the one about stores, which is checked only if the stores are configured.
 _RULES = rules(store_ids=["any"])
+# Of the specs; the results leave the asset to Dagster, which knows it by the merchant's key.
 _ASSET, _PLAN = dg.AssetKey("jwo_catalog"), dg.AssetKey("catalog_changes")
 
 
@@ -58,14 +59,13 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
     asked = {result.name for result in validation.rules}
     for name in [rule.name for rule in _RULES if rule.name not in asked]:
         description = "not checked, for JWO_STORE_IDS is not set"
-        yield dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=name, description=description)
+        yield dg.AssetCheckResult(passed=True, check_name=name, description=description)
     for result in validation.rules:
         metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
         if result.count:
             metadata["samples"] = dg.MetadataValue.md(as_markdown(result.samples))
         yield dg.AssetCheckResult(
             passed=result.count == 0,
-            asset_key=_ASSET,
             check_name=result.name,
             severity=_severity(result),
             description=f"{plural(result.count, 'row')}: {result.description}" if result.count else None,
@@ -75,7 +75,7 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
 
 def structure_result() -> dg.AssetCheckResult:
     """The structure is right; otherwise `validate` raises an error."""
-    return dg.AssetCheckResult(passed=True, asset_key=_ASSET, check_name=STRUCTURE)
+    return dg.AssetCheckResult(passed=True, check_name=STRUCTURE)
 
 
 def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
@@ -91,7 +91,6 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
         )
     return dg.AssetCheckResult(
         passed=bool(rows) and share <= max_invalid_share,
-        asset_key=_ASSET,
         check_name=INVALID_SHARE,
         severity=dg.AssetCheckSeverity.ERROR,
         description=description,
@@ -109,7 +108,6 @@ def guard_results(verdicts: Sequence[Verdict]) -> Iterator[dg.AssetCheckResult]:
     for verdict in verdicts:
         yield dg.AssetCheckResult(
             passed=verdict.passed,
-            asset_key=_PLAN,
             check_name=verdict.guard,
             severity=dg.AssetCheckSeverity.ERROR,
             description=verdict.message,

@@ -17,14 +17,13 @@ from jwo_catalog_pipeline.upload.model import utc
 EXPORT_IS_CURRENT = "export_is_current"
 OUTAGE_SECONDS = 30 * 60  # a shorter one passes without anyone's help
 _WHAT = "export"  # the ledger's name for the outage
-_ASSET = dg.AssetKey("source_catalog")
 _PAGE = 'docs/runbook.md, "An export that is too old or missing".'
 
 
 def export_check() -> dg.AssetCheckSpec:
     """The check of `source_catalog`. It blocks nothing: sending an old export that Amazon has anyway harms nothing."""
     description = "The export can be read, and was written within JWO_SOURCE_MAX_AGE_HOURS. A failure stops no upload."
-    return dg.AssetCheckSpec(EXPORT_IS_CURRENT, asset=_ASSET, description=description)
+    return dg.AssetCheckSpec(EXPORT_IS_CURRENT, asset="source_catalog", description=description)
 
 
 def age_result(file: SourceFile, max_age_hours: float, now: datetime) -> dg.AssetCheckResult:
@@ -32,7 +31,6 @@ def age_result(file: SourceFile, max_age_hours: float, now: datetime) -> dg.Asse
     too_old = is_too_old(file, max_age_hours, now)
     return dg.AssetCheckResult(
         passed=not too_old,
-        asset_key=_ASSET,
         check_name=EXPORT_IS_CURRENT,
         severity=dg.AssetCheckSeverity.ERROR,
         description=_age(file, max_age_hours) if too_old else None,
@@ -64,14 +62,14 @@ class ExportLook:
     def alerts(self) -> list[Alert]:
         return [self.alert] if self.alert else []
 
-    def events(self, published: Collection[str]) -> list[dg.AssetCheckEvaluation]:
+    def events(self, published: Collection[str], asset: dg.AssetKey) -> list[dg.AssetCheckEvaluation]:
         """The check's result for Dagster, once: when its alert was published, or when an outage is over."""
         is_new = self.is_over or (self.alert and self.alert.key in published)
         if not self.result or not is_new:
             return []
         return [
             dg.AssetCheckEvaluation(
-                asset_key=_ASSET,
+                asset_key=asset,
                 check_name=EXPORT_IS_CURRENT,
                 passed=self.result.passed,
                 metadata=self.result.metadata,
@@ -116,7 +114,5 @@ def _missing(error: SourceFileError, since: int) -> ExportLook:
         f"{what[0].upper()}{what[1:]}. No upload can start, and Amazon goes on selling what it has.",
         f"{error.remedy}. {_PAGE}" if error.remedy else _PAGE,
     )
-    result = dg.AssetCheckResult(
-        passed=False, asset_key=_ASSET, check_name=EXPORT_IS_CURRENT, description=f"{what}; {error.remedy}"
-    )
+    result = dg.AssetCheckResult(passed=False, check_name=EXPORT_IS_CURRENT, description=f"{what}; {error.remedy}")
     return ExportLook(alert, result)

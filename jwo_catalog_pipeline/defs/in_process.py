@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG, Interrupted, NotSettled, RunFailed
+from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
+from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
-from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
+from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import leaf_batches
 from jwo_catalog_pipeline.wording import plural
@@ -43,6 +45,10 @@ class Pipeline:
     defs: dg.Definitions
     instance: dg.DagsterInstance
 
+    @property
+    def storage(self) -> StorageResource:
+        return cast("StorageResource", (self.defs.resources or {})["storage"])
+
     def run(
         self,
         job: str,
@@ -66,12 +72,12 @@ class Pipeline:
         Raises:
             RunFailed: a step failed.
         """
-        self.instance.add_dynamic_partitions(str(catalog_uploads.name), [upload])
+        self.instance.add_dynamic_partitions(str(self.storage.uploads().name), [upload])
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=upload,
             raise_on_error=False,
-            asset_selection=[dg.AssetKey(name) for name in only] if only else None,
+            asset_selection=[self.storage.asset_key(name) for name in only] if only else None,
             tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": ops or {}},
         )
@@ -90,8 +96,8 @@ class Pipeline:
     def stop(self, upload: str) -> None:
         """Have the run that sends an upload stop, as Terminate in the UI does."""
         filters = dg.RunsFilter(tags={PARTITION_TAG: upload}, statuses=[dg.DagsterRunStatus.STARTED])
-        for run in self.instance.get_runs(filters):
-            self.instance.report_run_canceling(run)
+        for record in runs_of_merchant(self.instance, self.storage.merchant, filters, RECENT_RUNS):
+            self.instance.report_run_canceling(record.dagster_run)
 
     def fetch_results(self, upload: str) -> None:
         """Run one tick of the sensors that collect results, and the run for this upload if they request it."""
@@ -107,7 +113,7 @@ class Pipeline:
 
     def row_count(self, asset: str) -> int:
         """The number of rows in an asset's newest materialization."""
-        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        event = self.instance.get_latest_materialization_event(self.storage.asset_key(asset))
         materialization = event.asset_materialization if event else None
         return int(materialization.metadata["dagster/row_count"].value) if materialization else 0  # type: ignore[arg-type]
 

@@ -59,7 +59,7 @@ class ParquetIOManager(dg.IOManager):
     @staticmethod
     def _key(context: dg.OutputContext | dg.InputContext) -> str:
         partition = [context.asset_partition_key] if context.has_asset_partitions else []
-        return table_key(*context.asset_key.path, *partition)
+        return table_key(context.asset_key.path[-1], *partition)  # a merchant has a bucket of its own
 
 
 def _own_key(context: dg.OutputContext | dg.InputContext) -> str | None:

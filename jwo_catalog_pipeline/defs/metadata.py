@@ -59,9 +59,8 @@ def field_mapping(review: Review) -> dg.MetadataValue:
     return dg.MetadataValue.md(as_markdown(pd.DataFrame(rows, columns=columns)))
 
 
-def column_lineage(review: Review) -> dg.TableColumnLineage:
+def column_lineage(review: Review, source: dg.AssetKey) -> dg.TableColumnLineage:
     """The columns of `source_catalog` from which each field comes."""
-    source = dg.AssetKey("source_catalog")
     return dg.TableColumnLineage(
         {
             field.name: [dg.TableColumnDep(asset_key=source, column_name=column) for column in field.columns]

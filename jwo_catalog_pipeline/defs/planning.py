@@ -75,7 +75,7 @@ def plan_again(
     tables = [bucket.get_table(own_table_key(upload, name)) for name in ("jwo_catalog", "quarantined_items")]
     plan, metadata = plan_upload(context, _config(context), storage, policy, *tables)
     bucket.put_table(table_key(PLAN, upload), plan.changes)
-    for event in _events(upload, plan, metadata):
+    for event in _events(storage.asset_key(PLAN), upload, plan, metadata):
         context.log_event(event)
     check_not_stopped(plan)
     return plan.changes
@@ -88,13 +88,13 @@ def _config(context: dg.AssetExecutionContext) -> ChangesConfig:
 
 
 def _events(
-    upload: str, plan: Plan, metadata: dict[str, Any]
+    asset: dg.AssetKey, upload: str, plan: Plan, metadata: dict[str, Any]
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     tags = {"dagster/data_version": plan.digest}
-    yield dg.AssetMaterialization(PLAN, metadata=metadata, partition=upload, tags=tags)
+    yield dg.AssetMaterialization(asset, metadata=metadata, partition=upload, tags=tags)
     for check in guard_results(plan.verdicts):
         yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(PLAN),
+            asset_key=asset,
             check_name=str(check.check_name),
             passed=check.passed,
             metadata=check.metadata,

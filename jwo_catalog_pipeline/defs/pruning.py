@@ -11,10 +11,10 @@ import dagster as dg
 
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure
 from jwo_catalog_pipeline.defs.io_manager import TABLES
+from jwo_catalog_pipeline.defs.merchants import merchant_tags, uploads_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
 from jwo_catalog_pipeline.defs.upload_assets import (
     catalog_changes,
-    catalog_uploads,
     ingestion_record,
     ingestion_results,
 )
@@ -28,9 +28,9 @@ _PARTITIONED = "|".join(
 _TABLE = re.compile(rf"{TABLES}/(?:.*/)?(?:{_PARTITIONED})/(.+)\.parquet")
 
 
-def stored_tables(instance: dg.DagsterInstance | None) -> Tables:
+def stored_tables(instance: dg.DagsterInstance | None, merchant: str = "") -> Tables:
     """The tables of uploads, and the partitions that an instance has; none where there is no instance."""
-    name = str(catalog_uploads.name)
+    name = str(uploads_of(merchant).name)
 
     def upload_of(key: str) -> str | None:
         match = _TABLE.fullmatch(key)
@@ -57,7 +57,8 @@ def instance_of(dagster_home: str | None) -> Iterator[dg.DagsterInstance | None]
 def remove_old_uploads(context: dg.OpExecutionContext, storage: StorageResource, policy: UploadPolicyResource) -> None:
     """Remove what is older than JWO_KEEP_DAYS and no longer needed: objects, ledger items and partitions."""
     with as_dagster_failure():
-        ledger, bucket, tables = storage.open_ledger(), storage.open_bucket(), stored_tables(context.instance)
+        ledger, bucket = storage.open_ledger(), storage.open_bucket()
+        tables = stored_tables(context.instance, storage.merchant)
         prunable = find_prunable(ledger, bucket, tables, policy.keep_days)
         remove(ledger, bucket, tables, prunable)
     for row in prunable.found:
@@ -65,7 +66,12 @@ def remove_old_uploads(context: dg.OpExecutionContext, storage: StorageResource,
     context.log.info(f"{plural(len(prunable.uploads), 'upload')} removed")
 
 
-@dg.job(name=PRUNE_JOB)
-def state_prune_job() -> None:
-    """Remove what is older than JWO_KEEP_DAYS and no longer needed."""
-    remove_old_uploads()
+def build_prune_job(merchant: str) -> dg.JobDefinition:
+    """`state_prune_job`."""
+
+    @dg.job(name=PRUNE_JOB, tags=merchant_tags(merchant))
+    def state_prune_job() -> None:
+        """Remove what is older than JWO_KEEP_DAYS and no longer needed."""
+        remove_old_uploads()
+
+    return state_prune_job

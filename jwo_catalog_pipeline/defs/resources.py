@@ -24,6 +24,7 @@ from jwo_catalog_pipeline.catalog_api.signing import (
 )
 from jwo_catalog_pipeline.catalog_api.sns_signature import SnsVerifier, fetch_certificate
 from jwo_catalog_pipeline.defs.alerts import AlertsResource
+from jwo_catalog_pipeline.defs.merchants import asset_key, uploads_of
 from jwo_catalog_pipeline.defs.resource_fields import region_of as _region
 from jwo_catalog_pipeline.defs.resource_fields import resource_field as _field
 from jwo_catalog_pipeline.defs.resource_fields import setting as _set
@@ -79,10 +80,19 @@ class SourceResource(dg.ConfigurableResource[None]):
 
 
 class StorageResource(dg.ConfigurableResource[None]):
-    """The bucket and the ledger table."""
+    """The bucket and the ledger table of a merchant."""
 
     bucket: str = _field("bucket")
     ledger_table: str = _field("ledger_table")
+    merchant: str = _field("merchant")
+
+    def asset_key(self, name: str) -> dg.AssetKey:
+        """The key of an asset."""
+        return asset_key(self.merchant, name)
+
+    def uploads(self) -> dg.DynamicPartitionsDefinition:
+        """The partitions of uploads."""
+        return uploads_of(self.merchant)
 
     def open_bucket(self) -> Bucket:
         return Bucket(aws_client("s3"), _set(self.bucket, "JWO_BUCKET"))
@@ -224,7 +234,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "source": SourceResource(
             uri=settings.source_uri, max_age_hours=settings.source_max_age_hours, mapping_path=settings.mapping
         ),
-        "storage": StorageResource(bucket=settings.bucket, ledger_table=settings.ledger_table),
+        "storage": StorageResource(
+            bucket=settings.bucket, ledger_table=settings.ledger_table, merchant=settings.merchant
+        ),
         "catalog_api": CatalogApiResource(
             url=settings.api_url,
             region=settings.api_region,
@@ -237,7 +249,10 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             verify_signatures=settings.verify_signatures,
         ),
         "alerts": AlertsResource(
-            topic_arn=settings.alert_topic_arn, ledger_table=settings.ledger_table, ui_url=settings.ui_url
+            topic_arn=settings.alert_topic_arn,
+            ledger_table=settings.ledger_table,
+            ui_url=settings.ui_url,
+            merchant=settings.merchant,
         ),
         "policy": UploadPolicyResource(
             store_ids=list(settings.store_ids),

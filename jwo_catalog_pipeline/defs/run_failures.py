@@ -13,6 +13,7 @@ from dagster._core.execution.plan.objects import ErrorSource, UserFailureData
 
 from jwo_catalog_pipeline.defs.catalog_assets import mapped_catalog, source_catalog
 from jwo_catalog_pipeline.defs.failures import HEALS
+from jwo_catalog_pipeline.defs.merchants import MERCHANT_TAG, asset_key
 from jwo_catalog_pipeline.defs.upload_assets import (
     RESULTS_JOB,
     UPLOAD_JOB,
@@ -42,7 +43,12 @@ _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterE
 
 
 def failed_runs(
-    instance: dg.DagsterInstance, since: float | None, now: datetime, most: int = MOST_RUNS, location: str = ""
+    instance: dg.DagsterInstance,
+    since: float | None,
+    now: datetime,
+    most: int = MOST_RUNS,
+    location: str = "",
+    merchant: str = "",
 ) -> tuple[list[Alert], float | None]:
     """Alerts about runs that failed and will not be retried.
 
@@ -52,6 +58,7 @@ def failed_runs(
         now: the current time.
         most: how many runs at the most.
         location: this code location's name; runs of others are left out. "": it is not known.
+        merchant: the merchant's name; runs of others are left out.
 
     Returns:
         The alerts, oldest first, and the time up to which runs were looked at. Runs that Dagster will retry are
@@ -67,7 +74,7 @@ def failed_runs(
     final = [
         record
         for record in records
-        if record.dagster_run.tags.get(WILL_RETRY) != "true" and _is_ours(record.dagster_run, location)
+        if record.dagster_run.tags.get(WILL_RETRY) != "true" and _is_ours(record.dagster_run, location, merchant)
     ]
     newest = max((record.update_timestamp.replace(tzinfo=UTC).timestamp() for record in records), default=None)
     if newest is None:
@@ -77,13 +84,17 @@ def failed_runs(
     return [alert for alert in alerts if alert], newest - OVERLAP_SECONDS * (len(records) < most)
 
 
-def _is_ours(run: dg.DagsterRun, location: str) -> bool:
-    """Whether a run is of this code location: other teams may use the same Dagster instance, and the same names."""
+def _is_ours(run: dg.DagsterRun, location: str, merchant: str) -> bool:
+    """Whether a run is of this code location: others may use the same Dagster instance, and the same names of jobs."""
     origin = run.remote_job_origin
-    if location and origin and origin.location_name != location:
+    here = bool(location and origin and origin.location_name == location)
+    if location and origin and not here:
         return False
-    selected = {key.to_user_string() for key in run.asset_selection or ()}
-    return run.job_name in (UPLOAD_JOB, RESULTS_JOB) or bool(selected & OUR_ASSETS)
+    if set(run.asset_selection or ()) & {asset_key(merchant, name) for name in OUR_ASSETS}:
+        return True
+    # A run of before the merchant had a name, or an older version's, has no tag.
+    named = run.tags.get(MERCHANT_TAG, merchant if here else "")
+    return named == merchant and run.job_name in (UPLOAD_JOB, RESULTS_JOB)
 
 
 def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert | None:

@@ -5,13 +5,13 @@ https://docs.dagster.io/guides/automate/schedules
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.pruning import state_prune_job
-from jwo_catalog_pipeline.defs.upload_assets import catalog_uploads
+from jwo_catalog_pipeline.defs.merchants import uploads_of
+from jwo_catalog_pipeline.defs.pruning import PRUNE_JOB
 from jwo_catalog_pipeline.failpoints import effect
 from jwo_catalog_pipeline.upload.model import upload_key
 
 
-def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
+def build_catalog_schedule(cron: str, timezone: str, merchant: str = "") -> dg.ScheduleDefinition:
     """`catalog_schedule`; because it sends data to Amazon, it is off at first."""
 
     @dg.schedule(
@@ -26,7 +26,7 @@ def build_catalog_schedule(cron: str, timezone: str) -> dg.ScheduleDefinition:
         # The key comes from the scheduled time, so a tick that is evaluated twice requests only one upload.
         key = upload_key(context.scheduled_execution_time)
         with effect("dagster: partition"):
-            context.instance.add_dynamic_partitions(str(catalog_uploads.name), [key])
+            context.instance.add_dynamic_partitions(str(uploads_of(merchant).name), [key])
         return dg.RunRequest(run_key=key, partition_key=key)
 
     return catalog_schedule
@@ -36,7 +36,7 @@ def build_prune_schedule(timezone: str) -> dg.ScheduleDefinition:
     """`state_prune_schedule`; on at first, as it sends nothing, and without it storage grows for ever."""
     return dg.ScheduleDefinition(
         name="state_prune_schedule",
-        job=state_prune_job,
+        job_name=PRUNE_JOB,
         cron_schedule="17 5 * * 0",  # a quiet time: Sunday, 5:17
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -18,6 +18,7 @@ from typing import Any
 import dagster as dg
 
 from jwo_catalog_pipeline.defs.alerts import AlertsResource
+from jwo_catalog_pipeline.defs.merchants import asset_key
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.redaction import redacted
 from jwo_catalog_pipeline.upload.alert_messages import Alert
@@ -133,7 +134,7 @@ class Watch:
     def _report(self, health: Health) -> None:
         self.instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(WATCHED[self.sensor]),
+                asset_key=asset_key(self.alerts.merchant, WATCHED[self.sensor]),
                 check_name=check_name(self.sensor),
                 passed=not health.failed,
                 description=described(health),
@@ -178,15 +179,15 @@ def check_name(sensor: str) -> str:
     return f"{sensor}_works"
 
 
-def sensor_checks() -> list[dg.AssetChecksDefinition]:
+def sensor_checks(merchant: str = "") -> list[dg.AssetChecksDefinition]:
     """The checks of all watched sensors."""
-    return [_check(sensor, asset) for sensor, asset in WATCHED.items()]
+    return [_check(sensor, asset_key(merchant, asset)) for sensor, asset in WATCHED.items()]
 
 
-def _check(sensor: str, asset: str) -> dg.AssetChecksDefinition:
+def _check(sensor: str, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
     text = f"{sensor} can do its work; fails after {OUTAGE_SECONDS // 60} minutes in which it could not."
 
-    @dg.asset_check(asset=dg.AssetKey(asset), name=check_name(sensor), description=text)
+    @dg.asset_check(asset=asset, name=check_name(sensor), description=text)
     def sensor_works(context: dg.AssetCheckExecutionContext, alerts: AlertsResource) -> dg.AssetCheckResult:
         health = known_health(context.instance, alerts, [sensor]).get(sensor, Health())
         return dg.AssetCheckResult(passed=not health.failed, description=described(health))
@@ -207,4 +208,4 @@ def keep_health(instance: dg.DagsterInstance, alerts: AlertsResource, sensor: st
 
 
 def _key(alerts: AlertsResource, sensor: str) -> str:
-    return f"jwo_catalog/{alerts.ledger_table}/{sensor}"
+    return "/".join(filter(None, ["jwo_catalog", alerts.merchant, alerts.ledger_table, sensor]))

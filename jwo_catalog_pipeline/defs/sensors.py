@@ -14,6 +14,7 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.defs.alerts import AlertsResource
 from jwo_catalog_pipeline.defs.export_watch import look_at_export
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
+from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import (
     CatalogApiResource,
     QueueResource,
@@ -24,7 +25,7 @@ from jwo_catalog_pipeline.defs.resources import (
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
 from jwo_catalog_pipeline.defs.sensor_health import Hindered, watched
-from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB, catalog_uploads
+from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
 from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS, backoff_reason, decided_reason, export_reason
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
@@ -40,7 +41,6 @@ from jwo_catalog_pipeline.upload.alerts import (
 )
 from jwo_catalog_pipeline.upload.dead_letters import DEAD_LETTERS
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
-from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
@@ -64,7 +64,7 @@ def source_catalog_sensor(
     """Start an upload when the export is new or has changed."""
     try:
         file = source.find()
-        reason = export_reason(context.instance, storage.open_ledger(), file.version)
+        reason = export_reason(context.instance, storage, file.version)
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if reason:
@@ -72,7 +72,7 @@ def source_catalog_sensor(
     key = upload_key(datetime.now(UTC))
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=file.version, partition_key=key)],
-        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+        dynamic_partitions_requests=[storage.uploads().build_add_request([key])],
     )
 
 
@@ -93,7 +93,7 @@ def ingestion_results_sensor(
     if received:  # each tick that logs writes an object to S3 if compute logs are kept there
         summary = ", ".join(plural(count, f"{kind} message") for kind, count in sorted(received.items()))
         context.log.info(f"received {summary}")
-    return _fetch_requests(context, ledger, waits)
+    return _fetch_requests(context, storage, waits)
 
 
 @dg.sensor(job_name=RESULTS_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -113,7 +113,7 @@ def overdue_ingestions_sensor(
     expire_doubts(ledger, policy.waits())
     for ingestion_id, answer in {**answers, **matched}.items():
         context.log.info(f"ingestion {ingestion_id}: {answer}")
-    result = _fetch_requests(context, ledger)
+    result = _fetch_requests(context, storage)
     return Hindered(result, failures[0]) if failures else result
 
 
@@ -134,9 +134,8 @@ def waiting_items_sensor(
             f"{plural(waiting.items, 'item')} waiting for {plural(len(waiting.blocked_by), 'batch')}, first for "
             f"batch {first.id} of upload {first.upload}, {first.state} since {utc(first.sent_at)}"
         )
-    runs = context.instance.get_run_records(
-        dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload}), limit=RECENT_RUNS
-    )
+    after = dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload})
+    runs = runs_of_merchant(context.instance, storage.merchant, after, RECENT_RUNS)
     recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
     started = runs[0].dagster_run.tags.get(PARTITION_TAG, "") if runs else ""
     decided = decided_reason(ledger, started, runs) if started else None
@@ -148,7 +147,7 @@ def waiting_items_sensor(
     context.log.info(f"upload {key} sends {plural(waiting.items, 'item')} that upload {waiting.upload} left waiting")
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=key, tags={AFTER_TAG: waiting.upload})],
-        dynamic_partitions_requests=[catalog_uploads.build_add_request([key])],
+        dynamic_partitions_requests=[storage.uploads().build_add_request([key])],
     )
 
 
@@ -169,7 +168,11 @@ def alerts_sensor(
     ledger = storage.open_ledger()
     publisher = alerts.publisher(ledger)
     failed, looked_at = failed_runs(
-        context.instance, _seconds(context.cursor), datetime.now(UTC), location=_location(context)
+        context.instance,
+        _seconds(context.cursor),
+        datetime.now(UTC),
+        location=_location(context),
+        merchant=storage.merchant,
     )
     looks = Looks()
     stuck = looks.at("open uploads", lambda: stuck_batches(ledger, policy.overdue_minutes))
@@ -193,7 +196,9 @@ def alerts_sensor(
     # What another process has claimed, and may have died of, is looked at again.
     seen = looked_at and not untold & {alert.key for alert in failed}
     cursor = str(looked_at) if seen else context.cursor
-    result = dg.SensorResult(skip_reason=summary, cursor=cursor, asset_events=export.events(published))
+    result = dg.SensorResult(
+        skip_reason=summary, cursor=cursor, asset_events=export.events(published, storage.asset_key("source_catalog"))
+    )
     try:
         if stuck is not None:
             publisher.measure(len(stuck))
@@ -211,22 +216,22 @@ def _seconds(cursor: str | None) -> float | None:
 
 
 def _fetch_requests(
-    context: dg.SensorEvaluationContext, ledger: Ledger, waits: str = ""
+    context: dg.SensorEvaluationContext, storage: StorageResource, waits: str = ""
 ) -> dg.SensorResult | dg.SkipReason:
     """Request a run for every upload whose reports can be fetched, unless a run is already fetching them.
 
     Args:
         context: of the tick.
-        ledger: says what can be fetched.
+        storage: its ledger says what can be fetched.
         waits: a sentence about what else is waited for.
     """
+    ledger = storage.open_ledger()
     mark_reported(ledger)
     waiting = uploads_to_fetch(ledger)
     requests, reasons = [], []
     for upload, batches in waiting.items():
-        runs = context.instance.get_run_records(
-            dg.RunsFilter(job_name=RESULTS_JOB, tags={"dagster/partition": upload}), limit=RECENT_RUNS
-        )
+        fetching = dg.RunsFilter(job_name=RESULTS_JOB, tags={PARTITION_TAG: upload})
+        runs = runs_of_merchant(context.instance, storage.merchant, fetching, RECENT_RUNS)
         if reason := backoff_reason(
             [(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)
         ):
@@ -236,7 +241,7 @@ def _fetch_requests(
             requests.append(dg.RunRequest(partition_key=upload))
     if requests:
         # Adds the partitions too: the ledger outlives a Dagster instance, and people delete partitions.
-        known = [catalog_uploads.build_add_request([str(request.partition_key) for request in requests])]
+        known = [storage.uploads().build_add_request([str(request.partition_key) for request in requests])]
         failpoint("before dagster: run requests")
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=known)
     return dg.SkipReason("; ".join([*(reasons or ["no report to fetch"]), *filter(None, [waits])]))

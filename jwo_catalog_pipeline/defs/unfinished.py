@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
+from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensor_health import watched
-from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB, catalog_uploads
+from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB
 from jwo_catalog_pipeline.defs.upload_runs import SENDS, backoff_reason, decided_reason, runs_of, sends
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -34,8 +35,8 @@ def unfinished_uploads_sensor(
         return dg.SkipReason(f"all sending has been held since {utc(pause.since)} by {pause.by}: {pause.reason}")
     upload, left = _unfinished(ledger)
     if upload:
-        return _requested(context, ledger, upload, f"{plural(left, 'batch')} not sent", [SENDS], {})
-    return _not_applied(context, ledger)
+        return _requested(context, storage, upload, f"{plural(left, 'batch')} not sent", [SENDS], {})
+    return _not_applied(context, storage)
 
 
 def _unfinished(ledger: Ledger) -> tuple[str, int]:
@@ -48,25 +49,28 @@ def _unfinished(ledger: Ledger) -> tuple[str, int]:
     return (upload, len(left)) if left else ("", 0)
 
 
-def _not_applied(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
+def _not_applied(context: dg.SensorEvaluationContext, storage: StorageResource) -> dg.SensorResult | dg.SkipReason:
     """Start the upload again that a run was started for last, if it failed before anything was recorded."""
-    records = context.instance.get_run_records(dg.RunsFilter(job_name=UPLOAD_JOB), limit=1)
+    records = runs_of_merchant(context.instance, storage.merchant, dg.RunsFilter(job_name=UPLOAD_JOB), 1)
     run = records[0].dagster_run if records else None
     upload = run.tags.get(PARTITION_TAG) if run else None
-    if not run or not upload or not sends(run) or run.status is dg.DagsterRunStatus.SUCCESS or ledger.upload(upload):
+    if not run or not upload or not sends(run) or run.status is dg.DagsterRunStatus.SUCCESS:
         return dg.SkipReason("no upload is unfinished")
-    return _requested(context, ledger, upload, "not applied", None, dict(run.run_config))
+    if storage.open_ledger().upload(upload):
+        return dg.SkipReason("no upload is unfinished")
+    return _requested(context, storage, upload, "not applied", None, dict(run.run_config))
 
 
 def _requested(
     context: dg.SensorEvaluationContext,
-    ledger: Ledger,
+    storage: StorageResource,
     upload: str,
     state: str,
     only: Sequence[str] | None,
     run_config: dict[str, Any],
 ) -> dg.SensorResult | dg.SkipReason:
-    runs, now = runs_of(context.instance, upload), datetime.now(UTC)
+    ledger, now = storage.open_ledger(), datetime.now(UTC)
+    runs = runs_of(context.instance, storage.merchant, upload)
     recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
     reason = decided_reason(ledger, upload, runs) or backoff_reason(recent, now, LONGEST_PAUSE)
     if not reason and any(batch.holds_lease(ledger.now()) for batch in ledger.batches(upload)):
@@ -79,10 +83,10 @@ def _requested(
     if reason:
         return dg.SkipReason(f"upload {upload}, {state}: {reason}")
     context.log.info(f"upload {upload}, {state}, goes on")
-    assets = [dg.AssetKey(name) for name in only] if only else None
+    assets = [storage.asset_key(name) for name in only] if only else None
     request = dg.RunRequest(partition_key=upload, asset_selection=assets, run_config=run_config)
     return dg.SensorResult(
-        run_requests=[request], dynamic_partitions_requests=[catalog_uploads.build_add_request([upload])]
+        run_requests=[request], dynamic_partitions_requests=[storage.uploads().build_add_request([upload])]
     )
 
 

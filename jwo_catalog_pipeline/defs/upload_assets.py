@@ -22,6 +22,7 @@ from jwo_catalog_pipeline.defs.checks import (
 )
 from jwo_catalog_pipeline.defs.failures import as_dagster_failure, upload_step
 from jwo_catalog_pipeline.defs.io_manager import table_version
+from jwo_catalog_pipeline.defs.merchants import UPLOAD_POOL, uploads_of
 from jwo_catalog_pipeline.defs.metadata import (
     SAMPLE_ROWS,
     counts,
@@ -46,7 +47,7 @@ from jwo_catalog_pipeline.upload.model import leaf_batches
 from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
 from jwo_catalog_pipeline.upload.tables import batch_record
 
-catalog_uploads = dg.DynamicPartitionsDefinition(name="catalog_uploads")
+catalog_uploads = uploads_of("")
 
 ENGINEERS = ["team:catalog-platform"]
 # From the plan on, each upload is a partition.
@@ -59,8 +60,6 @@ upload_asset = partial(
     freshness_policy=FRESH,
 )
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
-# deploy/dagster.yaml limits this pool to one run at a time. Without it, the ledger still lets only one upload send.
-UPLOAD_POOL = "jwo_uploader"
 # Retries after an unexpected error, such as a short outage of Dagster's database; a resumed step sends nothing twice.
 # No RetryPolicy: it would start a step again that a person has terminated.
 UNEXPECTED_RETRIES, UNEXPECTED_PAUSE = 2, 20  # seconds
@@ -88,8 +87,7 @@ def catalog_changes(
         check_not_stopped(plan)
 
 
-@upload_asset(kinds={"dynamodb", "s3"}, pool=UPLOAD_POOL, output_required=False)
-def ingestion_record(
+def _ingestion_record(
     context: dg.AssetExecutionContext,
     storage: StorageResource,
     catalog_api: CatalogApiResource,
@@ -121,6 +119,15 @@ def ingestion_record(
             "batches": dg.MetadataValue.md(as_markdown(record[SHOWN_OF_A_BATCH].head(100))),
         },
     )
+
+
+def ingestion_record_in(pool: str) -> dg.AssetsDefinition:
+    """`ingestion_record` in a pool: the assets' only name that cannot be changed afterwards."""
+    decorate = upload_asset(name="ingestion_record", kinds={"dynamodb", "s3"}, pool=pool, output_required=False)
+    return decorate(_ingestion_record)
+
+
+ingestion_record = ingestion_record_in(UPLOAD_POOL)
 
 
 @upload_asset(kinds={"sqs", "s3"}, deps=[ingestion_record])

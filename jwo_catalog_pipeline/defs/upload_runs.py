@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
+from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
+from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.wording import plural
@@ -46,10 +48,12 @@ def backoff_reason(
     return None
 
 
-def runs_of(instance: dg.DagsterInstance, upload: str) -> Sequence[dg.RunRecord]:
-    """The newest runs that send this upload, newest first."""
+def runs_of(instance: dg.DagsterInstance, merchant: str, upload: str) -> Sequence[dg.RunRecord]:
+    """The newest runs that send this upload of the merchant, newest first."""
     filters = dg.RunsFilter(job_name=UPLOAD_JOB, tags={PARTITION_TAG: upload})
-    return [record for record in instance.get_run_records(filters, limit=RECENT_RUNS) if sends(record.dagster_run)]
+    return [
+        record for record in runs_of_merchant(instance, merchant, filters, RECENT_RUNS) if sends(record.dagster_run)
+    ]
 
 
 def sends(run: dg.DagsterRun) -> bool:
@@ -73,20 +77,21 @@ def decided_reason(ledger: Ledger, upload: str, runs: Sequence[dg.RunRecord]) ->
     return f"upload {upload} is stopped ({stop.kind}): {stop.problem}"
 
 
-def export_reason(instance: dg.DagsterInstance, ledger: Ledger, version: str) -> str | None:
+def export_reason(instance: dg.DagsterInstance, storage: StorageResource, version: str) -> str | None:
     """Why no upload is started for a version of the export: it was dealt with, or is being dealt with; None if not.
 
     It counts as dealt with when it was applied or overtaken, and not when it was only read.
     """
+    ledger = storage.open_ledger()
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record and record.export.version == version:
         return f"upload {head} was made of it"
-    started = instance.get_run_records(dg.RunsFilter(tags={"dagster/run_key": version}), limit=1)
-    event = instance.get_latest_materialization_event(dg.AssetKey("source_catalog"))
+    started = runs_of_merchant(instance, storage.merchant, dg.RunsFilter(tags={"dagster/run_key": version}), 1)
+    event = instance.get_latest_materialization_event(storage.asset_key("source_catalog"))
     read = event.asset_materialization.metadata.get("version") if event and event.asset_materialization else None
     if not started and event and read and read.value == version:
-        started = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id]), limit=1)
+        started = list(instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id]), limit=1))
     if not started or not sends(run := started[0].dagster_run) or run.job_name != UPLOAD_JOB:
         return None
     # Reading a bad file again does not make it better; what heals, `unfinished_uploads_sensor` starts again.

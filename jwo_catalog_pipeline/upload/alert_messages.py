@@ -30,7 +30,7 @@ class Alert:
         lasting: it is about a state that can end, after which the same news is new.
         over: what people are told once that state has ended; "" for nothing.
         occurrence: names the event, such as a run, where the same can happen again; such alerts are counted.
-        pages: paths in Dagster's UI, such as `/runs/ID`.
+        pages: paths in Dagster's UI, such as `/runs/ID`; of assets without the prefix of a merchant.
     """
 
     key: str
@@ -57,19 +57,29 @@ class Place:
         account: of AWS; "" where it is not known.
         region: of AWS; "" where it is not known.
         ui_url: Dagster's UI; "" where it has no address.
+        merchant: whose it is, where several share a Dagster instance: the prefix of the assets' keys; "" for none.
     """
 
     ledger: str
     account: str = ""
     region: str = ""
     ui_url: str = ""
+    merchant: str = ""
 
     def described(self, pages: Sequence[str]) -> str:
         """The installation, and links to pages of its UI."""
-        names = {"ledger table": self.ledger, "AWS account": self.account, "region": self.region}
+        names = {
+            "merchant": self.merchant,
+            "ledger table": self.ledger,
+            "AWS account": self.account,
+            "region": self.region,
+        }
         of = "Environment: " + ", ".join(f"{what} {name}" for what, name in names.items() if name)
-        links = [f"{self.ui_url.rstrip('/')}{page}" for page in dict.fromkeys(pages)] if self.ui_url else []
+        links = [f"{self.ui_url.rstrip('/')}{self._page(page)}" for page in dict.fromkeys(pages)] if self.ui_url else []
         return "\n".join([of, *links])
+
+    def _page(self, page: str) -> str:
+        return page.replace("/assets/", f"/assets/{self.merchant}/", 1) if self.merchant else page
 
 
 def counted(alert: Alert, times: int, told_at: int) -> Alert:

@@ -41,11 +41,11 @@ def resolved(value: Any, parameters: dict[str, str], conditions: dict[str, bool]
 
 
 def _conditions(template: dict[str, Any], given: dict[str, Any]) -> dict[str, bool]:
-    """Which conditions hold; each says that a parameter is not something."""
+    """Which conditions hold; each says that a parameter is something, or is not."""
     conditions = {}
     for name, condition in template["Conditions"].items():
-        reference, empty = condition["Not"][0]["Equals"]
-        conditions[name] = given[reference["Ref"]] != empty
+        reference, value = condition.get("Equals") or condition["Not"][0]["Equals"]
+        conditions[name] = (given[reference["Ref"]] == value) is ("Equals" in condition)
     return conditions
 
 
@@ -64,13 +64,17 @@ def allowed_statements(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def ecs(**parameters: str) -> dict[str, Any]:
-    """Resources by name: type, and resolved properties."""
+    """Resources by name: type, and resolved properties; that of a load balancer always."""
     template = yaml.load((DEPLOY / "ecs.yaml").read_text(), TemplateLoader)
     given = {
         name: str(parameters.get(name, found.get("Default", name))) for name, found in template["Parameters"].items()
     }
     conditions = _conditions(template, given)
-    return {name: resolved(found, given, conditions) for name, found in template["Resources"].items()}
+    return {
+        name: resolved(found, given, conditions)
+        for name, found in template["Resources"].items()
+        if conditions.get(found.get("Condition"), True) or found["Condition"] == "HasUiSource"
+    }
 
 
 def dockerfile(word: str) -> list[str]:
