@@ -5,11 +5,15 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorState
 from dagster._utils.schedules import is_valid_cron_schedule
 from dagster_shared.check import CheckError
 from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
+from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
+from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
+from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS
 from jwo_catalog_pipeline.errors import PipelineError
 
 HEARTBEAT_SECONDS = 120  # each part of the daemon reports every 30 s
@@ -45,11 +49,12 @@ class InstanceState:
     sensors_silent: list[str] = field(default_factory=list)
 
 
-def look_at_instance(now: float) -> InstanceState:
+def look_at_instance(now: float, merchant: str = "") -> InstanceState:
     """The instance of DAGSTER_HOME.
 
     Args:
         now: epoch seconds.
+        merchant: whose sensors to look at, where several share the instance.
 
     Raises:
         InstanceUnusable: it cannot be opened or read; never quotes dagster.yaml, which may hold a password.
@@ -58,7 +63,7 @@ def look_at_instance(now: float) -> InstanceState:
     # (SQLAlchemy's own choice is psycopg, dagster-postgres brings psycopg2), YAMLError where it is no YAML.
     try:
         with dg.DagsterInstance.get() as instance:
-            return _state(instance, now)
+            return _state(instance, now, merchant)
     except (dg.DagsterError, CheckError, ImportError, YAMLError, SQLAlchemyError, OSError) as error:
         raise _unusable(error) from error
 
@@ -74,11 +79,12 @@ def _unusable(error: Exception) -> InstanceUnusable:
     )
 
 
-def _state(instance: dg.DagsterInstance, now: float) -> InstanceState:
+def _state(instance: dg.DagsterInstance, now: float, merchant: str) -> InstanceState:
     beats = instance.get_daemon_heartbeats()
     alive = {name for name, beat in beats.items() if now - beat.timestamp <= HEARTBEAT_SECONDS}
     states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-    by_name = {state.instigator_name: state for state in states}
+    location = _location(instance, merchant)
+    by_name = {state.instigator_name: state for state in states if location in ("", _location_of(state))}
     return InstanceState(
         storage=_storage(instance),
         silent_daemons=sorted(set(instance.get_required_daemon_types()) - alive),
@@ -87,6 +93,19 @@ def _state(instance: dg.DagsterInstance, now: float) -> InstanceState:
         sensors_off=[name for name in SENSORS if name in by_name and not by_name[name].is_running],
         sensors_silent=[name for name in SENSORS if now - _last_tick(by_name.get(name)) > TICK_SECONDS],
     )
+
+
+def _location(instance: dg.DagsterInstance, merchant: str) -> str:
+    """The merchant's code location, as its newest run names it; "" before the first one."""
+    for job in (RESULTS_JOB, UPLOAD_JOB):
+        for record in runs_of_merchant(instance, merchant, dg.RunsFilter(job_name=job), RECENT_RUNS):
+            if origin := record.dagster_run.remote_job_origin:
+                return str(origin.location_name)
+    return ""
+
+
+def _location_of(state: InstigatorState) -> str:
+    return state.origin.repository_origin.code_location_origin.location_name
 
 
 def _storage(instance: dg.DagsterInstance) -> str:

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from jwo_catalog_pipeline.cli.main import main
 from jwo_catalog_pipeline.definitions import build_defs
 from jwo_catalog_pipeline.defs.alerts import AlertsResource
-from jwo_catalog_pipeline.defs.in_process import Pipeline
 from jwo_catalog_pipeline.defs.merchants import MERCHANT_TAG, runs_of_merchant
+from jwo_catalog_pipeline.defs.pruning import stored_tables
 from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
 from jwo_catalog_pipeline.defs.sensor_health import Health, keep_health, known_health
@@ -53,10 +53,6 @@ class Merchant(Project):
         table = dynamodb.describe_table(TableName=first)["Table"]
         kept = {name: table[name] for name in ("KeySchema", "AttributeDefinitions")}
         dynamodb.create_table(TableName=self.env["JWO_LEDGER_TABLE"], BillingMode="PAY_PER_REQUEST", **kept)
-
-    @property
-    def pipeline(self) -> Pipeline:
-        return Pipeline(self.defs, self.instance)
 
     def send(self, upload: str) -> dg.ExecuteInProcessResult:
         uploads = resources_from(self.env)["storage"].uploads()
@@ -248,6 +244,16 @@ def test_a_sensors_check_is_on_the_merchants_asset(two: Two) -> None:
         (record,) = merchant.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         assert record.event.dagster_event.asset_check_evaluation_data.passed
         assert key in merchant.defs.resolve_asset_graph().asset_check_keys
+
+
+def test_pruning_forgets_the_partitions_of_its_own_merchant_alone(two: Two) -> None:
+    one, other = two
+    for merchant in two:
+        uploads = resources_from(merchant.env)["storage"].uploads()
+        merchant.instance.add_dynamic_partitions(str(uploads.name), ["u1"])
+    stored_tables(one.instance, one.merchant).forget_partition("u1")
+    assert stored_tables(one.instance, one.merchant).partitions == []
+    assert stored_tables(other.instance, other.merchant).partitions == ["u1"]
 
 
 def test_the_command_line_uploads_for_a_merchant(two: Two, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
