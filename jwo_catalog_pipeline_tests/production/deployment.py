@@ -4,6 +4,7 @@ What differs from AWS is in this file: three resources that moto does not make, 
 """
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,16 @@ from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 DEPLOY = ROOT / "deploy"
 STACK, PASSWORD = "prod", "of-this-test-alone"
-SERVICES = {"code": "127.77.0.10", "daemon": "127.77.0.20", "webserver": "127.77.0.30"}
-UI = "http://127.77.0.30:3000"
+# Each process that runs tests has addresses of its own: ports are what they are in deploy/.
+HERE = f"127.{77 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
+SERVICES = {"code": f"{HERE}.10", "daemon": f"{HERE}.20", "webserver": f"{HERE}.30", "another": f"{HERE}.40"}
+UI = f"http://{SERVICES['webserver']}:3000"
 SECONDS = 180  # for anything to happen
-NOT_IN_MOTO = ("Namespace", "CodeName", "DatabasePassword")
+NOT_IN_MOTO = ("Namespace", "CodeName", "DatabasePassword")  # their first mention is the resource
+SECRET = "database"
 PAUSES = {"poll_interval_seconds: 30": "poll_interval_seconds: 3"}
-PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "JWO_QUEUE_URL")
+PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+LOCATION = "jwo_catalog_pipeline"
 
 
 class UiError(Exception):
@@ -35,8 +40,8 @@ class UiError(Exception):
 class Deployment:
     """A running deployment. `settings` of the pipeline may be changed before a task is started."""
 
-    def __init__(self, sandbox: RunningSandbox, postgres: Postgres, tasks: Fargate) -> None:
-        self.sandbox, self.postgres, self.tasks = sandbox, postgres, tasks
+    def __init__(self, sandbox: RunningSandbox, postgres: Postgres, tasks: Fargate, subnets: list[str]) -> None:
+        self.sandbox, self.postgres, self.tasks, self.subnets = sandbox, postgres, tasks, subnets
         self.settings = tasks.outside
         self.services: dict[str, str] = {}
 
@@ -44,6 +49,18 @@ class Deployment:
         """What ECS does for a service that has no task: start one."""
         for name in names:
             self.services[name] = self.tasks.run(f"{STACK}-{name}", SERVICES[name])
+
+    def add_merchant(self, stack: str, resources: str, **parameters: str) -> None:
+        """Create the stack of a second merchant, which shares this Dagster instance, and start its code location.
+
+        Args:
+            stack: its name.
+            resources: the merchant's stack of cloudformation.yaml.
+            parameters: of ecs.yaml.
+        """
+        shared = {"DagsterStack": STACK, "ResourcesStack": resources}
+        create(self.sandbox, stack, self.subnets, {**parameters, **shared})
+        self.services[stack] = self.tasks.run(f"{stack}-code", SERVICES["another"])
 
     def kill(self, *names: str) -> None:
         for name in names:
@@ -73,14 +90,15 @@ class Deployment:
         ends = "\n".join(f"-- {arn}: {self.tasks.log(arn)[-1500:]}" for arn in list(self.tasks.processes)[-4:])
         raise AssertionError(f"{what}: not within {seconds} s\n{ends}")
 
-    def launch(self, job: str, upload: str) -> str:
+    def launch(self, job: str, upload: str, location: str = LOCATION, partitions: str = "catalog_uploads") -> str:
         """Start a run as a person does in the UI; gives its id."""
-        add = """mutation($key: String!, $of: RepositorySelector!) { addDynamicPartition(
-          partitionKey: $key, partitionsDefName: "catalog_uploads", repositorySelector: $of) { __typename } }"""
-        of = {"repositoryName": "__repository__", "repositoryLocationName": "jwo_catalog_pipeline"}
+        add = """mutation($key: String!, $name: String!, $of: RepositorySelector!) { addDynamicPartition(
+          partitionKey: $key, partitionsDefName: $name, repositorySelector: $of) { __typename } }"""
+        of = {"repositoryName": "__repository__", "repositoryLocationName": location}
         fine = ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
         self.until(
-            "the partition", lambda: self.ask(add, key=upload, of=of)["addDynamicPartition"]["__typename"] in fine
+            "the partition",
+            lambda: self.ask(add, key=upload, name=partitions, of=of)["addDynamicPartition"]["__typename"] in fine,
         )
         start = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
           __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -108,7 +126,7 @@ class Deployment:
         return [each["status"] for each in reversed(mine) if each["jobName"] == job]
 
 
-def deploy(sandbox: RunningSandbox, source_uri: str) -> tuple[str, dict[str, Any]]:
+def deploy(sandbox: RunningSandbox, source_uri: str, **parameters: str) -> tuple[str, dict[str, Any]]:
     """Create the stack of deploy/ecs.yaml; gives the cluster's name, and the network of a task."""
     ec2, secrets = sandbox.client("ec2"), sandbox.client("secretsmanager")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
@@ -116,21 +134,35 @@ def deploy(sandbox: RunningSandbox, source_uri: str) -> tuple[str, dict[str, Any
     zones = {"us-east-1a": "10.9.0.0/24", "us-east-1b": "10.9.1.0/24"}
     made = [ec2.create_subnet(VpcId=vpc, CidrBlock=of, AvailabilityZone=zone) for zone, of in zones.items()]
     subnets = [each["Subnet"]["SubnetId"] for each in made]
-    words = json.dumps({"username": "dagster", "password": PASSWORD})
-    secret = secrets.create_secret(Name="database", SecretString=words)["ARN"]
+    secrets.create_secret(Name=SECRET, SecretString=json.dumps({"username": "dagster", "password": PASSWORD}))
+    outputs = create(sandbox, STACK, subnets, {"ResourcesStack": "jwo-sandbox", "SourceUri": source_uri, **parameters})
+    # moto would end every task by itself.
+    lasting = {"model_name": "ecs::task", "transition": {"progression": "time", "seconds": 1_000_000}}
+    endpoint = sandbox.environment["AWS_ENDPOINT_URL"]
+    urllib3.request("POST", f"{endpoint}/moto-api/state-manager/set-transition", json=lasting)
+    group = ec2.create_security_group(GroupName="tasks", Description="tasks", VpcId=vpc)["GroupId"]
+    network = {"subnets": subnets, "securityGroups": [group], "assignPublicIp": "DISABLED"}
+    return outputs["ClusterName"], {"awsvpcConfiguration": network}
+
+
+def create(sandbox: RunningSandbox, name: str, subnets: list[str], parameters: dict[str, str]) -> dict[str, str]:
+    """Create a stack of deploy/ecs.yaml; gives its outputs."""
+    secret = sandbox.client("secretsmanager").describe_secret(SecretId=SECRET)["ARN"]
     text = (DEPLOY / "ecs.yaml").read_text()
-    for name in NOT_IN_MOTO:
-        text, cut = re.subn(rf"\n  {name}:\n(?:    .*\n|\n)+", "\n", text)
-        assert cut == 1, name
-    text = re.sub(r"\n *ServiceRegistries:.*", "", text)
+    for resource in NOT_IN_MOTO:
+        text, cut = re.subn(rf"\n  {resource}:\n(?:    .*\n|\n)+", "\n", text, count=1)
+        assert cut == 1, resource
+    text = re.sub(r"\n *ServiceRegistries:.*", "", text).replace("!Ref Namespace", "namespace")
     text = text.replace("!Ref DatabasePassword", secret).replace("${DatabasePassword}", secret)
+    if parameters.get("DagsterStack"):  # moto makes the exports of outputs whose condition does not hold, too
+        text = re.sub(r"(?m)^  \w+:\n    Condition: OwnsDagster\n(?:    .*\n)+", "", text)
+    # The newest revision: see `_with_what_moto_forgets`.
+    text = text.replace('"${RunTask}"', '"${AWS::StackName}-run"')
     env = sandbox.environment
-    parameters = {
+    usual = {
         "Image": "registry.example/jwo:1",
-        "ResourcesStack": "jwo-sandbox",
-        "VpcId": vpc,
+        "VpcId": "vpc-1",
         "SubnetIds": ",".join(subnets),
-        "SourceUri": source_uri,
         "JwoTopicArn": env["JWO_TOPIC_ARN"],
         "ApiUrl": env["JWO_API_URL"],
         "ApiRegion": env["JWO_API_REGION"],
@@ -140,66 +172,73 @@ def deploy(sandbox: RunningSandbox, source_uri: str) -> tuple[str, dict[str, Any
     }
     cloudformation = sandbox.client("cloudformation")
     cloudformation.create_stack(
-        StackName=STACK,
+        StackName=name,
         TemplateBody=text,
         Capabilities=["CAPABILITY_IAM"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in {**usual, **parameters}.items()],
     )
-    (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    _with_what_moto_forgets(sandbox.client("ecs"))
-    # moto would end every task by itself.
-    lasting = {"model_name": "ecs::task", "transition": {"progression": "time", "seconds": 1_000_000}}
-    urllib3.request("POST", f"{env['AWS_ENDPOINT_URL']}/moto-api/state-manager/set-transition", json=lasting)
-    cluster = next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "ClusterName")
-    group = ec2.create_security_group(GroupName="tasks", Description="tasks", VpcId=vpc)["GroupId"]
-    network = {"subnets": subnets[:1], "securityGroups": [group], "assignPublicIp": "DISABLED"}
-    return cluster, {"awsvpcConfiguration": network}
+    _with_what_moto_forgets(sandbox, name)
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 
 
-def _with_what_moto_forgets(ecs: Any) -> None:
-    """Task definitions from a template have no network mode in moto, and containers want memory of their own."""
+def _with_what_moto_forgets(sandbox: RunningSandbox, stack: str) -> None:
+    """Task definitions from a template have no network mode in moto, and containers want memory of their own.
+
+    The address of a queue has the host of the real SQS in moto.
+    """
+    ecs, endpoint = sandbox.client("ecs"), sandbox.environment["AWS_ENDPOINT_URL"]
     for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
         found = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        if not found["family"].startswith(f"{stack}-"):
+            continue
+        (container,) = found["containerDefinitions"]
+        for setting in container["environment"]:
+            setting["value"] = re.sub(r"^https://sqs\.[a-z0-9-]+\.amazonaws\.com", endpoint, setting["value"])
         ecs.register_task_definition(
             family=found["family"],
             networkMode="awsvpc",
             requiresCompatibilities=["FARGATE"],
             cpu="1024",
             memory="2048",
-            containerDefinitions=[{**each, "memoryReservation": 512} for each in found["containerDefinitions"]],
+            containerDefinitions=[{**container, "memoryReservation": 512}],
         )
 
 
-def image_files(folder: Path) -> None:
+def image_files(folder: Path, workspace: str) -> None:
     """What is in the image's /opt/dagster."""
     settings = (DEPLOY / "dagster.yaml").read_text().replace("/tmp/dagster-logs", str(folder / "printed"))
     for long, short in PAUSES.items():
         assert long in settings
         settings = settings.replace(long, short)
     (folder / "dagster.yaml").write_text(settings)
-    (folder / "workspace.yaml").write_text((DEPLOY / "workspace.yaml").read_text())
+    (folder / "workspace.yaml").write_text(workspace)
 
 
 @contextmanager
-def deployment(folder: Path, mapping: Path, source_key: str) -> Iterator[Deployment]:
+def deployment(
+    folder: Path, mapping: Path, source_key: str, workspace: str = "", **parameters: str
+) -> Iterator[Deployment]:
     """A deployment with a sandbox of its own, whose services are not started yet.
 
     Args:
         folder: for everything that it stores.
         mapping: the field mapping file.
         source_key: of the export, in the bucket of the sandbox.
+        workspace: its text; "": that of deploy/workspace.yaml.
+        parameters: of ecs.yaml, that differ from the sandbox's.
     """
     with ExitStack() as stack:
         sandbox = RunningSandbox()
         stack.callback(sandbox.stop)
         env = sandbox.environment
-        cluster, network = deploy(sandbox, f"s3://{env['JWO_BUCKET']}/{source_key}")
+        cluster, network = deploy(sandbox, f"s3://{env['JWO_BUCKET']}/{source_key}", **parameters)
         postgres = Postgres(folder / "postgres", PASSWORD)
         stack.callback(postgres.kill)
         home = folder / "opt"
         home.mkdir()
-        image_files(home)
+        image_files(home, workspace or (DEPLOY / "workspace.yaml").read_text())
         outside = {
             **{name: env[name] for name in PASSED_ON},
             "JWO_MAPPING": str(mapping),
@@ -209,4 +248,4 @@ def deployment(folder: Path, mapping: Path, source_key: str) -> Iterator[Deploym
             "DAGSTER_RUN_TASK_DEFINITION": f"{STACK}-run",
         }
         tasks = stack.enter_context(fargate(sandbox.client, cluster, home, network, outside))
-        yield Deployment(sandbox, postgres, tasks)
+        yield Deployment(sandbox, postgres, tasks, network["awsvpcConfiguration"]["subnets"])

@@ -19,6 +19,8 @@ from urllib.parse import parse_qs
 
 import urllib3
 
+from jwo_catalog_pipeline_tests.support import ROOT
+
 BIN = Path(sys.executable).parent
 LOOK = 0.3  # seconds between looks at ECS
 
@@ -137,6 +139,7 @@ class Fargate:
         secrets = {each["name"]: self.secret(each["valueFrom"]) for each in container.get("secrets", [])}
         return {
             "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),  # the code of this tree, wherever the environment has it from
             "DAGSTER_HOME": str(self.folder),
             "ECS_CONTAINER_METADATA_URI_V4": f"{self.url}/{arn}",
             **{f"AWS_ENDPOINT_URL_{service}": front for service in ("ECS", "EC2", "LOGS", "SECRETS_MANAGER")},
