@@ -6,7 +6,7 @@ What differs from AWS is in this file: three resources that moto does not make, 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ class Deployment:
         ends = "\n".join(f"-- {arn}: {self.tasks.log(arn)[-1500:]}" for arn in list(self.tasks.processes)[-4:])
         raise AssertionError(f"{what}: not within {seconds} s\n{ends}")
 
-    def launch(self, job: str, upload: str) -> str:
-        """Start a run as a person does in the UI; gives its id."""
+    def launch(self, job: str, upload: str, only: Sequence[str] = ()) -> str:
+        """Start a run as a person does in the UI, of all assets of the job or of some; gives its id."""
         add = """mutation($key: String!, $of: RepositorySelector!) { addDynamicPartition(
           partitionKey: $key, partitionsDefName: "catalog_uploads", repositorySelector: $of) { __typename } }"""
         of = {"repositoryName": "__repository__", "repositoryLocationName": "jwo_catalog_pipeline"}
@@ -85,7 +85,8 @@ class Deployment:
         start = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
           __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         tags = [{"key": "dagster/partition", "value": upload}]
-        params = {"selector": {**of, "jobName": job}, "mode": "default", "executionMetadata": {"tags": tags}}
+        assets = {"assetSelection": [{"path": [name]} for name in only]} if only else {}
+        params = {"selector": {**of, "jobName": job, **assets}, "mode": "default", "executionMetadata": {"tags": tags}}
         answer = self.ask(start, params=params)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
