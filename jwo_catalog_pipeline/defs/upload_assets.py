@@ -61,9 +61,6 @@ upload_asset = partial(
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
 # deploy/dagster.yaml limits this pool to one run at a time. Without it, the ledger still lets only one upload send.
 UPLOAD_POOL = "jwo_uploader"
-# Retries after an unexpected error, such as a short outage of Dagster's database; a resumed step sends nothing twice.
-# No RetryPolicy: it would start a step again that a person has terminated.
-UNEXPECTED_RETRIES, UNEXPECTED_PAUSE = 2, 20  # seconds
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 
 
@@ -100,13 +97,8 @@ def ingestion_record(
 
     Where an upload of a newer export was faster, nothing of this one is left to send, and there is no table.
     """
-    try:
-        with upload_step(context, storage):
-            batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
-    except dg.Failure:
-        raise
-    except Exception as error:
-        raise dg.RetryRequested(UNEXPECTED_RETRIES, seconds_to_wait=UNEXPECTED_PAUSE) from error
+    with upload_step(context, storage, retries=2):  # a resumed step sends nothing twice
+        batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
     if batches is None:
         return
     record = batch_record(batches)
