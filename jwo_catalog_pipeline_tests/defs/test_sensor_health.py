@@ -25,6 +25,7 @@ from jwo_catalog_pipeline.defs.sensors import (
     overdue_ingestions_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.defs.unfinished import unfinished_uploads_sensor
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
