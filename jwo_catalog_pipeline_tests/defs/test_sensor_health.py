@@ -145,7 +145,7 @@ def test_an_outage_that_stops_several_sensors_is_one_message_that_names_them_all
             told.tick(sensor)
         minutes_pass(told, 15)
     ((subject, text),) = mailbox.take()
-    assert subject == "JWO catalog: 4 sensors cannot do their work"
+    assert subject == f"JWO catalog: {len(SENSORS)} sensors cannot do their work"
     assert all(sensor.name in text for sensor in SENSORS)
     assert [(check_of(told, sensor) or (True,))[0] for sensor in SENSORS] == [False] * len(SENSORS)
 
