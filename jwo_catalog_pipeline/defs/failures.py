@@ -11,6 +11,7 @@ from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientE
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.storage import StorageError
 from jwo_catalog_pipeline.upload.errors import (
+    LeaseLost,
     LedgerUnavailable,
     PlanStopped,
     SendingHalted,
@@ -121,6 +122,8 @@ def stop_kind(error: PipelineError) -> StopKind:
         return StopKind.CANCELLED
     if isinstance(error, SendingPaused):
         return StopKind.PAUSED
+    if isinstance(error, LeaseLost):
+        return StopKind.INTERRUPTED  # another run goes on with it
     cause = error.__cause__ if isinstance(error, UploadStopped) and error.__cause__ else error
     may_pass = isinstance(cause, (TransientError, LedgerUnavailable, StorageError, SourceFileError))
     return StopKind.OUTAGE if may_pass and not isinstance(cause, TerminalError) else StopKind.FAILED
