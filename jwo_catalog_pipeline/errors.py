@@ -39,6 +39,7 @@ PipelineError
     NoPlan (terminal)
     LeaseHeld (transient)
     LeaseLost
+    UploadClosed (terminal)
     UploadStopped
     SendingHalted
     SendingPaused (transient)

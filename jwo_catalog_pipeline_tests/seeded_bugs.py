@@ -220,10 +220,31 @@ BUGS = [
     ),
     Bug(
         "After an error no further batch is started",
-        "Sender._send_all",
+        "send_at_once",
         "while waiting and not failed and len",
         "while waiting and len",
         "upload/test_sending_at_once.py::test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_end",
+    ),
+    Bug(
+        "The newest export wins: an older one is not applied after a newer one",
+        "NewestFirst._check_newest",
+        "if overtaken_by := newer_upload(self.sender.ledger, upload):",
+        'if overtaken_by := "":',
+        "upload/test_two_triggers.py::test_an_older_export_is_not_applied_after_a_newer_one",
+    ),
+    Bug(
+        "A person's word counts: while sending is paused, no batch is begun",
+        "Ledger.begin_attempt",
+        "            self._not_paused(),\n",
+        "",
+        "upload/test_stopping.py::test_a_pause_holds_an_upload_that_is_being_sent",
+    ),
+    Bug(
+        "A person's word counts: no sensor starts what a guard has stopped",
+        "decided_reason",
+        "    if stop is None or stop.kind.heals:\n        return None\n",
+        "    return None\n",
+        "defs/test_unfinished.py::test_what_a_guard_stopped_waits_for_something_new",
     ),
 ]
 

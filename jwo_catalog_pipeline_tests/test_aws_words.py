@@ -15,8 +15,8 @@ from jwo_catalog_pipeline.catalog_api.errors import NoCredentials
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.storage import Bucket, StorageError
-from jwo_catalog_pipeline.upload.alert_publishing import AlertPublisher
-from jwo_catalog_pipeline.upload.alerts import Alert, dead_letter_alerts
+from jwo_catalog_pipeline.upload.alert_messages import Alert, Place, send_alert
+from jwo_catalog_pipeline.upload.dead_letters import dead_letter_alerts
 from jwo_catalog_pipeline.upload.errors import AlertsUnavailable, LedgerUnavailable, QueueUnavailable
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
@@ -85,8 +85,7 @@ def read_object(server: Aws) -> None:
 
 
 def publish(server: Aws) -> None:
-    sns, cloudwatch = server.client("sns"), server.client("cloudwatch")
-    AlertPublisher(ledger(server), sns, cloudwatch, "arn:aws:sns:us-east-1:123456789012:t")._send(Alert("k", "s", "p"))
+    send_alert(server.client("sns"), "arn:aws:sns:us-east-1:123456789012:t", Alert("k", "s", "p"), Place("table"))
 
 
 def look_for_dead_letters(server: Aws) -> None:

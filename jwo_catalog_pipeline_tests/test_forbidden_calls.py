@@ -26,6 +26,7 @@ ALLOWED = {
     ("cli/common.py", "takes the environment"): "hands it whole to resources_from",
     ("cli/doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to readable_settings",
     ("cli/upload.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
+    ("cli/state.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
     ("demo/run.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
     ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",
     ("sandbox/aws.py", "Config without time-outs"): "its own moto; botocore's default of 60 s will do",
@@ -33,6 +34,7 @@ ALLOWED = {
     ("cli/mapping.py", "names an environment variable"): "options that stand for settings (click's envvar)",
     ("demo/run.py", "names an environment variable"): "sets up the environment that the pipeline is then configured by",
     ("cli/upload.py", "names an environment variable"): "DAGSTER_HOME is Dagster's own",
+    ("cli/state.py", "names an environment variable"): "DAGSTER_HOME is Dagster's own",
     (
         "sandbox/__main__.py",
         "names an environment variable",

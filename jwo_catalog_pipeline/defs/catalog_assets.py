@@ -79,6 +79,8 @@ def source_catalog(
     """The retailer's export as it is: every row, every column as text, with its row number."""
     with upload_step(context, storage), tempfile.TemporaryDirectory() as folder:
         mapping = source.mapping()
+        source.find()  # where there is none, that is said first
+        # Before the version is found that is read: what is applied from now on was made beside this.
         read_after = storage.open_ledger().head().upload if PARTITION_TAG in context.run.tags else None
         file, sha256, rows, read_at = _read_newest(source, mapping, Path(folder))
     rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}

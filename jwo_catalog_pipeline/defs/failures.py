@@ -11,6 +11,7 @@ from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientE
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.storage import StorageError
 from jwo_catalog_pipeline.upload.errors import (
+    LeaseLost,
     LedgerUnavailable,
     PlanStopped,
     SendingHalted,
@@ -22,6 +23,7 @@ from jwo_catalog_pipeline.upload.stops import Stop, StopKind
 
 PARTITION_TAG, DRY_RUN_TAG = "dagster/partition", "jwo_catalog/dry_run"
 HEALS = "goes on by itself"  # in the metadata of a failed step
+RETRY_SECONDS = 20
 ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 Context = dg.AssetExecutionContext
 
@@ -62,11 +64,13 @@ class as_dagster_failure(redact_exceptions):
 class upload_step(as_dagster_failure):
     """`as_dagster_failure` for a step of an upload; the ledger is told why the upload does not go on.
 
-    An interrupt passes: Dagster ends the run then, as cancelled if a person has terminated it.
+    An interrupt passes: Dagster ends the run then, as cancelled if a person has terminated it. After an unexpected
+    error, such as a short outage of Dagster's database, the step may be repeated so often. (A RetryPolicy would repeat
+    it after an interrupt, too.)
     """
 
-    def __init__(self, context: Context, storage: StorageResource) -> None:
-        self._context, self._storage = context, storage
+    def __init__(self, context: Context, storage: StorageResource, *, retries: int = 0) -> None:
+        self._context, self._storage, self._retries = context, storage, retries
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -80,6 +84,8 @@ class upload_step(as_dagster_failure):
             except PipelineError as unnoted:
                 self._context.log.warning(f"the ledger was not told that upload {upload} stopped: {unnoted}")
         super().__exit__(kind, error, trace)
+        if isinstance(error, Exception) and self._retries:
+            raise dg.RetryRequested(self._retries, seconds_to_wait=RETRY_SECONDS) from error
 
 
 _INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
@@ -116,6 +122,8 @@ def stop_kind(error: PipelineError) -> StopKind:
         return StopKind.CANCELLED
     if isinstance(error, SendingPaused):
         return StopKind.PAUSED
+    if isinstance(error, LeaseLost):
+        return StopKind.INTERRUPTED  # another run goes on with it
     cause = error.__cause__ if isinstance(error, UploadStopped) and error.__cause__ else error
     may_pass = isinstance(cause, (TransientError, LedgerUnavailable, StorageError, SourceFileError))
     return StopKind.OUTAGE if may_pass and not isinstance(cause, TerminalError) else StopKind.FAILED

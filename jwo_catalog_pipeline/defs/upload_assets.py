@@ -60,9 +60,6 @@ upload_asset = partial(
     freshness_policy=FRESH,
 )
 UPLOAD_JOB, RESULTS_JOB = "catalog_upload_job", "ingestion_results_job"
-# Retries after an unexpected error, such as a short outage of Dagster's database; a resumed step sends nothing twice.
-# No RetryPolicy: it would start a step again that a person has terminated.
-UNEXPECTED_RETRIES, UNEXPECTED_PAUSE = 2, 20  # seconds
 SHOWN_OF_A_BATCH = ["batch", "state", "items", "attempts", "sent_at", "message", "ingestion_id", "http_status"]
 
 
@@ -98,13 +95,8 @@ def _ingestion_record(
 
     Where an upload of a newer export was faster, nothing of this one is left to send, and there is no table.
     """
-    try:
-        with upload_step(context, storage):
-            batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
-    except dg.Failure:
-        raise
-    except Exception as error:
-        raise dg.RetryRequested(UNEXPECTED_RETRIES, seconds_to_wait=UNEXPECTED_PAUSE) from error
+    with upload_step(context, storage, retries=2):  # a resumed step sends nothing twice
+        batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
     if batches is None:
         return
     record = batch_record(batches)

@@ -23,17 +23,19 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     SignatureStale,
     Throttled,
 )
+from jwo_catalog_pipeline.catalog_api.signing import SIGNATURE_SECONDS
 from jwo_catalog_pipeline.defs.resources import settings_complaints
 from jwo_catalog_pipeline.doctor import aws, network
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem, warning
 from jwo_catalog_pipeline.doctor.dagster_instance import instance
 from jwo_catalog_pipeline.doctor.uploads import uploads
-from jwo_catalog_pipeline.settings import readable_settings, unset_advised
+from jwo_catalog_pipeline.settings import Settings, readable_settings, unset_advised
 
 PACKAGE = "jwo_catalog_pipeline"
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 SHOWN = ("dagster", "dagster-webserver", "duckdb", "pandas", "pandera", "pyarrow", "boto3")
 NO_INGESTION = "00000000-0000-0000-0000-000000000000"
+LONGEST_PROCESSING_MINUTES = 60  # of an ingestion, documented
 API_TIMEOUT = urllib3.Timeout(connect=5, read=15)  # shorter than the pipeline's: a person waits
 
 
@@ -50,12 +52,30 @@ def settings(installation: Installation) -> Finding:
         complaints.append(f"JWO_TIMEZONE is {zone!r}; it must be a name such as Europe/Berlin")
     if complaints:
         return problem("; ".join(complaints), "correct them in .env or the environment (README, Configuration)")
+    if risky := _risky(readable):
+        return warning("; ".join(risky), "set the default again")
     if advised := unset_advised(installation.environment):
         return warning(
             "; ".join(f"without {name} {what}" for name, what in advised.items()),
             f"set {' and '.join(advised)} in .env or the environment",
         )
     return ok("all settings are present and valid")
+
+
+def _risky(chosen: Settings) -> list[str]:
+    """Waiting times that are shorter than what they protect from."""
+    risks = []
+    if chosen.lease_seconds < SIGNATURE_SECONDS:
+        risks.append(
+            f"JWO_LEASE_SECONDS is {chosen.lease_seconds}: AWS takes a signature for {SIGNATURE_SECONDS:.0f} s, so a "
+            "worker that was paused beyond its lease could still send"
+        )
+    if chosen.doubt_minutes < LONGEST_PROCESSING_MINUTES:
+        risks.append(
+            f"JWO_DOUBT_MINUTES is {chosen.doubt_minutes:g}: Amazon takes up to an hour, so older content could come "
+            "after newer"
+        )
+    return risks
 
 
 def versions(_: Installation) -> Finding:

@@ -7,7 +7,7 @@ from jwo_catalog_pipeline.upload.stops import StopKind
 from jwo_catalog_pipeline.wording import plural
 
 OUTAGE_SECONDS = 30 * 60  # a shorter one heals without anybody
-OUTAGE, PAUSED = "outage", "paused"
+OUTAGE, PAUSED = "outage", "pause"
 STOP_ALERTS = (OUTAGE, PAUSED)  # their keys
 _LASTS = (StopKind.OUTAGE, StopKind.INTERRUPTED)
 

@@ -237,7 +237,7 @@ class _Steps:
     def all(self) -> None:
         elsewhere = f"https://evil.example/r.json?X-Amz-Signature={PLANTED['elsewhere']}"
         unreadable = f"https://b.s3.amazonaws.com/r.json?X-Amz-Signature={PLANTED['unreadable']}"
-        self.post("misbehave", sts_down=3)
+        self.post("misbehave", sts_down=9)
         self.run("catalog_upload_job", "u1", success=False)  # STS is down
         self.post("misbehave", sts_down=0)
         self.post("misbehave", forbid=9, operation="upload")

@@ -250,7 +250,7 @@ def test_missing_credentials_are_named(project: Project, monkeypatch: pytest.Mon
         sentence = failure(project.upload("u1"))
     finally:
         aws_client.cache_clear()
-    assert re.search(r"cannot read s3://.*: no AWS credentials found; set AWS_PROFILE or run under a role", sentence)
+    assert re.search(r"cannot read s3://.*: no AWS credentials found; set AWS_PROFILE, or", sentence)
     assert project.requests() == []
 
 

@@ -25,11 +25,18 @@ from jwo_catalog_pipeline.defs.sensors import (
     overdue_ingestions_sensor,
     waiting_items_sensor,
 )
+from jwo_catalog_pipeline.defs.unfinished import unfinished_uploads_sensor
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
 
-SENSORS = [ingestion_results_sensor, overdue_ingestions_sensor, waiting_items_sensor, alerts_sensor]
+SENSORS = [
+    ingestion_results_sensor,
+    overdue_ingestions_sensor,
+    waiting_items_sensor,
+    unfinished_uploads_sensor,
+    alerts_sensor,
+]
 
 
 @pytest.fixture
@@ -138,9 +145,9 @@ def test_an_outage_that_stops_several_sensors_is_one_message_that_names_them_all
             told.tick(sensor)
         minutes_pass(told, 15)
     ((subject, text),) = mailbox.take()
-    assert subject == "JWO catalog: 4 sensors cannot do their work"
+    assert subject == f"JWO catalog: {len(SENSORS)} sensors cannot do their work"
     assert all(sensor.name in text for sensor in SENSORS)
-    assert [(check_of(told, sensor) or (True,))[0] for sensor in SENSORS] == [False] * 4
+    assert [(check_of(told, sensor) or (True,))[0] for sensor in SENSORS] == [False] * len(SENSORS)
 
 
 def test_a_queue_that_is_gone_is_told(told: Project, mailbox: Mailbox) -> None:

@@ -57,6 +57,25 @@ def test_a_healthy_installation_has_nothing_to_mend(
     assert "the last notification arrived on 20" in every["notifications"].found
 
 
+def test_waiting_times_that_protect_from_nothing_are_told(project: Project, look: Look) -> None:
+    project.env |= {"JWO_LEASE_SECONDS": "60", "JWO_DOUBT_MINUTES": "5", "JWO_ALERT_TOPIC_ARN": ""}
+    finding = look()["settings"]
+    assert finding.status == "warning"
+    assert "JWO_LEASE_SECONDS is 60" in finding.found
+    assert "JWO_DOUBT_MINUTES is 5" in finding.found
+
+
+def test_an_upload_that_is_stopped_and_a_pause_are_told(project: Project, look: Look) -> None:
+    assert look()["uploads"].found == "no upload is stopped"
+    project.env["JWO_MAPPING"] = "/nowhere/mapping.yaml"
+    project.upload("u1")
+    finding = look()["uploads"]
+    assert finding.status == "problem"
+    assert "1 upload stopped; u1 (failed)" in finding.found
+    project.ledger.pause("Ann", "the prices are wrong")
+    assert "by Ann: the prices are wrong" in look()["uploads"].found
+
+
 def test_every_setting_that_is_missing_or_cannot_be_read_is_named(project: Project, look: Look) -> None:
     project.env |= {"JWO_OVERDUE_MINUTES": "soon", "JWO_ARCHIVE": "yes", "JWO_LEASE_SECONDS": "0", "JWO_MAPPING": ""}
     project.env |= {"JWO_TOPIC_ARN": "amazon", "JWO_GUARDS": "price=2", "JWO_CATALOG_CRON": "at 3"}

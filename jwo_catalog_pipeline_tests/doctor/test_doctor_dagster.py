@@ -69,7 +69,8 @@ def test_sensors_that_are_switched_off_or_never_tick(
     with dagster_home(project, tmp_path / "home", monkeypatch) as instance:
         beat(instance)
         said = found(look, "Dagster", "problem")
-        assert "these sensors do not: ingestion_results_sensor, overdue_ingestions_sensor, alerts_sensor" in said
+        names = "ingestion_results_sensor, overdue_ingestions_sensor, unfinished_uploads_sensor, alerts_sensor"
+        assert f"these sensors do not: {names}" in said
         assert "-> check in the UI, Deployment, whether the code location" in said
         tick(instance, *SENSORS[:2])
         tick(instance, "alerts_sensor", seconds_ago=700)

@@ -7,13 +7,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from jwo_catalog_pipeline.defs.merchants import asset_key, uploads_of
 from jwo_catalog_pipeline_tests.production.fargate import Fargate, fargate
 from jwo_catalog_pipeline_tests.production.postgres import Postgres
 from jwo_catalog_pipeline_tests.support import ROOT
@@ -90,11 +91,15 @@ class Deployment:
         ends = "\n".join(f"-- {arn}: {self.tasks.log(arn)[-1500:]}" for arn in list(self.tasks.processes)[-4:])
         raise AssertionError(f"{what}: not within {seconds} s\n{ends}")
 
-    def launch(self, job: str, upload: str, location: str = LOCATION, partitions: str = "catalog_uploads") -> str:
-        """Start a run as a person does in the UI; gives its id."""
+    def launch(self, job: str, upload: str, only: Sequence[str] = (), merchant: str = "") -> str:
+        """Start a run as a person does in the UI, of all assets of the job or of some; gives its id.
+
+        A merchant's code location has its name.
+        """
         add = """mutation($key: String!, $name: String!, $of: RepositorySelector!) { addDynamicPartition(
           partitionKey: $key, partitionsDefName: $name, repositorySelector: $of) { __typename } }"""
-        of = {"repositoryName": "__repository__", "repositoryLocationName": location}
+        of = {"repositoryName": "__repository__", "repositoryLocationName": merchant or LOCATION}
+        partitions = str(uploads_of(merchant).name)
         fine = ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
         self.until(
             "the partition",
@@ -103,7 +108,8 @@ class Deployment:
         start = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
           __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         tags = [{"key": "dagster/partition", "value": upload}]
-        params = {"selector": {**of, "jobName": job}, "mode": "default", "executionMetadata": {"tags": tags}}
+        assets = {"assetSelection": [{"path": asset_key(merchant, name).path} for name in only]} if only else {}
+        params = {"selector": {**of, "jobName": job, **assets}, "mode": "default", "executionMetadata": {"tags": tags}}
         answer = self.ask(start, params=params)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ from jwo_catalog_pipeline_tests.support import ROOT
 
 BIN = Path(sys.executable).parent
 LOOK = 0.3  # seconds between looks at ECS
+STOP_TIMEOUT = 30  # seconds, ECS's default `stopTimeout`
 
 
 class Fargate:
@@ -46,6 +48,7 @@ class Fargate:
             None
         )  # a task's process has ended; ECS does not know yet
         self._addresses: dict[str, str] = {}
+        self._asked_to_end: dict[str, float] = {}
         self._ended, self._starting = threading.Event(), threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -102,11 +105,19 @@ class Fargate:
             if not stopped:
                 self._start(task)
         elif stopped and process.poll() is None:
-            process.terminate()
+            self._end(arn, process)
         elif not stopped and process.poll() is not None:
             self.before_stopped(arn)
             reason = "Essential container in task exited"
             self.client("ecs").stop_task(cluster=self.cluster, task=arn, reason=reason)
+
+    def _end(self, arn: str, process: subprocess.Popen[bytes]) -> None:
+        """As ECS does: SIGTERM once, and SIGKILL if the process has not ended some time after."""
+        if arn not in self._asked_to_end:
+            self._asked_to_end[arn] = time.monotonic()
+            process.terminate()
+        elif time.monotonic() > self._asked_to_end[arn] + STOP_TIMEOUT:
+            process.kill()
 
     def _tasks(self) -> list[dict[str, Any]]:
         arns = self.client("ecs").list_tasks(cluster=self.cluster)["taskArns"]

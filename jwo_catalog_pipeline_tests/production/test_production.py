@@ -188,14 +188,44 @@ def test_what_runs_printed_is_in_the_bucket_and_in_the_ui(world: Deployment) -> 
     assert "RUN_SUCCESS" in shown or "ASSET_MATERIALIZATION" in shown
 
 
-def test_a_run_that_is_stopped_in_the_ui_ends_with_its_task(world: Deployment) -> None:
-    runs = len(world.runs())
+def test_a_run_that_is_terminated_in_the_ui_ends_within_seconds_and_nothing_revives_it(
+    world: Deployment, shop: Shop
+) -> None:
+    """The step went up for retry, resumed after 20 s, sent everything, and the run ended in SUCCESS."""
+    shop.export(first=CHANGED, changed=CHANGED, price="4.99")  # the first ones may wait for what a lost task sent
+    world.settings["JWO_API_REQUESTS_PER_SECOND"] = "1"
+    before, runs = shop.sent(), len(world.runs())
     run = world.launch("catalog_upload_job", "u6")
-    (task,) = world.until("the task", lambda: world.runs()[runs:])
-    world.until("the start", lambda: world.status_of("u6") == ["STARTED"])
+    shop.until_sent(before + 2)
+    (task,) = world.runs()[runs:]
     world.terminate(run)
-    world.until("the end", lambda: world.status_of("u6") == ["CANCELED"])
+    time.sleep(2)
+    sent = shop.sent()
+    world.until("the end", lambda: world.status_of("u6") == ["CANCELED"], 13)
     world.until("the task's end", lambda: world.tasks.processes[task].poll() is not None)
+    stop = shop.ledger.stopped("u6")
+    assert stop is not None
+    assert stop.kind == "cancelled"
+    time.sleep(45)  # the sensors look each half minute
+    assert world.status_of("u6") == ["CANCELED"]
+    assert shop.sent() == sent < before + 5
+    assert {str(batch.state) for batch in shop.ledger.batches("u6")} <= {"submitted", "settled", "reported", "planned"}
+
+
+def test_a_task_that_the_platform_stops_ends_as_quickly_and_the_upload_goes_on_by_itself(
+    world: Deployment, shop: Shop
+) -> None:
+    before, runs = shop.sent(), len(world.runs())
+    world.launch("catalog_upload_job", "u6", only=["ingestion_record"])
+    shop.until_sent(before + 1)
+    (task,) = world.runs()[runs:]
+    world.sandbox.client("ecs").stop_task(cluster=world.tasks.cluster, task=task, reason="the host is replaced")
+    world.until("the task's end", lambda: world.tasks.processes[task].poll() is not None, 15)
+    assert shop.until_settled("u6") == CHANGED
+    found = inspect(look(world.sandbox), shop.expected())
+    assert found.clean, found
+    assert found.duplicates == 0
+    del world.settings["JWO_API_REQUESTS_PER_SECOND"]
 
 
 def test_daemon_and_webserver_may_do_what_they_were_seen_to_do(world: Deployment) -> None:

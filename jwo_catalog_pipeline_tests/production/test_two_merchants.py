@@ -41,7 +41,7 @@ class Merchant:
         self.export("\n".join([HEADER, *rows, ""]))
 
     def launch(self, upload: str) -> str:
-        return self.world.launch("catalog_upload_job", upload, self.name, f"{self.name}_catalog_uploads")
+        return self.world.launch("catalog_upload_job", upload, merchant=self.name)
 
     def runs(self, upload: str) -> list[dict[str, Any]]:
         """Those that send an upload, newest first."""

@@ -11,8 +11,10 @@ import pytest
 
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.defs.sensors import alerts_sensor, ingestion_results_sensor
+from jwo_catalog_pipeline.upload.alert_messages import Alert
 from jwo_catalog_pipeline.upload.alert_publishing import CLAIM_SECONDS, AlertPublisher
-from jwo_catalog_pipeline.upload.alerts import Alert, AlertsUnavailable, overdue_alerts, stuck_batches
+from jwo_catalog_pipeline.upload.alerts import overdue_alerts, stuck_batches
+from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, Project

@@ -26,6 +26,7 @@ from jwo_catalog_pipeline.upload.results.in_doubt import (
     reconcile_orphans,
 )
 from jwo_catalog_pipeline.upload.results.polling import mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.calls import counted_calls
 from jwo_catalog_pipeline_tests.support.hearing import hear
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
@@ -137,7 +138,7 @@ def test_an_id_that_amazon_does_not_know_as_ours_is_put_aside_for_good(parts: Pa
         parts.clock.seconds += 3600
         assert hear(parts) == {}
     assert asked(parts) == 3
-    assert overview(parts.ledger, 24, 10)["unknown_ingestions"] == 3
+    assert overview(parts.ledger, Waits(), 10)["unknown_ingestions"] == 3
     assert all("400" in news.why for news in parts.ledger.unknown_ingestions())
 
 

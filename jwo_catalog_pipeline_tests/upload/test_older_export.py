@@ -10,7 +10,7 @@ import pytest
 from jwo_catalog_pipeline.defs.sensors import source_catalog_sensor
 from jwo_catalog_pipeline.upload.exports import AppliedExport, Export, ExportHistory
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.model import UploadRecord
+from jwo_catalog_pipeline.upload.model import PlanRecord, UploadRecord
 from jwo_catalog_pipeline.upload.plan.guards import OLDER_EXPORT
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, MAPPING, ROWS, Project, failure
@@ -177,6 +177,7 @@ def test_the_sensor_starts_one_upload_of_a_restored_export_and_no_more(project: 
 def test_the_ledger_keeps_one_item_for_each_content_that_expires(parts: Parts) -> None:
     first, second = Export("aa", "s3://b/mon.csv", MONDAY), Export("bb", "s3://b/tue.csv", TUESDAY)
     for upload, export in (("u1", first), ("u2", second), ("u3", first)):
+        parts.ledger.record_plan(upload, PlanRecord("plan"))
         record = UploadRecord("plan", parts.ledger.head().upload, 0, 0, parts.ledger.now(), export=export)
         parts.ledger.commit_upload(upload, record, parts.ledger.head())
     assert parts.ledger.applied_export("aa") == AppliedExport("u3", parts.ledger.now(), first)

@@ -75,8 +75,8 @@ def test_old_uploads_leave_nothing_and_the_state_stays_the_same(old: Parts) -> N
     assert applied_uploads(old.ledger) == ["old-5"]
     same_truth(old, before)
     assert len([key for key in stored(old) if key.startswith("snapshots/")]) == 1
-    ingestions = [key for key in stored(old) if "INGESTION#" in key and "BATCH" in key]
-    assert len(ingestions) == len(old.ledger.batches("old-5"))
+    owners = {key for key in stored(old) if keys.INGESTION in key and repr(keys.BATCH) in key}
+    assert owners == {str(keys.ingestion(batch.ingestion_id)) for batch in old.ledger.batches("old-5")}
     assert find(old).found == []
     # Life goes on.
     sent(old, "new", "A", "B", price="9.00")

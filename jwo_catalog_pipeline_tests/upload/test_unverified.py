@@ -199,7 +199,7 @@ def test_a_message_is_kept_before_it_is_deleted_wherever_the_receiver_dies(
     assert len(parts.ledger.unverified_messages()) == 1
 
 
-@pytest.mark.parametrize("point", ["after ledger: NEWS", "before ledger: UNVERIFIED ended"])
+@pytest.mark.parametrize("point", ["after ledger: UNCLAIMED", "before ledger: UNVERIFIED ended"])
 def test_a_worker_that_dies_while_it_verifies_again_loses_nothing(parts: Parts, network: Network, point: str) -> None:
     send_to_queue(parts, genuine(parts, "i-1"))
     parts.inbox(network).receive(20)

@@ -85,6 +85,8 @@ class NewestFirst:
         record, stop = (ledger.upload(head), ledger.stopped(head)) if head else (None, None)
         if record is None or not record.is_open or (stop and not stop.kind.heals):
             return False
+        if is_being_sent(ledger, head, self.sleep):
+            return False  # its own worker asks again
         try:
             return self.sender.resend_doubts(head)
         except (AnotherUploadSince, LeaseHeld):
