@@ -158,7 +158,7 @@ class Upload:
         """
         from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
         from jwo_catalog_pipeline.defs.failures import DRY_RUN_TAG, RunFailed
-        from jwo_catalog_pipeline.defs.io_manager import table_key
+        from jwo_catalog_pipeline.defs.io_manager import drop_own_tables, table_key
         from jwo_catalog_pipeline.defs.metadata import reasons
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
         from jwo_catalog_pipeline.upload.errors import NoPlan
@@ -178,6 +178,8 @@ class Upload:
         if record is None:
             raise NoPlan(f"upload {self.key} has no plan", "materialize catalog_changes for it first")
         changes = self.bucket.get_table(table_key("catalog_changes", self.key))
+        if dry_run:
+            drop_own_tables(self.bucket, self.key)
         fields, _ = field_differences(self.ledger, self.bucket, changes, list(ITEM_FIELDS))
         return {
             "upload": self.key,

@@ -10,7 +10,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.rules.validation import revalidate
 from jwo_catalog_pipeline.defs.failures import was_terminated
-from jwo_catalog_pipeline.defs.io_manager import UPLOAD_TABLES, own_table_key
+from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
@@ -80,7 +80,7 @@ def _plan_again(
 def _tidy_up(storage: StorageResource, upload: str) -> None:
     """The upload is applied, or needs not be: its tables are no longer its own, and nothing stops it."""
     bucket, ledger = storage.open_bucket(), storage.open_ledger()
-    bucket.delete([own_table_key(upload, name) for name in UPLOAD_TABLES])
+    drop_own_tables(bucket, upload)
     if ledger.stopped(upload):
         ledger.forget_stopped(upload)
 

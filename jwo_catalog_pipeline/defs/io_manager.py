@@ -73,6 +73,11 @@ def own_table_key(upload: str, asset: str) -> str:
     return f"uploads/{upload}/tables/{asset}.parquet"
 
 
+def drop_own_tables(bucket: Bucket, upload: str) -> None:
+    """Remove an upload's own tables: it is applied, or will not be."""
+    bucket.delete([own_table_key(upload, name) for name in UPLOAD_TABLES])
+
+
 def table_key(*path: str) -> str:
     """The object key of an asset's table, from the asset's name and, if any, its partition."""
     return f"{'/'.join([TABLES, *path])}.parquet"

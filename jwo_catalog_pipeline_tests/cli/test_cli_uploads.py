@@ -34,6 +34,7 @@ def run(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_plan_is_shown_and_sent_only_when_a_person_agrees(project: Project, run) -> None:
     planned = run("upload", "--dry-run")
+    assert [key for key, _ in project.bucket.list("uploads/") if "/tables/" in key] == []
     assert planned.exit_code == 0, planned.output
     assert "insert" in planned.output
     assert "Nothing was sent" in planned.output
