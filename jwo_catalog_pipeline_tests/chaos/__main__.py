@@ -68,7 +68,8 @@ def run(arguments: list[str]) -> str:
 
 def kill_figures(tallies: list[dict[str, Any]]) -> list[Figure]:
     """What all shares of the kills come to."""
-    sums = {name: sum(tally[name] for tally in tallies) for name in ("kills", "exceptions", "again", "duplicates")}
+    summed = ("kills", "exceptions", "again", "duplicates", "unanswered")
+    sums = {name: sum(tally[name] for tally in tallies) for name in summed}
     points: Counter[str] = Counter()
     for tally in tallies:
         points.update(tally["points"])
@@ -77,7 +78,7 @@ def kill_figures(tallies: list[dict[str, Any]]) -> list[Figure]:
         for each in found[:20]:
             sys.stderr.write(f"{name}: {each}\n")
     said = ", ".join(f"{len(wrong[name])} {name}" for name in WRONG)
-    clean, struck = not any(wrong.values()), sums["kills"] + sums["exceptions"]
+    clean, without_answer = not any(wrong.values()), sums["kills"] + sums["exceptions"] + sums["unanswered"]
     kills_at: Counter[int] = Counter()
     for tally in tallies:
         kills_at[tally["items"]] += tally["kills"]
@@ -88,7 +89,7 @@ def kill_figures(tallies: list[dict[str, Any]]) -> list[Figure]:
             f"{sums['kills']:,} kills and {sums['exceptions']:,} exceptions at {len(points)} points "
             f"({sizes}), {sums['again']:,} of them of a process that had taken over from a killed one",
             f"{said}; {sums['duplicates']:,} ingested twice",
-            clean and sums["duplicates"] <= struck,
+            clean and sums["duplicates"] <= without_answer,
         )
     ]
 
