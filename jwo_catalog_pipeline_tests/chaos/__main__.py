@@ -29,7 +29,8 @@ PACKAGE = "jwo_catalog_pipeline_tests.chaos"
 LANES = 2  # as many as there are cores
 ENOUGH_SECONDS = 1800  # a part that takes so long hangs
 ALONE = ["rate"]
-PARTS = ["races", "network", "messages", "runs", "secrets", "hostile"]
+LIFE, WEEKS, WEEKS_A_SHARE = "ordinary_life", 200, 40
+PARTS = [LIFE, "races", "network", "messages", "runs", "secrets", "hostile"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,10 @@ def main(arguments: list[str]) -> int:
         def part(name: str) -> list[Figure]:
             return [Figure(**each) for each in timed(name, [f"{PACKAGE}.{name}", "--json"])]
 
+        def life(first: int) -> list[Figure]:
+            share = [f"--seed={first}", f"--weeks={WEEKS_A_SHARE}", "--json"]
+            return [Figure(**each) for each in timed(f"{LIFE}, from week {first}", [f"{PACKAGE}.{LIFE}", *share])]
+
         def killing(share: Killing) -> None:
             items = len(STORES) * share.skus
             tallies.append({**timed(f"kills, {items:,} items", share.arguments), "items": items})
@@ -127,7 +132,9 @@ def main(arguments: list[str]) -> int:
             figures += part(name)
         with ThreadPoolExecutor(LANES) as lanes:
             shares = [lanes.submit(killing, share) for share in KILLINGS] if "kills" in wanted else []
-            others = [lanes.submit(part, name) for name in PARTS if name in wanted]
+            weeks = range(1, WEEKS + 1, WEEKS_A_SHARE) if LIFE in wanted else []
+            others = [lanes.submit(life, first) for first in weeks]
+            others += [lanes.submit(part, name) for name in PARTS if name in wanted and name != LIFE]
             for share in shares:
                 share.result()
             if shares:
