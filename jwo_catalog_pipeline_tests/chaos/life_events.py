@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.upload.closing import close_upload
 from jwo_catalog_pipeline.upload.errors import LeaseHeld
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
-from jwo_catalog_pipeline.upload.recovery import salvage
+from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot, salvage
 from jwo_catalog_pipeline_tests.chaos.life_pipeline import DAY, HOUR, MINUTE
 from jwo_catalog_pipeline_tests.chaos.life_retailer import SKUS, Retailer, aged, dead_letter_queue, taken
 from jwo_catalog_pipeline_tests.chaos.life_runs import STEPS, File, Interrupted, KilledOnce, Terminated, Upload
@@ -284,5 +284,6 @@ class Week(Retailer):
                 if now.get(key) != row:
                     writer.put_item(Item=row)
         changed = salvage(self.parts.ledger, self.parts.bucket, write=True)
+        restore_snapshot(self.parts.ledger, self.parts.bucket, rebuild_state(self.parts.ledger, self.parts.bucket))
         self.pipeline.say(f"salvaged: {[(each['upload'], each['batch'], each['state']) for each in changed]}")
         self.allow()
