@@ -6,6 +6,7 @@ never from the messages that it has just received.
 https://docs.dagster.io/guides/automate/sensors
 """
 
+import time
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -26,7 +27,7 @@ from jwo_catalog_pipeline.defs.resources import (
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
 from jwo_catalog_pipeline.defs.sensor_health import Hindered, watched
 from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
-from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS, backoff_reason, decided_reason, export_reason
+from jwo_catalog_pipeline.defs.upload_runs import LONGEST_PAUSE_SECONDS, RECENT_RUNS, as_runs, export_reason
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.failpoints import failpoint
 from jwo_catalog_pipeline.redaction import redact_exceptions
@@ -44,6 +45,7 @@ from jwo_catalog_pipeline.upload.errors import AlertsUnavailable
 from jwo_catalog_pipeline.upload.model import upload_key, utc
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
+from jwo_catalog_pipeline.upload.resuming import backoff_reason, decided_reason
 from jwo_catalog_pipeline.upload.stop_alerts import STOP_ALERTS, stop_alerts
 from jwo_catalog_pipeline.upload.waiting import waiting_items
 from jwo_catalog_pipeline.wording import plural
@@ -135,13 +137,12 @@ def waiting_items_sensor(
             f"batch {first.id} of upload {first.upload}, {first.state} since {utc(first.sent_at)}"
         )
     after = dg.RunsFilter(job_name=UPLOAD_JOB, tags={AFTER_TAG: waiting.upload})
-    runs = runs_of_merchant(context.instance, storage.merchant, after, RECENT_RUNS)
-    recent = [(run.dagster_run.status, run.update_timestamp) for run in runs]
-    started = runs[0].dagster_run.tags.get(PARTITION_TAG, "") if runs else ""
+    records = runs_of_merchant(context.instance, storage.merchant, after, RECENT_RUNS)
+    started, runs = records[0].dagster_run.tags.get(PARTITION_TAG, "") if records else "", as_runs(records)
     decided = decided_reason(ledger, started, runs) if started else None
     if decided:
         decided += "; the next export, or a person, starts an upload"
-    if reason := decided or backoff_reason(recent, datetime.now(UTC)):
+    if reason := decided or backoff_reason(runs, time.time(), LONGEST_PAUSE_SECONDS):
         return dg.SkipReason(f"{plural(waiting.items, 'item')} can be sent; {reason}")
     key = upload_key(datetime.now(UTC))
     context.log.info(f"upload {key} sends {plural(waiting.items, 'item')} that upload {waiting.upload} left waiting")
@@ -232,9 +233,7 @@ def _fetch_requests(
     for upload, batches in waiting.items():
         fetching = dg.RunsFilter(job_name=RESULTS_JOB, tags={PARTITION_TAG: upload})
         runs = runs_of_merchant(context.instance, storage.merchant, fetching, RECENT_RUNS)
-        if reason := backoff_reason(
-            [(run.dagster_run.status, run.update_timestamp) for run in runs], datetime.now(UTC)
-        ):
+        if reason := backoff_reason(as_runs(runs), time.time(), LONGEST_PAUSE_SECONDS):
             reasons.append(f"{upload}: {reason}")
         else:
             context.log.info(f"upload {upload}: {plural(batches, 'report')} to fetch")

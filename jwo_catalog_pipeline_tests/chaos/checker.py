@@ -31,6 +31,7 @@ class Findings:
     unrecorded: list[str] = field(default_factory=list)  # sent before bytes and attempt were recorded
     ingestions: int = 0
     duplicates: int = 0  # ingestions of bytes that had been ingested before
+    unanswered: int = 0  # ingestions of which the sandbox withheld the answer, so that the bytes are sent once more
 
     @property
     def clean(self) -> bool:
@@ -107,6 +108,7 @@ def inspect(world: World, source: dict[Key, dict[str, Any]], kept: set[Key] | No
     expected = Counter(batch["sha256"] for found in world.batches.values() for batch in found)
     sent = Counter(each["body_sha256"] for each in world.ingestions)
     findings.duplicates = sum((sent - expected).values())
+    findings.unanswered = sum(bool(call["fault"] and call["ingestion_id"]) for call in world.calls)
     return findings
 
 

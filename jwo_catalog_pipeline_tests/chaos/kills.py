@@ -70,6 +70,7 @@ class Tally:
     points: Counter[str] = field(default_factory=Counter)
     ingestions: int = 0
     duplicates: int = 0
+    unanswered: int = 0
     lost: list[str] = field(default_factory=list)
     unaccounted: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
@@ -78,6 +79,7 @@ class Tally:
     def add(self, findings: Findings, where: str) -> None:
         self.ingestions += findings.ingestions
         self.duplicates += findings.duplicates
+        self.unanswered += findings.unanswered
         for name in ("lost", "unaccounted", "stale", "unrecorded"):
             getattr(self, name).extend(f"{where}: {each}" for each in getattr(findings, name)[:20])
 

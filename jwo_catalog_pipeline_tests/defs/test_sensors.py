@@ -1,6 +1,6 @@
 """Sensors and schedule: what a tick does, what it asks for, and that its requests follow from stored state."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,6 @@ import pytest
 from jwo_catalog_pipeline.defs.resources import resources_from
 from jwo_catalog_pipeline.defs.schedules import build_catalog_schedule
 from jwo_catalog_pipeline.defs.sensors import (
-    backoff_reason,
     ingestion_results_sensor,
     overdue_ingestions_sensor,
     source_catalog_sensor,
@@ -20,7 +19,6 @@ from jwo_catalog_pipeline.settings import read_settings
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project, failure
 
 NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
-OK, BAD, BUSY = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED
 
 
 def test_results_come_through_the_queue_and_are_asked_for_once(project: Project) -> None:
@@ -73,27 +71,6 @@ def test_an_ingestion_is_not_asked_for_before_its_time(project: Project) -> None
     project.upload("u1")
     project.tick(overdue_ingestions_sensor)
     assert [call["operation"] for call in project.sandbox.get("requests")] == ["upload"]
-
-
-@pytest.mark.parametrize(
-    ("runs", "waits"),
-    [
-        ([], None),
-        ([(OK, NOW)], None),
-        ([(BUSY, NOW - timedelta(hours=2))], None),
-        ([(BUSY, NOW)], "a run is already in progress"),
-        ([(BAD, NOW), (BUSY, NOW)], "a run is already in progress"),
-        ([(BAD, NOW - timedelta(seconds=59))], "1 run failed; the next starts after 19:07:01 UTC"),
-        ([(BAD, NOW - timedelta(seconds=60))], None),
-        ([(BAD, NOW - timedelta(seconds=239))] + [(BAD, NOW)] * 2, "3 runs failed; the next starts after 19:07:01 UTC"),
-        ([(BAD, NOW - timedelta(minutes=60))] * 9, None),
-        ([(OK, NOW), (BAD, NOW)], None),
-    ],
-)
-def test_a_failed_run_is_followed_by_another_after_a_growing_pause(
-    runs: list[tuple[dg.DagsterRunStatus, datetime]], waits: str | None
-) -> None:
-    assert backoff_reason(runs, NOW) == waits
 
 
 def test_after_a_real_failed_run_the_sensor_waits(project: Project) -> None:

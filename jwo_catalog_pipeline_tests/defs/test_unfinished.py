@@ -1,16 +1,15 @@
 """An outage heals by itself, and a person's word counts: what goes on without anybody, and what does not."""
 
 import time
-from datetime import timedelta
 
 import dagster as dg
 import pytest
 
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
-from jwo_catalog_pipeline.defs import unfinished
 from jwo_catalog_pipeline.defs.sensors import source_catalog_sensor
 from jwo_catalog_pipeline.defs.unfinished import unfinished_uploads_sensor
+from jwo_catalog_pipeline.upload import resuming
 from jwo_catalog_pipeline.upload.send import sender
 from jwo_catalog_pipeline_tests.support.project import HEADER, MANY, ROWS, Project, failure
 
@@ -20,7 +19,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of one item, and two tries at each."""
     monkeypatch.setattr(requests, "MAX_ITEMS", 1)
     monkeypatch.setattr(sender, "ATTEMPTS_A_RUN", 1)
-    monkeypatch.setattr(unfinished, "LONGEST_PAUSE", timedelta(0))
+    monkeypatch.setattr(resuming, "LONGEST_PAUSE_SECONDS", 0)
 
 
 def out(project: Project) -> None:
@@ -78,7 +77,7 @@ def test_an_upload_that_failed_before_it_was_recorded_is_started_again_with_what
 def test_the_pause_between_two_tries_grows_up_to_half_an_hour(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unfinished, "LONGEST_PAUSE", timedelta(minutes=30))
+    monkeypatch.setattr(resuming, "LONGEST_PAUSE_SECONDS", 1800)
     out(project)
     assert not project.upload("u1").success
     assert "upload u1, 3 batches not sent: 1 run failed; the next starts after" in skipped(project)
@@ -132,7 +131,7 @@ def test_what_nobody_has_tried_for_a_day_is_left_to_the_next_export(
 ) -> None:
     out(project)
     assert not project.upload("u1").success
-    monkeypatch.setattr(unfinished, "FORGOTTEN_SECONDS", -1)
+    monkeypatch.setattr(resuming, "FORGOTTEN_SECONDS", -1)
     assert "nobody has tried since" in skipped(project)
 
 
