@@ -19,6 +19,7 @@ from jwo_catalog_pipeline.upload.errors import (
     UploadStopped,
 )
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.lifecycle import left_to_send
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
 
 PARTITION_TAG, DRY_RUN_TAG = "dagster/partition", "jwo_catalog/dry_run"
@@ -92,6 +93,8 @@ _INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
 
 
 def _note(ledger: Ledger, upload: str, run: str, kind: StopKind, problem: str, remedy: str) -> None:
+    if ledger.upload(upload) and not left_to_send(ledger, upload):
+        return  # everything was sent when it was stopped
     now = ledger.now()
     ledger.note_stopped(Stop(upload, kind, problem, remedy, run, now, now))
 

@@ -44,9 +44,15 @@ def supersede_older(ledger: Ledger, upload: str, among: Sequence[str] | None = N
             ledger.forget_stopped(stop.upload)  # nothing of it is left to send
 
 
+def left_to_send(ledger: Ledger, upload: str) -> list[Batch]:
+    """The batches of an applied upload that are still to be sent."""
+    return [batch for batch in ledger.batches(upload) if batch.state.sendable and not batch.is_closed]
+
+
 def close_if_final(ledger: Ledger, upload: str, batches: list[Batch] | None = None) -> None:
     """Take an applied upload off the worklist once nothing more will happen to its batches, if they were just read."""
     record = ledger.upload(upload)
     batches = ledger.batches(upload) if batches is None else batches
     if record and record.is_open and all(batch.is_closed for batch in batches):
         ledger.close(upload)
+        ledger.forget_stopped(upload)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.lifecycle import left_to_send
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.wording import plural
 
@@ -78,7 +79,7 @@ def unfinished_upload(ledger: Ledger) -> tuple[str, int]:
     record = ledger.upload(upload) if upload else None
     if record is None or not record.is_open:
         return "", 0
-    left = [batch for batch in ledger.batches(upload) if batch.state.sendable and not batch.is_closed]
+    left = left_to_send(ledger, upload)
     return (upload, len(left)) if left else ("", 0)
 
 

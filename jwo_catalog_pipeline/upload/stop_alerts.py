@@ -2,6 +2,7 @@
 
 from jwo_catalog_pipeline.upload.alert_messages import Alert
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.lifecycle import left_to_send
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.stops import StopKind
 from jwo_catalog_pipeline.wording import plural
@@ -18,7 +19,7 @@ def stop_alerts(ledger: Ledger) -> list[Alert]:
 
 
 def _outage(ledger: Ledger) -> list[Alert]:
-    stops = [stop for stop in ledger.stops() if stop.kind in _LASTS]
+    stops = [stop for stop in ledger.stops() if stop.kind in _LASTS and _waits(ledger, stop.upload)]
     since = min((stop.since for stop in stops), default=ledger.now())
     if ledger.now() - since < OUTAGE_SECONDS:
         return []
@@ -36,6 +37,11 @@ def _outage(ledger: Ledger) -> list[Alert]:
             over=f"What kept uploads from going on since {utc(since)} is over: nothing waits for it any more.",
         )
     ]
+
+
+def _waits(ledger: Ledger, upload: str) -> bool:
+    """Whether anything of a stopped upload is still to be sent; news may have ended the doubt that was left."""
+    return ledger.upload(upload) is None or bool(left_to_send(ledger, upload))
 
 
 def _pause(ledger: Ledger) -> list[Alert]:

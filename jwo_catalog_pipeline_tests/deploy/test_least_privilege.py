@@ -39,6 +39,7 @@ S3_ACTIONS = {
     "HeadObject": "GetObject",
     "GetObject": "GetObject",
     "PutObject": "PutObject",
+    "CopyObject": "PutObject",  # and GetObject, which each run also uses
     "DeleteObjects": "DeleteObject",
 }
 TRANSACTION_PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}

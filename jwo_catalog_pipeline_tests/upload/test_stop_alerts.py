@@ -64,3 +64,16 @@ def test_a_pause_is_told_and_its_end(project: Project, messages_sent: Any) -> No
     ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: pause is over"
     assert "goes on" in text
+
+
+def test_a_stop_after_the_last_batch_was_sent_is_none(project: Project, messages_sent: Any) -> None:
+    """People were told half an hour later that the upload cannot go on, and ten hours later that it can."""
+    fail(project)
+    lasts(project)
+    (batch,) = project.ledger.batches("u1")
+    assert messages_sent() != []
+    project.sandbox.misbehave(error_retry=0, operation="upload")
+    project.ledger.end_doubt("4711", batch, by_items=True)  # news of a late ingestion: nothing is left to send
+    ((subject, _),) = messages_sent()
+    assert subject == "JWO catalog: outage is over"
+    assert messages_sent() == []
