@@ -16,7 +16,7 @@ def instance(installation: Installation) -> Finding:
             "set it to a folder that stays, the same for the UI, the daemon and this command",
         )
     try:
-        state = look_at_instance(installation.now().timestamp(), installation.environment.get("JWO_MERCHANT", ""))
+        state = look_at_instance(installation.now().timestamp(), installation.resources["storage"].merchant)
     except InstanceUnusable as error:
         return problem(f"the instance of {home} cannot be opened: {error.problem}", error.remedy)
     if state.silent_daemons:

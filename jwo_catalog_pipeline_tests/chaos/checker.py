@@ -108,7 +108,7 @@ def inspect(world: World, source: dict[Key, dict[str, Any]], kept: set[Key] | No
     expected = Counter(batch["sha256"] for found in world.batches.values() for batch in found)
     sent = Counter(each["body_sha256"] for each in world.ingestions)
     findings.duplicates = sum((sent - expected).values())
-    findings.unanswered = sum(bool(call["fault"] and call["ingestion_id"]) for call in world.calls)
+    findings.unanswered = sum(bool(call.get("fault") and call["ingestion_id"]) for call in world.calls)
     return findings
 
 
