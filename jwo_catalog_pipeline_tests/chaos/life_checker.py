@@ -141,7 +141,7 @@ SUBJECTS = {
     "outage": "cannot go on$",
     "outage over": "outage is over$",
     "pause": "all sending is held$",
-    "pause over": "paused is over$",
+    "pause over": "pause is over$",
     "dead letters": "dead-letter queue$",
     "unreadable": "unreadable message",
     "not accepted": "not accepted$",

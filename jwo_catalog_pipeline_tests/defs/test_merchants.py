@@ -258,6 +258,7 @@ def test_pruning_forgets_the_partitions_of_its_own_merchant_alone(two: Two) -> N
     assert stored_tables(other.instance, other.merchant).partitions == ["u1"]
 
 
+@pytest.mark.thorough
 def test_the_command_line_uploads_for_a_merchant(two: Two, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     merchant = two[1]
     for name, value in merchant.env.items():

@@ -131,6 +131,7 @@ def test_terminate_stops_the_sending_and_nothing_revives_it(start: Callable[[str
         assert "a person cancelled run" in sending.project.tick(unfinished_uploads_sensor).skip_message
 
 
+@pytest.mark.thorough
 def test_terminate_works_where_the_signal_is_lost(start: Callable[[str], Sending]) -> None:
     sending = start(WORKER)
     sending.until_sent(3)
@@ -138,6 +139,7 @@ def test_terminate_works_where_the_signal_is_lost(start: Callable[[str], Sending
     assert sending.run.status is dg.DagsterRunStatus.CANCELED
 
 
+@pytest.mark.thorough
 def test_sigterm_of_the_platform_ends_as_quickly_and_the_upload_goes_on_by_itself(
     start: Callable[[str], Sending],
 ) -> None:

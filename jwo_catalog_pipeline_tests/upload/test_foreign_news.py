@@ -61,6 +61,7 @@ def calls_of_a_tick(project: Project, sensor: Any) -> Counter[str]:
     return calls
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("in_doubt", [False, True])
 def test_a_tick_costs_the_same_at_ten_and_at_a_thousand_ids_of_others(project: Project, in_doubt: bool) -> None:
     if in_doubt:

@@ -14,6 +14,8 @@ from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.upload.test_storage_growth import same_replayed, stored
 
+pytestmark = pytest.mark.thorough  # each lives through many uploads first; `cli/test_prune` prunes in `make test`
+
 DAY = 86_400
 NO_PARTITIONS = stored_tables(None)
 
