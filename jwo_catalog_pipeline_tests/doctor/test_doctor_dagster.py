@@ -74,7 +74,7 @@ def test_sensors_that_are_switched_off_or_never_tick(
         assert "-> check in the UI, Deployment, whether the code location" in said
         tick(instance, *SENSORS[:2])
         tick(instance, "alerts_sensor", seconds_ago=700)
-        assert "these sensors do not: alerts_sensor" in found(look, "Dagster", "problem")
+        assert "these sensors do not: unfinished_uploads_sensor, alerts_sensor" in found(look, "Dagster", "problem")
     with dagster_home(project, tmp_path / "other", monkeypatch) as instance:
         beat(instance)
         tick(instance, "alerts_sensor", status=InstigatorStatus.STOPPED)
