@@ -39,6 +39,7 @@ PipelineError
     NoPlan (terminal)
     LeaseHeld (transient)
     LeaseLost
+      BatchTaken
     UploadClosed (terminal)
     UploadStopped
     SendingHalted

@@ -32,7 +32,8 @@ def status(limit: int, *, as_json: bool) -> None:
         click.echo(f"Upload {stop['upload']} does not go on ({stop['kind']}) since {stop['since']}: {stop['reason']}.")
         helps = [stop["helps"]] if stop["helps"] else []
         helps += ["it goes on by itself once the cause is gone"] if stop["by_itself"] else []
-        click.echo(f"  What helps: {'; '.join(helps)}." if helps else "")
+        if helps:
+            click.echo(f"  What helps: {'; '.join(helps)}.")
     if not summary["uploads"]:
         click.echo("Nothing has been sent yet.")
         return

@@ -32,12 +32,13 @@ def apply_upload(
 ) -> list[Batch] | None:
     """Send the plan of the run's upload, or what is left of it; gives the upload's batches.
 
-    None where an upload of a newer export was faster, so that nothing of this one is left to send.
+    None where an upload of a newer export was faster than a run that plans by itself: nothing is left to send.
 
     If this run, or one that it repeats, has made the plan, it plans again where another upload was applied since. A
     plan that was made apart from the sending has been looked at, so it is sent as it is, or not at all.
 
     Raises:
+        Overtaken: a plan that was made apart is older than what another upload has applied.
         UploadError, CatalogApiError: as `Sender.apply`.
     """
     upload, ledger = context.partition_key, storage.open_ledger()
@@ -63,6 +64,9 @@ def apply_upload(
     try:
         batches = newest_first.apply(upload, changes, list(ITEM_FIELDS))
     except Overtaken as overtaken:
+        if not ours:
+            _tidy_up(storage, upload)
+            raise
         context.log.info(str(overtaken))
         batches = None
     _tidy_up(storage, upload)

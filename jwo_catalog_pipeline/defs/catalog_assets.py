@@ -30,7 +30,7 @@ from jwo_catalog_pipeline.defs.checks import (
     structure_result,
 )
 from jwo_catalog_pipeline.defs.export_watch import age_result, export_check
-from jwo_catalog_pipeline.defs.failures import PARTITION_TAG, RowsInvalid, upload_step
+from jwo_catalog_pipeline.defs.failures import RowsInvalid, upload_step
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.metadata import (
     SAMPLE_ROWS,
@@ -55,6 +55,7 @@ from jwo_catalog_pipeline.defs.resources import (
     StorageResource,
     UploadPolicyResource,
 )
+from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG
 from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.wording import plural
 

@@ -1,4 +1,4 @@
-"""How runs and sensor ticks end: with problem and remedy, without secrets; and what the ledger is told of an upload."""
+"""How runs and sensor ticks end: with problem and remedy, without secrets; and what the ledger keeps of a stop."""
 
 from types import TracebackType
 from typing import Any
@@ -7,22 +7,22 @@ import dagster as dg
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.defs.run_tags import DRY_RUN_TAG, PARTITION_TAG, sends
 from jwo_catalog_pipeline.errors import PipelineError, TerminalError, TransientError
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.storage import StorageError
 from jwo_catalog_pipeline.upload.errors import (
     LeaseLost,
     LedgerUnavailable,
+    Overtaken,
     PlanStopped,
     SendingHalted,
     SendingPaused,
     UploadStopped,
 )
-from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import left_to_send
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
 
-PARTITION_TAG, DRY_RUN_TAG = "dagster/partition", "jwo_catalog/dry_run"
 HEALS = "goes on by itself"  # in the metadata of a failed step
 RETRY_SECONDS = 20
 ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -63,7 +63,7 @@ class as_dagster_failure(redact_exceptions):
 
 
 class upload_step(as_dagster_failure):
-    """`as_dagster_failure` for a step of an upload; the ledger is told why the upload does not go on.
+    """`as_dagster_failure` for a step of an upload; it records in the ledger why the upload does not go on.
 
     An interrupt passes: Dagster ends the run then, as cancelled if a person has terminated it. After an unexpected
     error, such as a short outage of Dagster's database, the step may be repeated so often. (A RetryPolicy would repeat
@@ -76,27 +76,30 @@ class upload_step(as_dagster_failure):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Note the stop, as well as it can be: a run that is killed, or cannot reach the ledger, notes nothing."""
-        run = self._context.run
-        upload = run.tags.get(PARTITION_TAG)
-        if upload and DRY_RUN_TAG not in run.tags and isinstance(error, (PipelineError, *_INTERRUPTS)):
+        """Record the stop, as well as it can be: a run that is killed, or cannot reach the ledger, records nothing."""
+        upload = self._context.run.tags.get(PARTITION_TAG)
+        if upload and isinstance(error, (PipelineError, *_INTERRUPTS)):
             try:
-                _note(self._storage.open_ledger(), upload, run.run_id, *_explained(self._context, upload, error))
-            except PipelineError as unnoted:
-                self._context.log.warning(f"the ledger was not told that upload {upload} stopped: {unnoted}")
+                self._record(upload, error)
+            except PipelineError as unrecorded:
+                self._context.log.warning(f"the ledger does not say that upload {upload} stopped: {unrecorded}")
         super().__exit__(kind, error, trace)
         if isinstance(error, Exception) and self._retries:
             raise dg.RetryRequested(self._retries, seconds_to_wait=RETRY_SECONDS) from error
 
+    def _record(self, upload: str, error: BaseException) -> None:
+        run, ledger = self._context.run, self._storage.open_ledger()
+        kind, problem, remedy = _explained(self._context, upload, error)
+        # No sensor repeats a run that only plans, and nothing is left of an upload that was overtaken.
+        if DRY_RUN_TAG in run.tags or (kind.heals and not sends(run)) or isinstance(error, Overtaken):
+            return
+        if ledger.upload(upload) and not left_to_send(ledger, upload):
+            return  # everything was sent when it was stopped
+        now = ledger.now()
+        ledger.note_stopped(Stop(upload, kind, problem, remedy, run.run_id, now, now))
+
 
 _INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
-
-
-def _note(ledger: Ledger, upload: str, run: str, kind: StopKind, problem: str, remedy: str) -> None:
-    if ledger.upload(upload) and not left_to_send(ledger, upload):
-        return  # everything was sent when it was stopped
-    now = ledger.now()
-    ledger.note_stopped(Stop(upload, kind, problem, remedy, run, now, now))
 
 
 def _explained(context: Context, upload: str, error: BaseException) -> tuple[StopKind, str, str]:

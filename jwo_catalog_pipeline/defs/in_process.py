@@ -13,9 +13,10 @@ from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jwo_catalog_pipeline.defs.failures import PARTITION_TAG, Interrupted, NotSettled, RunFailed
+from jwo_catalog_pipeline.defs.failures import Interrupted, NotSettled, RunFailed
 from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG
 from jwo_catalog_pipeline.defs.sensors import RESULTS_JOB, ingestion_results_sensor, overdue_ingestions_sensor
 from jwo_catalog_pipeline.defs.upload_runs import RECENT_RUNS
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -71,6 +72,7 @@ class Pipeline:
 
         Raises:
             RunFailed: a step failed.
+            Interrupted: a person stopped it.
         """
         self.instance.add_dynamic_partitions(str(self.storage.uploads().name), [upload])
         result = self.defs.resolve_job_def(job).execute_in_process(
@@ -84,7 +86,7 @@ class Pipeline:
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
             if failures and failures[0].step_failure_data.error_source is ErrorSource.INTERRUPT:
-                raise KeyboardInterrupt
+                raise Interrupted(f"stopped; nothing of upload {upload} was sent", "jwo-catalog upload starts again")
             raise RunFailed(_sentence(failures[0]) if failures else f"{job} failed before its first step")
         failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
         return [

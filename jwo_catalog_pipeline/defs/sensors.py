@@ -14,7 +14,6 @@ import dagster as dg
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.defs.alerts import AlertsResource
 from jwo_catalog_pipeline.defs.export_watch import look_at_export
-from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import (
     CatalogApiResource,
@@ -25,6 +24,7 @@ from jwo_catalog_pipeline.defs.resources import (
     settler,
 )
 from jwo_catalog_pipeline.defs.run_failures import failed_runs
+from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG
 from jwo_catalog_pipeline.defs.sensor_health import Hindered, watched
 from jwo_catalog_pipeline.defs.upload_assets import RESULTS_JOB, UPLOAD_JOB
 from jwo_catalog_pipeline.defs.upload_runs import LONGEST_PAUSE_SECONDS, RECENT_RUNS, as_runs, export_reason

@@ -6,12 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG, SENDS, sends
 from jwo_catalog_pipeline.defs.sensor_health import watched
 from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB
-from jwo_catalog_pipeline.defs.upload_runs import SENDS, runs_of, sends
+from jwo_catalog_pipeline.defs.upload_runs import runs_of
 from jwo_catalog_pipeline.redaction import redact_exceptions
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.resuming import resuming_reason, unfinished_upload

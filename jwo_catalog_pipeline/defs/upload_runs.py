@@ -5,15 +5,14 @@ from datetime import UTC
 
 import dagster as dg
 
-from jwo_catalog_pipeline.defs.failures import PARTITION_TAG
 from jwo_catalog_pipeline.defs.merchants import runs_of_merchant
 from jwo_catalog_pipeline.defs.resources import StorageResource
+from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG, sends
 from jwo_catalog_pipeline.defs.upload_assets import UPLOAD_JOB
 from jwo_catalog_pipeline.upload.resuming import Run, RunState
 
 RECENT_RUNS = 10
 LONGEST_PAUSE_SECONDS = 3600  # after failed runs; see `backoff_reason`. Dagster never runs a run key again
-SENDS = "ingestion_record"
 _ENDS = {
     dg.DagsterRunStatus.SUCCESS: RunState.SUCCEEDED,
     dg.DagsterRunStatus.FAILURE: RunState.FAILED,
@@ -38,11 +37,6 @@ def runs_of(instance: dg.DagsterInstance, merchant: str, upload: str) -> list[Ru
     filters = dg.RunsFilter(job_name=UPLOAD_JOB, tags={PARTITION_TAG: upload})
     records = runs_of_merchant(instance, merchant, filters, RECENT_RUNS)
     return as_runs([record for record in records if sends(record.dagster_run)])
-
-
-def sends(run: dg.DagsterRun) -> bool:
-    """Whether a run is to send, and not only to plan or to make tables."""
-    return not run.asset_selection or any(key.path[-1] == SENDS for key in run.asset_selection)
 
 
 def export_reason(instance: dg.DagsterInstance, storage: StorageResource, version: str) -> str | None:

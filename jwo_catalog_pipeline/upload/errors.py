@@ -55,6 +55,10 @@ class UploadClosed(UploadError, TerminalError):
     """A person has closed the upload; nothing more of it is sent."""
 
 
+class BatchTaken(LeaseLost):
+    """Another run of the same upload began a batch first; nothing of it was sent by this one."""
+
+
 class UploadStopped(UploadError):
     """A batch could not be sent; what was accepted stays accepted, and the upload can be resumed."""
 

@@ -1,5 +1,7 @@
 """Alerts about uploads that do not go on: an outage that lasts, told once and once when it is over; and the pause."""
 
+from itertools import takewhile
+
 from jwo_catalog_pipeline.upload.alert_messages import Alert
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import left_to_send
@@ -19,7 +21,9 @@ def stop_alerts(ledger: Ledger) -> list[Alert]:
 
 
 def _outage(ledger: Ledger) -> list[Alert]:
-    stops = [stop for stop in ledger.stops() if stop.kind in _LASTS and _waits(ledger, stop.upload)]
+    # What a person or a guard has stopped since is what counts: an older upload does not go on after that.
+    stops = list(takewhile(lambda stop: stop.kind in _LASTS, reversed(ledger.stops())))[::-1]
+    stops = [stop for stop in stops if _waits(ledger, stop.upload)]
     since = min((stop.since for stop in stops), default=ledger.now())
     if ledger.now() - since < OUTAGE_SECONDS:
         return []

@@ -22,7 +22,7 @@ from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials
 from jwo_catalog_pipeline.storage import Bucket, Listed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.send import sender
+from jwo_catalog_pipeline.upload.send import retrying
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
 from jwo_catalog_pipeline_tests.chaos.life_checker import Wrong, check_amazon, check_people, check_rest, check_words
 from jwo_catalog_pipeline_tests.chaos.life_events import Week
@@ -102,7 +102,7 @@ def live(installation: Installation, seed: int, days: int = 7, most_events: int 
 @contextmanager
 def cheaply() -> Iterator[None]:
     """Have small batches, to get several calls, and few tries at each, for an outage lasts for all of them."""
-    settings = ((requests, "MAX_ITEMS", BATCH_ITEMS), (sender, "ATTEMPTS_A_RUN", 2), (sender, "THROTTLED_A_RUN", 3))
+    settings = ((requests, "MAX_ITEMS", BATCH_ITEMS), (retrying, "ATTEMPTS_A_RUN", 2), (retrying, "THROTTLED_A_RUN", 3))
     before = [getattr(module, name) for module, name, _ in settings]
     for module, name, value in settings:
         setattr(module, name, value)

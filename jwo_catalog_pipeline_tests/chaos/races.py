@@ -33,17 +33,12 @@ class Races:
         self.wrong: list[str] = []
 
     def two_runs_of_one_upload(self) -> None:
-        """Both plan it, and both apply it.
-
-        Each may take a batch that the other wants. Both stop then, and the upload goes on by itself (`StopKind`).
-        """
+        """Both plan it, and both apply it."""
         self.shop.new_day()
         retailer, upload = self.shop.retailer, self.shop.retailer.next_upload()
         codes = [ended(pid) for pid in [retailer.begin(retailer.upload(upload)) for _ in range(2)]]
-        if FAILED in codes:
+        if sorted(codes) not in ([DONE, DONE], [DONE, STOPPED]):
             self.wrong.append(f"two runs of {upload} ended as {codes}: {self._error()}")
-        if DONE not in codes:
-            retailer.must(retailer.upload(upload))
 
     def two_uploads(self) -> None:
         """Both plan at once, so that one of the plans is out of date once the other is applied."""

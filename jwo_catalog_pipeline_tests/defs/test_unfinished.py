@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.defs.sensors import source_catalog_sensor
 from jwo_catalog_pipeline.defs.unfinished import unfinished_uploads_sensor
 from jwo_catalog_pipeline.upload import resuming
-from jwo_catalog_pipeline.upload.send import sender
+from jwo_catalog_pipeline.upload.send import retrying
 from jwo_catalog_pipeline_tests.support.project import HEADER, MANY, ROWS, Project, failure
 
 
@@ -18,7 +18,7 @@ from jwo_catalog_pipeline_tests.support.project import HEADER, MANY, ROWS, Proje
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of one item, and two tries at each."""
     monkeypatch.setattr(requests, "MAX_ITEMS", 1)
-    monkeypatch.setattr(sender, "ATTEMPTS_A_RUN", 1)
+    monkeypatch.setattr(retrying, "ATTEMPTS_A_RUN", 1)
     monkeypatch.setattr(resuming, "LONGEST_PAUSE_SECONDS", 0)
 
 
@@ -164,9 +164,11 @@ def test_runs_of_two_triggers_read_their_own_tables(project: Project) -> None:
     assert project.run("catalog_upload_job", "u2", only=first[1:]).success
     assert project.run("catalog_upload_job", "u2", only=then).success
     assert len(project.table("catalog_changes", "u2")) == 2
-    done = project.run("catalog_upload_job", "u1", only=then[1:])
-    assert done.success
-    assert done.get_asset_materialization_events() == []
+    # A plan that was made apart is refused where a newer export was applied; nothing of it is left to send.
+    assert "upload u2, of a newer export, was applied before u1" in failure(
+        project.run("catalog_upload_job", "u1", only=then[1:])
+    )
+    assert project.ledger.stops() == []
     assert len(project.requests()) == 2
     assert [key for key, _ in project.bucket.list("uploads/") if "/tables/" in key] == []
 
@@ -211,3 +213,34 @@ def test_a_person_who_made_the_tables_again_plans_with_them(project: Project) ->
     assert job.execute_in_process(instance=project.instance, asset_selection=keys).success
     assert project.run("catalog_upload_job", "u1", only=["catalog_changes"]).success
     assert len(project.table("catalog_changes", "u1")) == 2
+
+
+def test_a_run_that_was_overtaken_while_it_worked_ends_without_a_failure(project: Project) -> None:
+    overtaken: list[str] = []
+
+    def overtake(point: str) -> None:
+        if point == "before bucket: assets/catalog_changes" and not overtaken:
+            overtaken.append(point)
+            failpoints.disarm()
+            project.export(HEADER, *ROWS[:2])
+            project.must_upload("u2")
+
+    failpoints.arm(overtake)
+    try:
+        result = project.upload("u1")
+    finally:
+        failpoints.disarm()
+    assert overtaken
+    assert result.success, failure(result)
+    assert (project.ledger.head().upload, project.ledger.upload("u1"), project.ledger.stops()) == ("u2", None, [])
+    assert len(project.requests()) == 2
+
+
+def test_a_run_that_only_plans_leaves_no_stop_that_a_sensor_would_have_to_end(project: Project) -> None:
+    """Nothing repeats it, so half an hour later people would have read that it is tried again by itself."""
+    project.env["JWO_SOURCE_URI"] += ".late"
+    only = ["source_catalog", "jwo_catalog", "quarantined_items", "catalog_changes"]
+    assert not project.run("catalog_upload_job", "u1", only=only).success
+    assert project.ledger.stops() == []
+    assert not project.upload("u1").success
+    assert [stop.kind for stop in project.ledger.stops()] == ["outage"]

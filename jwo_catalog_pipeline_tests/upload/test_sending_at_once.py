@@ -7,10 +7,10 @@ import pytest
 
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
-from jwo_catalog_pipeline.upload.errors import NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.errors import BatchTaken, NoPlan, UploadStopped
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.queries import item_history, upload_outcomes
-from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
+from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
 PATIENCE_SECONDS = 30
 BATCHES = 6
@@ -109,3 +109,38 @@ def test_a_session_that_ends_is_renewed_for_all_calls_that_were_signed_with_it(p
     failpoints.arm(expire)
     batches = parts.sender(at_once=BATCHES).apply("u1", plan, FIELDS)
     assert {batch.state for batch in batches} == {BatchState.SUBMITTED}
+
+
+def test_of_two_runs_at_once_neither_stops_at_a_batch_that_the_other_has_sent(parts: Parts) -> None:
+    """Each took a batch that the other wanted, and both stopped."""
+    plan = parts.plan("u1", items(*skus()))
+    attempts: list[str] = []
+
+    def other_run(point: str) -> None:
+        # The first run has sent a batch, and is about to begin the next one.
+        if point == "before ledger: attempt":
+            attempts.append(point)
+            if len(attempts) == 2:
+                parts.sender(at_once=1).apply("u1", plan, FIELDS)
+
+    failpoints.arm(other_run)
+    batches = parts.sender(at_once=1).apply("u1", plan, FIELDS)
+    assert [(batch.state, batch.attempts) for batch in batches] == [(BatchState.SUBMITTED, 1)] * BATCHES
+    assert parts.sent() == BATCHES
+
+
+def test_a_run_that_leaves_batches_to_another_ends_well_only_if_that_one_does(parts: Parts) -> None:
+    plan = parts.plan("u1", items(*skus()))
+    attempts: list[str] = []
+
+    def other_run(point: str) -> None:
+        if point == "before ledger: attempt":
+            attempts.append(point)
+            if len(attempts) == 1:
+                with pytest.raises(KeyboardInterrupt):  # it is killed while it sends its first batch
+                    parts.sender(api=KilledWhileSending(parts.api, sent=False), at_once=1).apply("u1", plan, FIELDS)
+
+    failpoints.arm(other_run)
+    with pytest.raises(BatchTaken, match=r"another run is sending batch 0001 of upload u1"):
+        parts.sender(at_once=1).apply("u1", plan, FIELDS)
+    assert parts.sent() == BATCHES - 1

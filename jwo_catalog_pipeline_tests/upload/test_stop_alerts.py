@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from jwo_catalog_pipeline.upload.send import sender
+from jwo_catalog_pipeline.upload.send import retrying
 from jwo_catalog_pipeline.upload.stop_alerts import OUTAGE_SECONDS
+from jwo_catalog_pipeline.upload.stops import Stop, StopKind
 from jwo_catalog_pipeline_tests.support.project import Project
 
 
 @pytest.fixture(autouse=True)
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "ATTEMPTS_A_RUN", 1)
+    monkeypatch.setattr(retrying, "ATTEMPTS_A_RUN", 1)
 
 
 def fail(project: Project) -> None:
@@ -76,4 +77,14 @@ def test_a_stop_after_the_last_batch_was_sent_is_none(project: Project, messages
     project.ledger.end_doubt("4711", batch, by_items=True)  # news of a late ingestion: nothing is left to send
     ((subject, _),) = messages_sent()
     assert subject == "JWO catalog: outage is over"
+    assert messages_sent() == []
+
+
+def test_an_older_upload_that_waits_is_no_news_once_a_guard_has_stopped_a_newer_one(
+    project: Project, messages_sent: Any
+) -> None:
+    fail(project)
+    lasts(project)
+    now = project.ledger.now()
+    project.ledger.note_stopped(Stop("u2", StopKind.GUARD, "too many changes", "", "run", now + 1, now + 1))
     assert messages_sent() == []

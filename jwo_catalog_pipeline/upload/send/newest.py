@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, Overtaken
+from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, Overtaken
 from jwo_catalog_pipeline.upload.exports import AppliedExport, overtakes
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
@@ -89,7 +89,7 @@ class NewestFirst:
             return False  # its own worker asks again
         try:
             return self.sender.resend_doubts(head)
-        except (AnotherUploadSince, LeaseHeld):
+        except (AnotherUploadSince, LeaseHeld, LeaseLost):
             return True
 
     def _once_leases_are_over(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:

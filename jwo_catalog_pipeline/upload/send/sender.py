@@ -15,17 +15,17 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import pandas as pd
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from tenacity import Retrying, retry_if_exception
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
-from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused, Throttled
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import (
     AnotherUploadSince,
+    BatchTaken,
     Conflict,
     LeaseHeld,
     LeaseLost,
@@ -34,19 +34,15 @@ from jwo_catalog_pipeline.upload.errors import (
     UploadStopped,
 )
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older
+from jwo_catalog_pipeline.upload.lifecycle import close_if_final, left_to_send, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, UploadRecord, utc
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
 from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.at_once import send_at_once
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload
+from jwo_catalog_pipeline.upload.send.retrying import Tries, pause_seconds
 
-ATTEMPTS_A_RUN = 5  # tries at one batch before the run stops and leaves the rest to a resume
-# Those that met 429 count apart, for nothing is wrong with the batch: some ten minutes, while the call rate goes down.
-THROTTLED_A_RUN = 40
-# Full jitter (tenacity): a random wait of up to 1, 2, 4, 8 s, so that throttled clients do not return in step.
-BACKOFF = wait_random_exponential(multiplier=1, max=30)
 SHOWN_ERROR_CHARACTERS = 500
 _RESUME = "materialize ingestion_record for this upload again to resume it: what was accepted stays accepted"
 AT_ONCE = 10  # batches: as many as there may be calls in a second, so that a call may take a second
@@ -130,14 +126,26 @@ class Sender:
         return found
 
     def _send_all(self, waiting: deque[Batch], of: int, contents: Payload | None) -> None:
+        taken: list[Batch] = []
+
+        def send(batch: Batch) -> tuple[Batch, list[Batch]]:
+            try:
+                return self._send(batch, contents)
+            except BatchTaken:
+                taken.append(batch)
+                return batch, []
+
         send_at_once(
             waiting,
-            partial(self._send, contents=contents),
+            send,
             lambda batch: self.on_batch(batch, of),
             self.at_once,
             self._stopping,
             self.halted,
         )
+        # Of two runs at once, the one that ends last finds that nothing is left.
+        if taken and (left := left_to_send(self.ledger, taken[0].upload)):
+            raise BatchTaken(f"another run is sending batch {left[0].id} of upload {left[0].upload}")
 
     def _send(self, batch: Batch, contents: Payload | None) -> tuple[Batch, list[Batch]]:
         """Try one batch until it is accepted or refused.
@@ -153,8 +161,8 @@ class Sender:
         retrying = Retrying(
             sleep=self._pause,
             retry=retry_if_exception(lambda error: isinstance(error, CatalogApiError) and error.retryable),
-            stop=_Tries().are_over,
-            wait=_wait,
+            stop=Tries().are_over,
+            wait=pause_seconds,
             reraise=True,
         )
         try:
@@ -212,7 +220,7 @@ class Sender:
                 seconds=batch.lease_until - now,
             )
         if not batch.state.sendable:
-            raise LeaseLost(f"batch {batch.id} of upload {batch.upload} is {batch.state} by now, so nothing was sent")
+            raise BatchTaken(f"batch {batch.id} of upload {batch.upload} is {batch.state} by now, so nothing was sent")
         try:
             return self.ledger.begin_attempt(batch, self.owner, self.lease_seconds)
         except Conflict:
@@ -226,7 +234,7 @@ class Sender:
             return _closed(batch.upload, record)
         head = self.ledger.head()
         if head.upload == batch.upload:
-            return LeaseLost(f"another run took over batch {batch.id} of upload {batch.upload}")
+            return BatchTaken(f"another run took over batch {batch.id} of upload {batch.upload}")
         if batch.state is BatchState.PLANNED:
             self.ledger.supersede(batch, head.upload)
             close_if_final(self.ledger, batch.upload)
@@ -261,20 +269,6 @@ class Sender:
             raise LeaseLost(_taken_over(batch)) from None
 
 
-class _Tries:
-    """How often one batch was tried in vain in this run."""
-
-    def __init__(self) -> None:
-        self._throttled = self._others = 0
-
-    def are_over(self, state: RetryCallState) -> bool:
-        """Count one more, and say whether it was the last."""
-        throttled = state.outcome is not None and isinstance(state.outcome.exception(), Throttled)
-        self._throttled += throttled
-        self._others += not throttled
-        return self._others >= ATTEMPTS_A_RUN or self._throttled >= THROTTLED_A_RUN
-
-
 def _failure(error: CatalogApiError) -> AttemptFailure:
     message = str(error)[:SHOWN_ERROR_CHARACTERS]
     return AttemptFailure(error.outcome, error.http_status or 0, error.request_id or "", message)
@@ -290,10 +284,3 @@ def _closed(upload: str, record: UploadRecord) -> UploadClosed:
 
 def _taken_over(batch: Batch) -> str:
     return f"another run took over batch {batch.id} of upload {batch.upload} while this one was sending it"
-
-
-def _wait(state: RetryCallState) -> float:
-    """Full jitter, or longer where the service asks for it."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, CatalogApiError) else None
-    return max(BACKOFF(state), asked or 0.0)
