@@ -188,7 +188,7 @@ class NotConnected(urllib3.exceptions.HTTPError):
 
 
 class _Connecting:
-    """A connection that says when it is not made: urllib3's errors alone do not tell it from one that broke later."""
+    """A connection that says when it is not made: urllib3's errors do not distinguish that from a later break."""
 
     def connect(self: Any) -> None:
         try:

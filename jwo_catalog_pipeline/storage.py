@@ -113,7 +113,7 @@ class Bucket:
         """Copy an object within the bucket, without fetching it, and write `about` to the copy's metadata.
 
         Raises:
-            StorageError: it may not be read or written.
+            StorageError: it must not be read or written.
         """
         try:
             with effect(f"bucket: {_kind(target)}"):

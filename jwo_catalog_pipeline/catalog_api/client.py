@@ -208,7 +208,7 @@ class CatalogApi:
             raise
 
 
-# Of `http_pool`, and of a plain pool, of which the last two do not tell a handshake from what follows.
+# Of `http_pool`, and of a plain pool, of which the last two do not distinguish a handshake from what follows.
 NOT_CONNECTED = (NotConnected, urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 

@@ -148,7 +148,7 @@ def fetch_certificate(http: SafeHttp | None = None) -> Callable[[str], bytes]:
             raise InvalidSignature(f"the certificate is not fetched: {error}") from None
         except NotFetched as error:
             raise CertificateUnavailable(f"the certificate cannot be fetched: {error}", error.remedy) from None
-        except ConfigurationError as error:  # as soon as it is mended, the certificate can be had
+        except ConfigurationError as error:  # once it is fixed, the certificate can be fetched
             raise CertificateUnavailable(f"the certificate cannot be fetched: {error.problem}", error.remedy) from None
         if answer.status == 429 or answer.status >= 500:
             raise CertificateUnavailable(f"the certificate's host answered {answer.status}")

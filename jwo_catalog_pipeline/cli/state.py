@@ -124,6 +124,6 @@ def _confirm(question: str) -> None:
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        raise click.UsageError("without a terminal nobody can confirm: add --yes") from None
+        raise click.UsageError("there is no terminal for a confirmation: add --yes") from None
     if not agreed:
         raise click.Abort

@@ -99,7 +99,7 @@ def upload(
 
 
 def _ask(question: str, key: str) -> None:
-    """Ask before sending; end the command if the answer is no, or if nobody can answer."""
+    """Ask before sending; end the command if the answer is no, or if there is no answer."""
     try:
         agreed = click.confirm(question)
     except click.Abort:  # Ctrl-C, or the end of the input

@@ -56,7 +56,7 @@ class ExportLook:
 
     alert: Alert | None = None
     result: dg.AssetCheckResult | None = None
-    is_over: bool = False  # the export can be read again after an outage of which people were told
+    is_over: bool = False  # the export can be read again after an outage that was published
 
     @property
     def alerts(self) -> list[Alert]:

@@ -204,7 +204,7 @@ def follow(
 
 
 def _interrupted(ledger: Ledger, upload: str) -> Interrupted:
-    """What a person is told who stops the command, in one line."""
+    """What was sent, in one line, for a person who stops the command."""
     batches = leaf_batches(ledger.batches(upload))
     left = [batch for batch in batches if batch.state.sendable and not batch.is_closed]
     resume = f"jwo-catalog upload --resume {upload}"

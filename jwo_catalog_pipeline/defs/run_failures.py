@@ -98,7 +98,7 @@ def _is_ours(run: dg.DagsterRun, location: str, merchant: str) -> bool:
 
 
 def _alert(instance: dg.DagsterInstance, record: dg.RunRecord) -> Alert | None:
-    """None for what heals by itself: `stop_alerts` tells of it, if it lasts."""
+    """None for what heals by itself: `stop_alerts` publishes it, if it lasts."""
     run = record.dagster_run
     upload = run.tags.get("dagster/partition", "")
     step, message, stopped_by, heals = _what_happened(instance, run.run_id)

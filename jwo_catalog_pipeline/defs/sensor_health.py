@@ -49,14 +49,14 @@ class Health:
         problem: why it fails.
         remedy: what helps.
         failed: the check has failed, for it lasts.
-        told: people were told.
+        published: the alert was published.
     """
 
     since: float = 0
     problem: str = ""
     remedy: str = ""
     failed: bool = False
-    told: bool = False
+    published: bool = False
 
 
 def watched(asset: str) -> Callable[[Callable[..., Any]], Tick]:
@@ -100,30 +100,30 @@ _ALERTS = inspect.Parameter("alerts", inspect.Parameter.POSITIONAL_OR_KEYWORD, a
 
 @dataclass(frozen=True)
 class Watch:
-    """Notes what becomes of the ticks of one sensor, and tells of what lasts."""
+    """Notes what becomes of the ticks of one sensor, and publishes what lasts."""
 
     instance: dg.DagsterInstance
     sensor: str
     alerts: AlertsResource
 
     def note(self, error: Exception | None) -> None:
-        """A tick has done its work, or failed with an error. Never fails because of people who cannot be told."""
+        """A tick has done its work, or failed with an error. Never fails because an alert cannot be published."""
         before, now = known_health(self.instance, self.alerts, [self.sensor]).get(self.sensor), time.time()
         after = health_after(before or Health(), error, now)
         if error and after.since <= now - OUTAGE_SECONDS:
-            after = replace(after, failed=True, told=after.told or self._tell(after))
+            after = replace(after, failed=True, published=after.published or self._publish(after))
         if before is None or before.failed != after.failed:
             self._report(after)
         if after != before:
             keep_health(self.instance, self.alerts, self.sensor, after)
 
-    def _tell(self, health: Health) -> bool:
-        """Tell people, unless another sensor has told them of the same problem; whether they know."""
+    def _publish(self, health: Health) -> bool:
+        """Publish the problem, unless another sensor has done so; whether it is published now."""
         if not self.alerts.topic_arn:
             return False
         others = known_health(self.instance, self.alerts, [name for name in WATCHED if name != self.sensor])
         same = {name: other for name, other in others.items() if other.since and other.problem == health.problem}
-        if any(other.told for other in same.values()):
+        if any(other.published for other in same.values()):
             return True
         try:
             self.alerts.send(outage_alert({self.sensor: health, **same}))
@@ -162,7 +162,7 @@ def outage_alert(sensors: Mapping[str, Health]) -> Alert:
         "",
         f"JWO catalog: {what}",
         f"{what}{'' if one else f' ({names})'} since {utc(first.since)}: {first.problem}. Until "
-        "that is over, what they look for is neither seen nor told.",
+        "that is over, what they look for is neither seen nor published.",
         f"{first.remedy or '`jwo-catalog doctor` says what is missing'}. {SECTION}.",
         pages=["/automation"],
     )

@@ -28,7 +28,7 @@ class Alert:
         problem: what happened, how many items, since when.
         remedy: what helps.
         lasting: it is about a state that can end, after which the same news is new.
-        over: what people are told once that state has ended; "" for nothing.
+        over: what is published once that state has ended; "" for nothing.
         occurrence: names the event, such as a run, where the same can happen again; such alerts are counted.
         pages: paths in Dagster's UI, such as `/runs/ID`; of assets without the prefix of a merchant.
     """
@@ -85,7 +85,7 @@ class Place:
 def counted(alert: Alert, times: int, told_at: int) -> Alert:
     """The alert with how often it happened, where that was more than once since it was published last."""
     if told_at:
-        often = f"It happened {plural(times, 'more time')} since it was last told, on {utc(told_at)}."
+        often = f"It happened {plural(times, 'more time')} since the last alert, on {utc(told_at)}."
     elif times > 1:
         often = f"It happened {plural(times, 'time')}; this is about the last one."
     else:

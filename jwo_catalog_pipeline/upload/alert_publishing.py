@@ -80,7 +80,7 @@ class AlertPublisher:
         due = [alert for alert in self._grouped(alerts, known) if self._is_due(alert)]
         published: list[str] = []
         for message in [due] if len(due) > MOST_MESSAGES else [[alert] for alert in due]:
-            published += self._tell(message)
+            published += self._publish(message)
         for record in known.values():
             if record.lasting and record.key not in {*(alert.key for alert in alerts), *unchecked}:
                 if record.over:
@@ -110,8 +110,8 @@ class AlertPublisher:
             return False
         return True
 
-    def _tell(self, dues: Sequence[_Due]) -> list[str]:
-        """Claim, send, and note that it is published: what a crash interrupts is told again once the claim is over."""
+    def _publish(self, dues: Sequence[_Due]) -> list[str]:
+        """Claim, send, and note that it is published; after a crash it is published again once the claim is over."""
         mine = [due for due in dues if self.ledger.claim_alert(due.record.key, CLAIM_SECONDS, due.record.told_at)]
         if not mine:
             return []

@@ -12,7 +12,7 @@ class News:
         received_at: when this was heard.
         ended_by: it had ended by then, for that is when Amazon published it; 0 where that is `received_at`.
         looks: how often Amazon was asked whose it is, without a final answer.
-        due_at: when to look at it next; 0 where a batch is known for it.
+        due_at: when it is due to be looked at; 0 where a batch is known for it.
         why: of news that is put aside, the reason.
     """
 

@@ -42,9 +42,9 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
         not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
-        who holds all sending (`by`, `since`, `reason`; None: nobody), `closed`, of these uploads those that a person
-        has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and `unknown_ingestions`,
-        numbers of notifications that cannot be read, or match no batch.
+        who holds all sending (`by`, `since`, `reason`; None: it is not held), `closed`, of these uploads those that a
+        person has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and
+        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
@@ -99,7 +99,7 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
 
 
 def closing_of(ledger: Ledger, upload: str) -> dict[str, Any] | None:
-    """Who has closed an upload, when and why; None where nobody has."""
+    """Who has closed an upload, when and why; None if it is not closed."""
     record = ledger.upload(upload)
     if record is None or not record.closed_at:
         return None

@@ -13,10 +13,10 @@ from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.wording import plural
 
 LONGEST_PAUSE_SECONDS = 30 * 60
-# Nothing is sent that nobody has tried to send for so long, such as after an installation was off for weeks.
+# Nothing is sent that was not tried for so long, such as after an installation was off for weeks.
 FORGOTTEN_SECONDS = 24 * 3600
 SHORTEST_PAUSE_SECONDS = 60  # after a stop of which no run is known: one of the command line
-# A run without an update for so long is dead, even if nobody has noted that (run monitoring is optional).
+# A run without an update for so long is dead, even if that is not recorded (run monitoring is optional).
 LOST_RUN_SECONDS = 3600
 
 
@@ -39,7 +39,7 @@ class Run:
 
 
 def decided_reason(ledger: Ledger, upload: str, runs: Sequence[Run]) -> str | None:
-    """Why an upload is not started again by itself: a person or a guard stopped it, or a person must mend something.
+    """Why an upload is not started again by itself: a person or a guard stopped it, or a person must fix something.
 
     Args:
         ledger: knows what stopped the upload.
@@ -100,7 +100,7 @@ def resuming_reason(ledger: Ledger, upload: str, runs: Sequence[Run], now: float
     if not runs and ledger.now() < last + SHORTEST_PAUSE_SECONDS:
         return "it stopped a moment ago"
     if ledger.now() > last + FORGOTTEN_SECONDS:
-        return f"nobody has tried since {utc(last)}, so the next export, or a person, starts an upload"
+        return f"it was last tried on {utc(last)}, so the next export, or a person, starts an upload"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Alerts about uploads that do not go on: an outage that lasts, told once and once when it is over; and the pause."""
+"""Alerts about uploads that do not go on: an outage, once when it lasts and once when it is over; and the pause."""
 
 from itertools import takewhile
 

@@ -8,7 +8,7 @@ class StopKind(StrEnum):
     """What stopped an upload."""
 
     GUARD = "guard"  # a guard or a check: a person decides
-    FAILED = "failed"  # an error that a person must mend
+    FAILED = "failed"  # an error that a person must fix
     OUTAGE = "outage"  # an error whose cause can pass
     CANCELLED = "cancelled"  # a person, with Terminate or Ctrl-C
     INTERRUPTED = "interrupted"  # the platform stopped the process

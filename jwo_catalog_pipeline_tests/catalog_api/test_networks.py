@@ -91,7 +91,7 @@ def test_the_catalog_api_is_reached_through_the_proxy_and_with_the_companys_cert
 def test_reports_and_certificates_are_fetched_through_the_proxy_by_their_names(
     ca: PrivateCa, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """Nothing is looked up here: the proxy resolves the name, which a company's own name server may not know."""
+    """Nothing is looked up here: the proxy resolves the name, which perhaps only the proxy's name server knows."""
     monkeypatch.setattr("socket.getaddrinfo", _only_numbers())
     monkeypatch.setenv("AWS_CA_BUNDLE", str(ca.file))
     proxy = TunnelProxy(ca.context("localhost") if scheme == "https" else None)

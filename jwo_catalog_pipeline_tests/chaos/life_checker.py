@@ -1,6 +1,6 @@
 """What must hold at the end of a week: at Amazon, in the ledger, and in people's mail.
 
-What people must have been told follows from what the simulation did, and not from the ledger.
+Which alerts must have been published follows from what the simulation did, and not from the ledger.
 """
 
 import re
@@ -99,25 +99,25 @@ def _without_attempt(world: World, week: Week) -> list[str]:
 
 
 def check_people(week: Week, wrong: Wrong) -> None:
-    """People were told once of what lasted, once when it was over, and of nothing else."""
+    """There was one alert about what lasted, one when it was over, and no other."""
     if week.restored:
-        return  # what was told is forgotten with the table
-    told, not_accepted = Counter[str](), Counter[str]()
+        return  # the record of alerts is lost with the table
+    published, not_accepted = Counter[str](), Counter[str]()
     for at, subject, text in week.pipeline.mail.messages:
         kind = next((kind for kind, pattern in SUBJECTS.items() if re.search(pattern, subject)), "")
         if kind == "not accepted":
             not_accepted[text.split()[1]] += 1
         elif not kind:
             wrong.people.append(f"{at}: {subject}: {text[:300]}")
-        told[kind] += 1
+        published[kind] += 1
     for kind, number in expected_alerts(week).items():
-        if told[kind] != number:
-            wrong.people.append(f"{kind}: told {told[kind]} times, and it happened {number} times")
+        if published[kind] != number:
+            wrong.people.append(f"{kind}: published {published[kind]} times, and it happened {number} times")
     bad, unknown = not_taken(week)
-    wrong.people += [f"not accepted: told {n} times of {upload}" for upload, n in not_accepted.items() if n > 1]
-    wrong.people += [f"not accepted: not told of {upload}" for upload in bad - not_accepted.keys()]
+    wrong.people += [f"not accepted: published {n} times of {upload}" for upload, n in not_accepted.items() if n > 1]
+    wrong.people += [f"not accepted: not published of {upload}" for upload in bad - not_accepted.keys()]
     wrong.people += [
-        f"not accepted: told of {upload}, of which all was" for upload in not_accepted.keys() - bad - unknown
+        f"not accepted: published of {upload}, of which all was" for upload in not_accepted.keys() - bad - unknown
     ]
 
 
@@ -149,7 +149,7 @@ SUBJECTS = {
 
 
 def expected_alerts(week: Week) -> Counter[str]:
-    """How often people must have been told of what."""
+    """How often each alert must have been published."""
     ticks, expected = week.pipeline.ticks, Counter[str]()
     expected["outage"] = expected["outage over"] = len(
         [period for period in merged(week.pipeline.stuck_periods) if _seen(ticks, *period, OUTAGE_SECONDS)]

@@ -264,7 +264,7 @@ class Week(Retailer):
 
     def put_right(self) -> None:
         """All troubles are over; a person starts an upload where the last one was stopped by a person or a guard, or
-        where Amazon has not taken all of it, of which people are told."""
+        where Amazon has not taken all of it, which gives an alert."""
         if self.pipeline.decided:
             self.allow()
 

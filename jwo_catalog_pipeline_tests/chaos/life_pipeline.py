@@ -59,7 +59,7 @@ class Mail:
 
 
 class Pipeline:
-    """Triggers, runs and sensors. `journal` says what happened; `ticks` when people could be told of something."""
+    """Triggers, runs and sensors. `journal` says what happened; `ticks` when an alert could be published."""
 
     newest_first: Any = NewestFirst
 
@@ -73,7 +73,7 @@ class Pipeline:
         self.ticks: list[int] = []
         self.stuck: dict[str, int] = {}  # by upload: since when it has not gone on, though it would by itself
         self.decided = False  # whether a person must act, or Amazon has not taken something
-        self.failures: list[str] = []  # for which, as the pipeline says, a person must mend something
+        self.failures: list[str] = []  # for which, as the pipeline says, a person must fix something
         self.stuck_periods: list[tuple[int, int]] = []
         self.amazon_at = 0
         self.processed: Callable[[], None] = lambda: None

@@ -106,7 +106,7 @@ def taken(queue: Any, url: str) -> list[str]:
 
 
 def aged(body: str, seconds: int) -> str:
-    """A message that was published so long ago, by the clock of the machine, of which SQS tells the time."""
+    """A message that was published so long ago, by the clock from which SQS has the time."""
     try:
         envelope = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A run of the upload job on a simulated clock: what its steps do, and what the ledger is told when it ends."""
+"""A run of the upload job on a simulated clock: what its steps do, and what the ledger keeps when it ends."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Killed(BaseException):
-    """The process is gone; nobody notes anything."""
+    """The process is gone; nothing is recorded."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Upload:
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
-        """As `upload_step`: the ledger is told why the upload does not go on."""
+        """As `upload_step`: the ledger keeps why the upload does not go on."""
         try:
             yield
         except Terminated:

@@ -117,7 +117,7 @@ def life_figures(
     sandbox: RunningSandbox,
     weeks: int = WEEKS,
     seed: int = 1,
-    told: Callable[[int, Week, Wrong, float], None] = lambda *found: None,
+    on_week: Callable[[int, Week, Wrong, float], None] = lambda *found: None,
 ) -> list[Figure]:
     """Live so many weeks, of which the first has this seed."""
     installation, sums, happened = Installation(sandbox), Counter[str](), Counter[str]()
@@ -129,7 +129,7 @@ def life_figures(
         for name, found in vars(wrong).items():
             for each in found[:5]:
                 sys.stderr.write(f"week {number}, {name}: {each}\n")
-        told(number, week, wrong, time.monotonic() - began)
+        on_week(number, week, wrong, time.monotonic() - began)
     said = ", ".join(f"{sums[name]} {what}" for name, what in WRONG.items())
     return [
         Figure(
@@ -155,16 +155,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weeks", type=int, default=WEEKS)
     parser.add_argument("--seed", type=int, default=1, help="of the first week (default: 1)")
-    parser.add_argument("--verbose", action="store_true", help="tell what happened in each week")
+    parser.add_argument("--verbose", action="store_true", help="print what happened in each week")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    def told(number: int, week: Week, wrong: Wrong, seconds: float) -> None:
+    def on_week(number: int, week: Week, wrong: Wrong, seconds: float) -> None:
         if options.verbose:
             lines = [*week.pipeline.journal, f"week {number}: {seconds:.1f} s, {vars(wrong)}"]
             sys.stderr.write("\n".join(lines) + "\n")
 
-    return alone(lambda sandbox: life_figures(sandbox, options.weeks, options.seed, told))
+    return alone(lambda sandbox: life_figures(sandbox, options.weeks, options.seed, on_week))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def kill(kills: int, exceptions: int, days: str) -> dict[str, Any]:
     )
     assert {name: tally[name] for name in WRONG} == {name: [] for name in WRONG}
     assert tally["kills"] >= kills
-    # Where nobody is struck, a day of lost answers has four: five tries of one batch, each of them ingested.
+    # Without a strike, a day of lost answers has four: five tries of one batch, each of them ingested.
     assert tally["duplicates"] <= tally["kills"] + tally["exceptions"] + tally["unanswered"]
     return tally
 

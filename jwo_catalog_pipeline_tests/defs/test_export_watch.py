@@ -19,7 +19,7 @@ GONE = "JWO catalog: the export cannot be read"
 
 
 @pytest.fixture
-def told(project: Project, mailbox: Mailbox) -> Any:
+def alert_and_check(project: Project, mailbox: Mailbox) -> Any:
     """One tick of the alerts' sensor: the messages, and what it says of the check (None where it says nothing)."""
     project.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
 
@@ -65,66 +65,72 @@ def test_an_old_export_is_a_failed_check_of_every_run_and_stops_none(project: Pr
     assert check(project.run("catalog_upload_job", "u3", only=["source_catalog"])).passed
 
 
-def test_an_old_export_is_told_once_for_each_version_though_nothing_runs(project: Project, told: Any) -> None:
+def test_an_old_export_is_published_once_for_each_version_though_nothing_runs(
+    project: Project, alert_and_check: Any
+) -> None:
     path = on_disk(project, hours_old=51)
-    ((subject, text),), passed = told()
+    ((subject, text),), passed = alert_and_check()
     assert (subject, passed) == (OLD, False)
     assert f"{path.resolve()} was written on" in text
     assert "An export that is too old or missing" in text
     project.run("catalog_upload_job", "u1", only=["source_catalog"])
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     on_disk(project, hours_old=50.5)
-    assert [subject for subject, _ in told()[0]] == [OLD]
+    assert [subject for subject, _ in alert_and_check()[0]] == [OLD]
     on_disk(project, hours_old=1)
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
 
 
-def test_an_export_that_is_gone_for_half_an_hour_is_told_once_an_outage(project: Project, told: Any) -> None:
+def test_an_export_that_is_gone_for_half_an_hour_is_published_once_an_outage(
+    project: Project, alert_and_check: Any
+) -> None:
     path = on_disk(project)
     path.unlink()
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     later(project, 29)
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     later(project, 30)
-    ((subject, text),), passed = told()
+    ((subject, text),), passed = alert_and_check()
     assert (subject, passed) == (GONE, False)
     assert "the export cannot be found or read: " in text
     assert f"{path} does not exist" in text
     project.env["JWO_SOURCE_URI"] = "s3://no-such-bucket/exports/"
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     on_disk(project)
-    assert told() == ([], True)
-    assert told() == ([], None)
+    assert alert_and_check() == ([], True)
+    assert alert_and_check() == ([], None)
     path.unlink()
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     later(project, 31)
-    assert [subject for subject, _ in told()[0]] == [GONE]
+    assert [subject for subject, _ in alert_and_check()[0]] == [GONE]
 
 
 @pytest.mark.parametrize("kind", ["empty prefix", "archived"])
-def test_an_export_that_can_be_listed_and_not_read_is_told(project: Project, told: Any, kind: str) -> None:
+def test_an_export_that_can_be_listed_and_not_read_is_published(
+    project: Project, alert_and_check: Any, kind: str
+) -> None:
     bucket = project.env["JWO_BUCKET"]
     if kind == "archived":
         boto3.client("s3").put_object(Bucket=bucket, Key="cold/a.csv", Body=b"sku\n", StorageClass="GLACIER")
     project.env["JWO_SOURCE_URI"] = f"s3://{bucket}/cold/"
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     later(project, 31)
-    ((subject, text),), _ = told()
+    ((subject, text),), _ = alert_and_check()
     assert subject == GONE
     assert ("Glacier" if kind == "archived" else "holds no object") in text
 
 
-def test_a_short_outage_is_told_to_nobody(project: Project, told: Any) -> None:
+def test_a_short_outage_is_published_to_nobody(project: Project, alert_and_check: Any) -> None:
     path = on_disk(project)
     path.unlink()
-    told()
+    alert_and_check()
     later(project, 10)
     on_disk(project)
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     assert project.ledger.end_outage("export") == 0
 
 
-def test_where_no_export_is_configured_there_is_no_news_of_it(project: Project, told: Any) -> None:
+def test_where_no_export_is_configured_there_is_no_news_of_it(project: Project, alert_and_check: Any) -> None:
     project.env.pop("JWO_SOURCE_URI")
-    assert told() == ([], None)
+    assert alert_and_check() == ([], None)
     assert project.ledger.end_outage("export") == 0

@@ -174,7 +174,7 @@ def test_an_upload_that_failed_is_started_again_by_its_own_merchant_alone(two: T
     assert other.tick(waiting_items_sensor).skip_message == "no item waits"
 
 
-def test_a_failed_run_is_told_by_its_own_merchant_alone(two: Two, mailbox: Mailbox) -> None:
+def test_a_failed_run_is_published_by_its_own_merchant_alone(two: Two, mailbox: Mailbox) -> None:
     one, other = two
     for merchant in two:
         merchant.env |= {"JWO_ALERT_TOPIC_ARN": mailbox.topic, "JWO_UI_URL": "https://ui"}
@@ -195,7 +195,7 @@ def test_a_link_to_an_asset_leads_to_that_of_the_merchant() -> None:
         assert place.described(["/runs/1"]).endswith("\nhttps://ui/runs/1")
 
 
-def test_a_run_of_the_asset_graph_is_told_by_the_merchant_whose_assets_it_makes(two: Two) -> None:
+def test_a_run_of_the_asset_graph_is_published_by_the_merchant_whose_assets_it_makes(two: Two) -> None:
     """Such a run has no tag of the merchant, and the name of no job."""
     one, _ = two
     asset = resources_from(one.env)["storage"].asset_key("source_catalog")

@@ -21,7 +21,7 @@ def test_runs_are_looked_at_from_the_last_look_on(project: Project) -> None:
     assert failed_runs(project.instance, looked_at, now) == ([alert], looked_at)
 
 
-def test_a_run_that_never_reached_a_step_is_told(project: Project) -> None:
+def test_a_run_that_never_reached_a_step_is_published(project: Project) -> None:
     job = project.defs.resolve_job_def("catalog_upload_job")
     run = project.instance.create_run_for_job(job, tags={"dagster/partition": "u1"})
     project.instance.report_run_failed(run, "the run's process is gone")
@@ -36,7 +36,7 @@ def failed(project: Project, upload: str, message: str) -> None:
     project.instance.report_run_failed(run, message)
 
 
-def test_a_hundred_failures_at_once_are_one_message_and_the_next_one_is_told(
+def test_a_hundred_failures_at_once_are_one_message_and_the_next_one_is_published(
     project: Project, mailbox: Mailbox
 ) -> None:
     """120 runs failed within a minute, the cursor stuck, and the nightly failure was never published."""

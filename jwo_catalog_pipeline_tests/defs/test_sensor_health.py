@@ -40,7 +40,7 @@ SENSORS = [
 
 
 @pytest.fixture
-def told(project: Project, mailbox: Mailbox) -> Project:
+def alerted(project: Project, mailbox: Mailbox) -> Project:
     project.env |= {"JWO_ALERT_TOPIC_ARN": mailbox.topic}
     for sensor in WATCHED:  # wiping an instance leaves what it keeps of sensors
         keep_health(project.instance, alerts(project), sensor, Health())
@@ -75,7 +75,7 @@ def without_ledger(project: Project) -> str:
     return there
 
 
-def test_a_first_tick_makes_the_check_green(told: Project) -> None:
+def test_a_first_tick_makes_the_check_green(alerted: Project) -> None:
     noted: list[Any] = []
 
     @watched("ingestion_results")
@@ -84,10 +84,10 @@ def test_a_first_tick_makes_the_check_green(told: Project) -> None:
         return dg.SkipReason("nothing")
 
     try:
-        with dg.build_sensor_context(instance=told.instance) as context:
-            a_new_sensor(context=context, alerts=alerts(told))
+        with dg.build_sensor_context(instance=alerted.instance) as context:
+            a_new_sensor(context=context, alerts=alerts(alerted))
         key = dg.AssetCheckKey(dg.AssetKey("ingestion_results"), "a_new_sensor_works")
-        (record,) = told.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        (record,) = alerted.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         assert record.event.dagster_event.asset_check_evaluation_data.passed
     finally:
         del WATCHED["a_new_sensor"]
@@ -95,34 +95,34 @@ def test_a_first_tick_makes_the_check_green(told: Project) -> None:
 
 @pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
 def test_what_a_sensor_cannot_do_for_15_minutes_is_one_alert_and_a_failed_check_until_it_can(
-    told: Project, mailbox: Mailbox, sensor: dg.SensorDefinition
+    alerted: Project, mailbox: Mailbox, sensor: dg.SensorDefinition
 ) -> None:
     """Every sensor was grey and "2 minutes ago" green while nothing could be reached."""
-    there = without_ledger(told)
-    assert "no-such-table" in told.tick(sensor).skip_message
-    minutes_pass(told, 14)
-    told.tick(sensor)
+    there = without_ledger(alerted)
+    assert "no-such-table" in alerted.tick(sensor).skip_message
+    minutes_pass(alerted, 14)
+    alerted.tick(sensor)
     assert mailbox.take() == []
-    minutes_pass(told, 1)
+    minutes_pass(alerted, 1)
     for _ in range(3):
-        told.tick(sensor)
-        minutes_pass(told, 60)
+        alerted.tick(sensor)
+        minutes_pass(alerted, 60)
     ((subject, text),) = mailbox.take()
     assert subject == f"JWO catalog: {sensor.name} cannot do its work"
     assert "cannot use the ledger table no-such-table: it does not exist" in text
     assert 'docs/runbook.md, "A sensor that cannot work"' in text
-    passed, description = check_of(told, sensor) or (True, "")
+    passed, description = check_of(alerted, sensor) or (True, "")
     assert not passed
     assert "no-such-table" in description
     boto3.client("dynamodb").create_table(**table_like(there, "no-such-table"))
     try:
-        told.tick(sensor)
+        alerted.tick(sensor)
     finally:
         boto3.client("dynamodb").delete_table(TableName="no-such-table")
-    assert check_of(told, sensor) == (True, "the sensor does its work")
-    told.tick(sensor)
-    minutes_pass(told, 15)
-    told.tick(sensor)  # a second outage
+    assert check_of(alerted, sensor) == (True, "the sensor does its work")
+    alerted.tick(sensor)
+    minutes_pass(alerted, 15)
+    alerted.tick(sensor)  # a second outage
     assert len(mailbox.take()) == 1
 
 
@@ -137,80 +137,80 @@ def table_like(name: str, copy: str) -> dict[str, Any]:
 
 
 def test_an_outage_that_stops_several_sensors_is_one_message_that_names_them_all(
-    told: Project, mailbox: Mailbox
+    alerted: Project, mailbox: Mailbox
 ) -> None:
-    without_ledger(told)
+    without_ledger(alerted)
     for _ in range(2):
         for sensor in SENSORS:
-            told.tick(sensor)
-        minutes_pass(told, 15)
+            alerted.tick(sensor)
+        minutes_pass(alerted, 15)
     ((subject, text),) = mailbox.take()
     assert subject == f"JWO catalog: {len(SENSORS)} sensors cannot do their work"
     assert all(sensor.name in text for sensor in SENSORS)
-    assert [(check_of(told, sensor) or (True,))[0] for sensor in SENSORS] == [False] * len(SENSORS)
+    assert [(check_of(alerted, sensor) or (True,))[0] for sensor in SENSORS] == [False] * len(SENSORS)
 
 
-def test_a_queue_that_is_gone_is_told(told: Project, mailbox: Mailbox) -> None:
-    told.env["JWO_QUEUE_URL"] += "-gone"
-    told.tick(ingestion_results_sensor)
-    minutes_pass(told, 15)
-    told.tick(ingestion_results_sensor)
+def test_a_queue_that_is_gone_is_published(alerted: Project, mailbox: Mailbox) -> None:
+    alerted.env["JWO_QUEUE_URL"] += "-gone"
+    alerted.tick(ingestion_results_sensor)
+    minutes_pass(alerted, 15)
+    alerted.tick(ingestion_results_sensor)
     assert [subject for subject, _ in mailbox.take()] == ["JWO catalog: ingestion_results_sensor cannot do its work"]
 
 
-def test_an_api_that_cannot_be_reached_is_told_and_results_are_fetched_all_the_same(
-    told: Project, mailbox: Mailbox
+def test_an_api_that_cannot_be_reached_is_published_and_results_are_fetched_all_the_same(
+    alerted: Project, mailbox: Mailbox
 ) -> None:
-    told.must_upload("u1")
-    told.sandbox.drain()
-    told.tick(ingestion_results_sensor)  # u1 is reported
-    told.sandbox.misbehave(delay=3600)
-    told.export(HEADER, *ROWS, "D,4006381333931,Pen,JWO-STORE-01,1.99")
-    told.must_upload("u2")
-    told.env |= {"JWO_API_URL": "http://127.0.0.1:9", "JWO_OVERDUE_MINUTES": "0"}
+    alerted.must_upload("u1")
+    alerted.sandbox.drain()
+    alerted.tick(ingestion_results_sensor)  # u1 is reported
+    alerted.sandbox.misbehave(delay=3600)
+    alerted.export(HEADER, *ROWS, "D,4006381333931,Pen,JWO-STORE-01,1.99")
+    alerted.must_upload("u2")
+    alerted.env |= {"JWO_API_URL": "http://127.0.0.1:9", "JWO_OVERDUE_MINUTES": "0"}
     for _ in range(2):
-        assert [run.partition_key for run in told.tick(overdue_ingestions_sensor).run_requests] == ["u1"]
-        minutes_pass(told, 15)
+        assert [run.partition_key for run in alerted.tick(overdue_ingestions_sensor).run_requests] == ["u1"]
+        minutes_pass(alerted, 15)
     ((subject, text),) = mailbox.take()
     assert subject == "JWO catalog: overdue_ingestions_sensor cannot do its work"
     assert "127.0.0.1:9" in text or "connection" in text
 
 
-def test_where_people_cannot_be_told_the_check_fails_and_they_are_told_as_soon_as_they_can(
-    told: Project, mailbox: Mailbox
+def test_where_people_cannot_be_told_the_check_fails_and_they_are_published_as_soon_as_they_can(
+    alerted: Project, mailbox: Mailbox
 ) -> None:
-    without_ledger(told)
-    told.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic + "-gone"
-    told.tick(waiting_items_sensor)
-    minutes_pass(told, 15)
-    assert "no-such-table" in told.tick(waiting_items_sensor).skip_message
-    assert (check_of(told, waiting_items_sensor) or (True,))[0] is False
-    told.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
-    told.tick(waiting_items_sensor)
+    without_ledger(alerted)
+    alerted.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic + "-gone"
+    alerted.tick(waiting_items_sensor)
+    minutes_pass(alerted, 15)
+    assert "no-such-table" in alerted.tick(waiting_items_sensor).skip_message
+    assert (check_of(alerted, waiting_items_sensor) or (True,))[0] is False
+    alerted.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic
+    alerted.tick(waiting_items_sensor)
     assert len(mailbox.take()) == 1
 
 
-def test_alerts_that_cannot_be_published_fail_the_check(told: Project, mailbox: Mailbox) -> None:
-    told.mapping("version: 1\nfields: {item_sku: nowhere}\n")
-    told.upload("u1")
-    told.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic + "-gone"
-    told.tick(alerts_sensor)
-    minutes_pass(told, 15)
-    told.tick(alerts_sensor)
-    passed, description = check_of(told, alerts_sensor) or (True, "")
+def test_alerts_that_cannot_be_published_fail_the_check(alerted: Project, mailbox: Mailbox) -> None:
+    alerted.mapping("version: 1\nfields: {item_sku: nowhere}\n")
+    alerted.upload("u1")
+    alerted.env["JWO_ALERT_TOPIC_ARN"] = mailbox.topic + "-gone"
+    alerted.tick(alerts_sensor)
+    minutes_pass(alerted, 15)
+    alerted.tick(alerts_sensor)
+    passed, description = check_of(alerted, alerts_sensor) or (True, "")
     assert (passed, "could not be published" in description) == (False, True)
 
 
-def test_an_unexpected_error_counts_and_fails_its_tick(told: Project, mailbox: Mailbox) -> None:
+def test_an_unexpected_error_counts_and_fails_its_tick(alerted: Project, mailbox: Mailbox) -> None:
     @watched("ingestion_results")
     def broken(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         raise KeyError("a bug")
 
     try:
         for _ in range(2):
-            with dg.build_sensor_context(instance=told.instance) as context, pytest.raises(KeyError):
-                broken(context=context, alerts=alerts(told))
-            minutes_pass(told, 15)
+            with dg.build_sensor_context(instance=alerted.instance) as context, pytest.raises(KeyError):
+                broken(context=context, alerts=alerts(alerted))
+            minutes_pass(alerted, 15)
     finally:
         del WATCHED["broken"]
     ((subject, text),) = mailbox.take()
@@ -231,9 +231,9 @@ def test_every_watched_sensor_has_a_check_that_no_job_runs(project: Project) -> 
         assert not [node.name for node in project.defs.resolve_job_def(job).nodes if "sensor" in node.name]
 
 
-def test_a_person_who_runs_a_check_sees_what_the_sensor_reported_last(told: Project) -> None:
+def test_a_person_who_runs_a_check_sees_what_the_sensor_reported_last(alerted: Project) -> None:
     down = Health(since=1, problem="the ledger is gone", failed=True)
-    keep_health(told.instance, alerts(told), "alerts_sensor", down)
+    keep_health(alerted.instance, alerts(alerted), "alerts_sensor", down)
     (check,) = [check for check in sensor_checks() if "alerts_sensor_works" in {key.name for key in check.check_keys}]
-    result = check(dg.build_asset_check_context(instance=told.instance), alerts=alerts(told))
+    result = check(dg.build_asset_check_context(instance=alerted.instance), alerts=alerts(alerted))
     assert (result.passed, "the ledger is gone" in (result.description or "")) == (False, True)

@@ -1,4 +1,4 @@
-"""Terminate, SIGTERM and Ctrl-C for real: a process sends 30 batches, one a second, and is told to stop early."""
+"""Terminate, SIGTERM and Ctrl-C for real: a process sends 30 batches, one a second, and is asked to stop early."""
 
 import os
 import signal

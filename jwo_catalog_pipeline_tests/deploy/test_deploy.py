@@ -223,7 +223,7 @@ def test_an_alarm_rings_before_the_databases_disk_is_full() -> None:
     alarm, (database,) = properties(ALARM)["DatabaseDiskFull"], properties("AWS::RDS::DBInstance")
     assert alarm["Dimensions"] == [{"Name": "DBInstanceIdentifier", "Value": {"Ref": database}}]
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/RDS", "FreeStorageSpace", "Minimum")
-    # RDS enlarges the disk when 10 % are free; an alarm above that would ring where nobody has to do anything.
+    # RDS enlarges the disk when 10 % are free; an alarm above that would go off although nothing is to be done.
     enlarged_at = 0.1 * int(properties("AWS::RDS::DBInstance")[database]["AllocatedStorage"]) * 2**30
     assert 0 < alarm["Threshold"] < enlarged_at
     assert alarm["ComparisonOperator"] == "LessThanThreshold"

@@ -57,7 +57,7 @@ def test_a_healthy_installation_has_nothing_to_mend(
     assert "the last notification arrived on 20" in every["notifications"].found
 
 
-def test_waiting_times_that_protect_from_nothing_are_told(project: Project, look: Look) -> None:
+def test_waiting_times_that_protect_from_nothing_are_published(project: Project, look: Look) -> None:
     project.env |= {"JWO_LEASE_SECONDS": "60", "JWO_DOUBT_MINUTES": "5", "JWO_ALERT_TOPIC_ARN": ""}
     finding = look()["settings"]
     assert finding.status == "warning"
@@ -65,7 +65,7 @@ def test_waiting_times_that_protect_from_nothing_are_told(project: Project, look
     assert "JWO_DOUBT_MINUTES is 5" in finding.found
 
 
-def test_an_upload_that_is_stopped_and_a_pause_are_told(project: Project, look: Look) -> None:
+def test_an_upload_that_is_stopped_and_a_pause_are_published(project: Project, look: Look) -> None:
     assert look()["uploads"].found == "no upload is stopped"
     project.env["JWO_MAPPING"] = "/nowhere/mapping.yaml"
     project.upload("u1")

@@ -79,7 +79,7 @@ def test_what_replaces_aws_is_not_tried_and_what_is_not_needed_neither(project: 
     assert "-> check JWO_API_URL and the network" in said
 
 
-def test_messages_that_wait_to_be_verified_are_told(project: Project, look: Look) -> None:
+def test_messages_that_wait_to_be_verified_are_published(project: Project, look: Look) -> None:
     project.ledger.keep_unverified("m-1", b"x", "")
     said = found(look, "notifications", "warning")
     assert "1 message to be verified later" in said

@@ -152,7 +152,7 @@ def test_a_message_that_cannot_be_read_is_kept_and_leaves_the_queue(project: Pro
 
 
 @ENVELOPES
-def test_people_are_told_once_through_the_topic(project: Project, messages_sent: Any) -> None:
+def test_people_are_published_once_through_the_topic(project: Project, messages_sent: Any) -> None:
     project.export(HEADER, *[row.replace("4006381333931", "4006381333932") for row in MANY])
     project.upload("u1")
     ((subject, text),) = messages_sent()

@@ -160,8 +160,8 @@ def test_a_command_of_the_runbook_runs_in_the_deployment(world: Deployment, aws_
     assert "is settled" in done(run("deploy/run jwo-catalog upload --yes", **here)).stdout
     assert len(world.sandbox.get("catalog")) == 3
     assert "the same bytes" in done(run("deploy/run jwo-catalog state rebuild", **here)).stdout
-    told = done(run("""deploy/run python -c 'print("a \\\\ b", "c")'""", **here)).stdout
-    assert told == "a \\ b c\n"
+    printed = done(run("""deploy/run python -c 'print("a \\\\ b", "c")'""", **here)).stdout
+    assert printed == "a \\ b c\n"
 
 
 def test_every_command_that_the_document_runs_in_the_deployment_exists() -> None:

@@ -173,7 +173,7 @@ def test_two_replicas_and_several_runs_at_once_are_one_uploader_with_one_budget(
     assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 10
 
 
-def test_nobody_is_told_of_a_run_that_is_started_again(world: Deployment, shop: Shop) -> None:
+def test_nobody_is_published_of_a_run_that_is_started_again(world: Deployment, shop: Shop) -> None:
     """Two have failed by now, minutes ago; the sensor that tells people looks each minute."""
     assert [run["status"] for run in world.run_records()].count("FAILURE") >= 2
     assert {each.key for each in shop.ledger.alerts() if each.key.startswith("run/")} == set()

@@ -53,7 +53,7 @@ class Merchant:
             and run["jobName"] == "catalog_upload_job"
         ]
 
-    def told(self) -> list[str]:
+    def alert_subjects(self) -> list[str]:
         return [alert.key for alert in self.ledger.alerts() if alert.key.startswith("run/")]
 
 
@@ -152,11 +152,11 @@ def test_a_run_has_the_task_of_its_merchant(two: Two) -> None:
     assert len(families) == 2
 
 
-def test_a_failed_run_of_one_is_told_by_that_one_alone(two: Two) -> None:
+def test_a_failed_run_of_one_is_published_by_that_one_alone(two: Two) -> None:
     north, south = two
     south.export("nothing,that,is,mapped\n1,2,3,4\n")
     south.launch("u2")
-    south.world.until("the alert", south.told)
+    south.world.until("the alert", south.alert_subjects)
     query = """query($of: SensorSelector!) { sensorOrError(sensorSelector: $of) { ... on Sensor {
       sensorState { ticks(limit: 1) { timestamp status } } } } }"""
     of = {
@@ -171,5 +171,5 @@ def test_a_failed_run_of_one_is_told_by_that_one_alone(two: Two) -> None:
         return bool(tick["timestamp"] > run["endTime"] and tick["status"] == "SKIPPED")
 
     north.world.until("north's sensor has looked since", looked)
-    assert north.told() == []
+    assert north.alert_subjects() == []
     assert north.runs("u2") == []

@@ -27,19 +27,19 @@ def publisher(parts: Parts, mailbox: Mailbox) -> AlertPublisher:
     return AlertPublisher(parts.ledger, mailbox.sns, boto3.client("cloudwatch"), mailbox.topic)
 
 
-def test_where_all_is_well_nobody_is_told(project: Project, messages_sent: Any) -> None:
+def test_where_all_is_well_nobody_is_published(project: Project, messages_sent: Any) -> None:
     project.must_upload("u1")
     project.settle("u1")
     assert messages_sent() == []
     assert project.ledger.settled_notes() == []
 
 
-def test_without_a_topic_the_sensor_says_that_nobody_is_told(project: Project) -> None:
+def test_without_a_topic_the_sensor_says_that_nobody_is_published(project: Project) -> None:
     project.env.pop("JWO_ALERT_TOPIC_ARN")
     assert "JWO_ALERT_TOPIC_ARN is not set" in project.tick(alerts_sensor).skip_message
 
 
-def test_a_blocked_check_is_told_as_one(project: Project, messages_sent: Any) -> None:
+def test_a_blocked_check_is_published_as_one(project: Project, messages_sent: Any) -> None:
     project.export(HEADER, *[row.replace("4006381333931", "4006381333932") for row in MANY])
     project.upload("u1")
     ((subject, text),) = messages_sent()
@@ -48,7 +48,7 @@ def test_a_blocked_check_is_told_as_one(project: Project, messages_sent: Any) ->
     assert "quarantined_items" in text
 
 
-def test_a_guard_that_stops_an_upload_is_told_as_one(project: Project, messages_sent: Any) -> None:
+def test_a_guard_that_stops_an_upload_is_published_as_one(project: Project, messages_sent: Any) -> None:
     project.export(HEADER, *MANY, *OTHER_STORE)
     project.must_upload("u1")
     project.settle("u1")
@@ -61,7 +61,7 @@ def test_a_guard_that_stops_an_upload_is_told_as_one(project: Project, messages_
     assert "ops: catalog_changes: config: allow: [store_missing]" in text
 
 
-def test_an_upload_that_settled_with_rejections_is_told(project: Project, messages_sent: Any) -> None:
+def test_an_upload_that_settled_with_rejections_is_published(project: Project, messages_sent: Any) -> None:
     project.sandbox.misbehave(reject_skus=["A"])
     project.must_upload("u1")
     assert messages_sent() == []
@@ -72,7 +72,7 @@ def test_an_upload_that_settled_with_rejections_is_told(project: Project, messag
     assert "fix_list" in text
 
 
-def test_unreadable_messages_are_told(project: Project, messages_sent: Any) -> None:
+def test_unreadable_messages_are_published(project: Project, messages_sent: Any) -> None:
     queue = boto3.client("sqs")
     for body in ("not json", "{}"):
         queue.send_message(QueueUrl=project.env["JWO_QUEUE_URL"], MessageBody=body)
@@ -82,7 +82,7 @@ def test_unreadable_messages_are_told(project: Project, messages_sent: Any) -> N
     assert "inbox/unreadable/" in text
 
 
-def test_messages_in_the_dead_letter_queue_are_told_and_told_again_after_they_were_gone(
+def test_messages_in_the_dead_letter_queue_are_published_and_told_again_after_they_were_gone(
     project: Project, messages_sent: Any
 ) -> None:
     sqs, url = boto3.client("sqs"), project.env["JWO_QUEUE_URL"]
@@ -98,7 +98,7 @@ def test_messages_in_the_dead_letter_queue_are_told_and_told_again_after_they_we
         assert messages_sent() == []
 
 
-def test_what_is_stuck_is_told_by_upload_and_measured(parts: Parts, mailbox: Mailbox) -> None:
+def test_what_is_stuck_is_published_by_upload_and_measured(parts: Parts, mailbox: Mailbox) -> None:
     parts.sandbox.misbehave(delay=3600)
     parts.apply("u1", items("A", "B"))
     parts.clock.seconds += 119 * 60
@@ -142,7 +142,7 @@ def test_the_metric_says_how_much_is_stuck(project: Project, parts: Parts, mailb
     assert overdue(project) == [2, 2]  # the batches, of four items
 
 
-def test_no_secret_is_told(parts: Parts, mailbox: Mailbox) -> None:
+def test_no_secret_is_published(parts: Parts, mailbox: Mailbox) -> None:
     secret = "https://s3.amazonaws.com/reports/1.json?X-Amz-Signature=abcdef0123456789"
     publisher(parts, mailbox).publish([Alert("k", f"at {secret}", f"not to be had: {secret}")])
     ((subject, text),) = mailbox.take()
@@ -214,7 +214,7 @@ def test_where_the_topic_takes_nothing_the_sensor_says_so_and_the_next_tick_tell
     assert "it must be arn:aws:sns:REGION:ACCOUNT:NAME" in project.tick(alerts_sensor).skip_message
 
 
-def test_a_message_that_the_topic_refuses_is_told_by_the_next_tick(parts: Parts, mailbox: Mailbox) -> None:
+def test_a_message_that_the_topic_refuses_is_published_by_the_next_tick(parts: Parts, mailbox: Mailbox) -> None:
     gone = AlertPublisher(parts.ledger, mailbox.sns, None, mailbox.topic + "-gone")
     with pytest.raises(AlertsUnavailable, match="could not be published"):
         gone.publish([Alert("k", "news", "news")])

@@ -21,7 +21,7 @@ MONDAY, TUESDAY, WEDNESDAY, THURSDAY = (1_790_000_000 + day * 86_400 for day in 
 
 
 class Folder:
-    """A folder of exports on disk, the source of a project; an export is told from others by one price."""
+    """A folder of exports on disk, the source of a project; exports differ in one price."""
 
     def __init__(self, project: Project) -> None:
         self.path = project.folder / "exports"

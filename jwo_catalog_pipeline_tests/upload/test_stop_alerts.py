@@ -28,7 +28,7 @@ def lasts(project: Project) -> None:
     project.ledger.note_stopped(replace(stop, since=stop.since - OUTAGE_SECONDS))
 
 
-def test_of_a_short_outage_nobody_is_told(project: Project, messages_sent: Any) -> None:
+def test_of_a_short_outage_nobody_is_published(project: Project, messages_sent: Any) -> None:
     """Eleven seconds of 503 were one mail."""
     fail(project)
     assert messages_sent() == []
@@ -37,7 +37,7 @@ def test_of_a_short_outage_nobody_is_told(project: Project, messages_sent: Any) 
     assert messages_sent() == []
 
 
-def test_an_outage_that_lasts_is_told_once_and_once_when_it_is_over(project: Project, messages_sent: Any) -> None:
+def test_an_outage_that_lasts_is_published_once_and_once_when_it_is_over(project: Project, messages_sent: Any) -> None:
     fail(project)
     lasts(project)
     ((subject, text),) = messages_sent()
@@ -54,7 +54,7 @@ def test_an_outage_that_lasts_is_told_once_and_once_when_it_is_over(project: Pro
     assert messages_sent() == []
 
 
-def test_a_pause_is_told_and_its_end(project: Project, messages_sent: Any) -> None:
+def test_a_pause_is_published_and_its_end(project: Project, messages_sent: Any) -> None:
     project.ledger.pause("Ann", "the prices are wrong")
     ((subject, text),) = messages_sent()
     assert subject == "JWO catalog: all sending is held"
@@ -68,7 +68,7 @@ def test_a_pause_is_told_and_its_end(project: Project, messages_sent: Any) -> No
 
 
 def test_a_stop_after_the_last_batch_was_sent_is_none(project: Project, messages_sent: Any) -> None:
-    """People were told half an hour later that the upload cannot go on, and ten hours later that it can."""
+    """Alerts said half an hour later that the upload cannot go on, and ten hours later that it can."""
     fail(project)
     lasts(project)
     (batch,) = project.ledger.batches("u1")

@@ -38,7 +38,7 @@ def ended_silently(parts: Parts, upload: str, count: int, price: str = "1.99") -
     return parts.ledger.batches(upload)
 
 
-def told(parts: Parts, *batches: Batch) -> None:
+def report(parts: Parts, *batches: Batch) -> None:
     for batch in batches:
         status = parts.api.status(batch.ingestion_id)
         parts.ledger.keep_news(batch.ingestion_id, "queue", status.processing_status, status.report_url)
@@ -48,13 +48,13 @@ def told(parts: Parts, *batches: Batch) -> None:
 def calls_of_one_report(parts: Parts, upload: str, batches: list[Batch]) -> Counter[str]:
     """The calls of a run with one new report, after half of an upload's reports came in; then the others come."""
     half = len(batches) // 2
-    told(parts, *batches[:half])
+    report(parts, *batches[:half])
     parts.settler().settle(upload)
-    told(parts, batches[half])
+    report(parts, batches[half])
     with counted_calls() as calls:
         parts.settler().settle(upload)
         published_state(parts.ledger, parts.bucket)  # which fix_list reads in the same run
-    told(parts, *batches[half + 1 :])
+    report(parts, *batches[half + 1 :])
     parts.settler().settle(upload)
     return calls
 
@@ -69,7 +69,7 @@ def test_the_calls_of_a_run_depend_on_what_is_new_and_not_on_all(parts: Parts) -
 def test_reports_that_trickle_in_make_the_same_tables_as_reports_that_come_at_once(parts: Parts) -> None:
     batches = ended_silently(parts, "u1", 5)
     for batch in batches[::-1]:
-        told(parts, batch)
+        report(parts, batch)
         trickled, problems = parts.settler().settle("u1")
         assert problems == []
         assert table_bytes(published_state(parts.ledger, parts.bucket)) == table_bytes(
@@ -96,7 +96,7 @@ def test_what_was_cut_while_others_were_settled_is_in_the_table_once(parts: Part
 def test_a_person_who_materializes_again_has_every_report_read_again(parts: Parts) -> None:
     batches = ended_silently(parts, "u1", 4)
     for batch in batches:
-        told(parts, batch)
+        report(parts, batch)
         first, _ = parts.settler().settle("u1")
     settled = next(batch for batch in parts.ledger.batches("u1") if batch.outcomes.get("accepted"))
     wrong = parts.bucket.get_table(outcomes_key(settled)).assign(message="misread")

@@ -224,7 +224,7 @@ def _die_at(point: str, work: Callable[[], object]) -> None:
 
 
 def test_the_text_of_a_kept_message_is_in_the_ledger_alone(parts: Parts, network: Network) -> None:
-    """It holds a presigned link, and goes even where nobody verifies it any more."""
+    """It holds a presigned link, and goes even where no process verifies it."""
     secret = "https://s3.amazonaws.com/b/r?X-Amz-Signature=5ec2e75ec2e7"
     send_to_queue(parts, genuine(parts, "i-1", reportDownloadLink=secret))
     parts.inbox(network).receive(20)

@@ -4,7 +4,7 @@ from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.writes import Writes, attributes, read
 from jwo_catalog_pipeline.upload.notices import UnreadableMessage, UnverifiedMessage, VerifyPause
 
-# Longer than the queue keeps a message; the text may hold a secret, and goes even where nobody looks any more.
+# Longer than the queue keeps a message; the text may hold a secret, and goes even where no process looks for it.
 UNVERIFIED_SECONDS = 15 * 86_400
 
 

@@ -76,7 +76,7 @@ class NewsLedger(MessagesLedger):
         return self._delete_any(_key_of(news))
 
     def put_aside(self, news: News, why: str) -> None:
-        """Put aside the news of an ingestion that is not ours, or of no batch: nobody looks at it again by himself."""
+        """Put aside the news of an ingestion that is not ours, or of no batch: it is not looked at again."""
         kept = attributes(replace(news, why=why, due_at=0), "ingestion_id")
         unknown = {**keys.unknown(news.ingestion_id), **kept, "expires_at": self.now() + LATE_NEWS_SECONDS}
         self._transact(keys.UNKNOWN, self._put_any(unknown), self._delete_any(_key_of(news)))

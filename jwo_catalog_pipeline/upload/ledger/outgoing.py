@@ -19,12 +19,12 @@ class OutgoingLedger(NewsLedger):
 
     def claim_alert(self, key: str, seconds: int, told_at: int = 0) -> bool:
         """Claim an alert that no other process is publishing, nor published since `told_at`; whether that worked."""
-        untold = "told_at = :told" if told_at else "attribute_not_exists(told_at)"
+        untold = "told_at = :published" if told_at else "attribute_not_exists(told_at)"
         claim = self._update(
             keys.alert(key),
             {"telling_until": self.now() + seconds},
             f"{untold} AND (attribute_not_exists(telling_until) OR telling_until <= :now)",
-            {":now": self.now(), **({":told": told_at} if told_at else {})},
+            {":now": self.now(), **({":published": told_at} if told_at else {})},
             {},
         )
         return self._try("alert claimed", claim)
@@ -36,15 +36,15 @@ class OutgoingLedger(NewsLedger):
     def note_published(
         self, key: str, *, lasting: bool, seconds: int, seen: Sequence[str] = (), over: str = ""
     ) -> None:
-        """Remember for so long that an alert was published, of which events, and what to tell when it is over."""
+        """Remember for so long that an alert was published, of which events, and what to publish when it is over."""
         now = self.now()
-        told = {"told_at": now, "lasting": lasting, "seen": list(seen), "over": over, "expires_at": now + seconds}
-        self._put({**keys.alert(key), **told})
+        published = {"told_at": now, "lasting": lasting, "seen": list(seen), "over": over, "expires_at": now + seconds}
+        self._put({**keys.alert(key), **published})
 
     def count_alert(self, alert: AlertRecord, times: int, seen: Sequence[str]) -> bool:
         """Note how often that of which an alert was published has happened since; whether that worked."""
-        condition = "told_at = :told AND (attribute_not_exists(times) OR times = :times)"
-        values = {":told": alert.told_at, ":times": alert.times}
+        condition = "told_at = :published AND (attribute_not_exists(times) OR times = :times)"
+        values = {":published": alert.told_at, ":times": alert.times}
         changes = {"times": times, "seen": list(seen)}
         return self._try("alert counted", self._update(keys.alert(alert.key), changes, condition, values, {}))
 

@@ -7,7 +7,7 @@ items stays unknown, and the next plan sends them again. What cannot be matched 
 `JWO_DOUBT_MINUTES` have passed; after that a late ingestion may still be the batch's.
 
 Other installations may hear of their ingestions on the same topic, and theirs may carry items of the same names. So the
-status API is asked first: it answers 400 where an id is another's (documented). Without a doubt nobody asks.
+status API is asked first: it answers 400 where an id is another's (documented). Without a doubt it is not asked.
 """
 
 import logging

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def mark_reported(ledger: Ledger) -> None:
-    """Tell batches that their ingestion has ended, at most `NEWS_A_TICK` of them.
+    """Mark batches whose ingestion has ended as reported, at most `NEWS_A_TICK` of them.
 
     News that no batch is known for waits apart, where any number of it costs nothing. Only what came just now is
     looked at again: Amazon may be faster than the worker that records the ingestion.
@@ -38,7 +38,7 @@ def mark_reported(ledger: Ledger) -> None:
 
 
 def _mark(ledger: Ledger, news: News) -> bool:
-    """Tell the batch of an ingestion that it has ended; False where no batch is known."""
+    """Mark the batch of an ended ingestion as reported; False where no batch is known."""
     ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
     if ingestion is None:
         return False

@@ -65,7 +65,7 @@ class Settler:
                     self._store_outcomes(batch, self.bucket.get(report_key(batch)))
             except CatalogApiError as error:
                 if batch.closed_at and not isinstance(error, TransientError):
-                    self.ledger.close_batch(batch, batch.message or str(error))  # late news that says no more
+                    self.ledger.close_batch(batch, batch.message or str(error))  # late news that adds nothing
                     continue
                 problems.append(f"batch {batch.id}, ingestion {batch.ingestion_id}: {error}")
             except Conflict:

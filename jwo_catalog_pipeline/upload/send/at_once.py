@@ -29,7 +29,7 @@ def send_at_once(
     Args:
         waiting: in their order; emptied. The parts of a refused batch take its place.
         send: sends one, in a thread.
-        on_sent: told of each, in this thread.
+        on_sent: called with each, in this thread.
         at_once: how many are under way at the most.
         stopping: set when sending is to stop, so that threads end their pauses and begin nothing more.
         halted: asked each second; says why sending is to stop, "" for going on.

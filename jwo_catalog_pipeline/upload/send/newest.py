@@ -32,13 +32,13 @@ class NewestFirst:
         plan_again: makes the upload's plan anew from its own tables, and gives it; None where a person has looked at
             the plan, which is then sent as it is or not at all.
         sleep: waits, unless the sending is stopped meanwhile.
-        told: takes a sentence about what is waited for or done.
+        log: takes a sentence about what is waited for or done.
     """
 
     sender: Sender
     plan_again: Callable[[], pd.DataFrame] | None
     sleep: Callable[[float], None]
-    told: Callable[[str], None]
+    log: Callable[[str], None]
 
     def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
         """Apply an upload, or what is left of it; gives its batches.
@@ -63,7 +63,7 @@ class NewestFirst:
                     raise
             self._check_newest(upload)
             head = ledger.head().upload
-            self.told(f"upload {head} was applied since {upload} was planned, so {upload} is planned again")
+            self.log(f"upload {head} was applied since {upload} was planned, so {upload} is planned again")
             while is_being_sent(ledger, head, self.sleep) and time.monotonic() < deadline:
                 pass
             changes = self.plan_again()
@@ -78,7 +78,7 @@ class NewestFirst:
     def _answers_were_asked_for_again(self) -> bool:
         """Send again what the newest upload has sent without an answer; whether there was anything of that kind.
 
-        Once another upload has the head, nobody may do so any more, and newer content would wait for the doubt to end.
+        Once another upload has the head, no other may do so, and newer content would wait for the doubt to end.
         """
         ledger = self.sender.ledger
         head = ledger.head().upload
@@ -98,7 +98,7 @@ class NewestFirst:
             try:
                 return self.sender.apply(upload, changes, fields)
             except LeaseHeld as error:
-                self.told(f"{error}; this run waits for that")
+                self.log(f"{error}; this run waits for that")
                 self.sleep(error.seconds + 1)
         return self.sender.apply(upload, changes, fields)
 

@@ -1,4 +1,4 @@
-"""The same cause is told once, with how often; each alert says of which installation it is, and where to look."""
+"""The same cause is published once, with how often; each alert says of which installation it is, and where to look."""
 
 import re
 from dataclasses import replace
@@ -38,8 +38,10 @@ def failure_of(run: str) -> Alert:
     )
 
 
-def test_a_cause_that_goes_on_is_told_once_a_day_with_how_often_it_happened(parts: Parts, mailbox: Mailbox) -> None:
-    """A text with a request id was told every hour."""
+def test_a_cause_that_goes_on_is_published_once_a_day_with_how_often_it_happened(
+    parts: Parts, mailbox: Mailbox
+) -> None:
+    """A text with a request id was published every hour."""
     for hour in range(25):
         alerts = [failure_of(f"run-{hour - 1}"), failure_of(f"run-{hour}")]  # each look overlaps the one before
         publisher(parts, mailbox).publish(alerts[hour == 0 :])
@@ -47,17 +49,17 @@ def test_a_cause_that_goes_on_is_told_once_a_day_with_how_often_it_happened(part
     (_, first), (_, second) = mailbox.take()
     assert "happened" not in first
     assert "run-24" in second
-    assert "It happened 24 more times since it was last told, on 2027-01-15T08:00:00Z." in second
+    assert "It happened 24 more times since the last alert, on 2027-01-15T08:00:00Z." in second
     publisher(parts, mailbox).publish([failure_of("run-24")])
     parts.clock.seconds += REPEAT_SECONDS
     publisher(parts, mailbox).publish([failure_of("run-24")])
     assert mailbox.take() == []
     publisher(parts, mailbox).publish([failure_of("run-25")])
     ((_, third),) = mailbox.take()
-    assert "It happened 1 more time since it was last told" in third
+    assert "It happened 1 more time since the last alert" in third
 
 
-def test_what_happened_several_times_before_it_is_told_is_one_message_that_counts(
+def test_what_happened_several_times_before_it_is_published_is_one_message_that_counts(
     parts: Parts, mailbox: Mailbox
 ) -> None:
     assert publisher(parts, mailbox).publish([failure_of(f"run-{n}") for n in range(3)]) == ["run/cause"]
