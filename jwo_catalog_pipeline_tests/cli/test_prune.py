@@ -27,7 +27,7 @@ def three(project: Project) -> Project:
         project.must_upload(upload)
         if upload != "u2":
             project.settle(upload)
-    time.sleep(1.1)
+    time.sleep(1.1)  # ages are whole seconds: now all of it is older than the setting
     project.env["JWO_KEEP_DAYS"] = str(NOW)
     return project
 

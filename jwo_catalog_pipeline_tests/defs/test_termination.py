@@ -59,7 +59,7 @@ class Sending:
     def until_sent(self, count: int) -> None:
         deadline = time.monotonic() + 60
         while self.sent() < count and time.monotonic() < deadline and self.process.poll() is None:
-            time.sleep(0.1)
+            time.sleep(0.1)  # another process sends meanwhile
         assert self.sent() >= count, self.process.communicate(timeout=1)
 
     def states(self) -> Counter[str]:
@@ -73,7 +73,7 @@ class Sending:
         """Stop it, and see that it keeps to its word: no batch after 2 s, and an end within 15 s."""
         began = time.monotonic()
         how()
-        time.sleep(2)
+        time.sleep(2)  # the promise: after two seconds no batch is begun
         sent = self.sent()
         output, _ = self.process.communicate(timeout=15 - (time.monotonic() - began))
         assert self.sent() == sent < BATCHES

@@ -199,7 +199,7 @@ def test_a_run_that_is_terminated_in_the_ui_ends_within_seconds_and_nothing_revi
     shop.until_sent(before + 2)
     (task,) = world.runs()[runs:]
     world.terminate(run)
-    time.sleep(2)
+    time.sleep(2)  # the promise: after two seconds no batch is begun
     sent = shop.sent()
     world.until("the end", lambda: world.status_of("u6") == ["CANCELED"], 13)
     world.until("the task's end", lambda: world.tasks.processes[task].poll() is not None)

@@ -56,7 +56,7 @@ def test_an_interrupt_ends_as_a_stop_does(parts: Parts) -> None:
         parts.sender(on_batch=interrupt, at_once=2).apply("u1", plan, FIELDS)
     sent = parts.sent()
     assert states(parts) == {"submitted": sent, "planned": BATCHES - sent}
-    time.sleep(2 * CALL_SECONDS)
+    time.sleep(2 * CALL_SECONDS)  # a call that was begun after the stop would have arrived by then
     assert parts.sent() == sent < BATCHES
 
 
