@@ -1,6 +1,7 @@
 """AWS's own words and the remedy that fits them, for every service; and throttling is waited for."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,8 +187,15 @@ BUSY = {
 @pytest.mark.parametrize("service", BUSY)
 def test_throttling_is_waited_for(clients: Aws, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    real = time.sleep
-    monkeypatch.setattr("time.sleep", lambda seconds: slept.append(seconds) or real(min(seconds, 0.01)))
+    real, here = time.sleep, threading.current_thread()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is here:  # threads that other tests left behind sleep too
+            slept.append(seconds)
+            seconds = min(seconds, 0.01)
+        real(seconds)
+
+    monkeypatch.setattr("time.sleep", sleep)
     clients.errors = [BUSY[service]] * 5 + [(0, "", "")]
     if service == "s3":
         Bucket(aws.aws_client("s3"), "b").get("key")

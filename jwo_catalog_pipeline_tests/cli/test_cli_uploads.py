@@ -88,7 +88,7 @@ def test_a_guard_stops_the_upload_and_names_its_override(project: Project, run) 
 
 @pytest.mark.thorough
 def test_an_upload_that_stopped_is_resumed(project: Project, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.sender.BACKOFF", lambda _: 0.0)
+    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.retrying.BACKOFF", lambda _: 0.0)
     project.sandbox.misbehave(throttle=5)
     stopped = run("upload", "--yes")
     assert stopped.exit_code == 1

@@ -221,7 +221,7 @@ def test_a_bad_file_stops_the_upload_with_a_sentence_that_names_it(
 def test_a_wrong_setting_stops_the_upload_with_a_sentence_that_names_it(
     project: Project, variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.sender.BACKOFF", lambda _: 0.0)
+    monkeypatch.setattr("jwo_catalog_pipeline.upload.send.retrying.BACKOFF", lambda _: 0.0)
     project.env[variable] = value.format(bucket=project.env["JWO_BUCKET"])
     sentence = failure(project.upload("u1"))
     assert re.search(said, sentence), sentence
