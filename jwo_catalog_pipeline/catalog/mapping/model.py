@@ -16,6 +16,7 @@ import duckdb
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -31,7 +32,7 @@ from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.expressions import parse_expression, suggest
 from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, not_mapped, read_yaml, validated, wrong
 from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, ITEM_FIELDS, REQUIRED_FIELDS
-from jwo_catalog_pipeline.catalog.source.reading import FORMATS, SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import FORMATS, SourceOptions
 
 MAPPABLE_FIELDS = [field for field in ITEM_FIELDS if field != ADDITIONAL_BARCODES]
 _SQL = "A DuckDB SQL expression over the columns of the export."
@@ -49,6 +50,12 @@ def _text_encoding(name: str) -> str:
     except (LookupError, ValueError) as error:
         raise wrong(f"{name!r} is no text encoding that Python knows", "write one such as utf-8 or cp1252") from error
     return name
+
+
+def _row_number(written: Any) -> int:
+    if not str(written).isascii() or not str(written).isdigit() or int(written) < 1:
+        raise wrong(f"must be the number of a row, from 1, and is {written!r}", "write one such as 4")
+    return int(written)
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -78,6 +85,9 @@ class Options(_Part):
     quote: Annotated[str, Field(max_length=1)] = Field(
         default=_NOTHING, description="CSV: around fields; empty where nothing is quoted."
     )
+    escape: Annotated[Text, Field(max_length=1)] = Field(
+        default=_NOTHING, description="CSV: before a quote inside a quoted field; default: the quote itself."
+    )
     encoding: Annotated[Text, AfterValidator(_text_encoding)] = Field(
         default=_NOTHING, description="A Python codec; default utf-8."
     )
@@ -87,9 +97,15 @@ class Source(_Part):
     """How to read the export."""
 
     format: Annotated[Text, AfterValidator(_known_format), Field(json_schema_extra={"enum": [*FORMATS]})] = Field(
-        default=_NOTHING, description="Default: by the file's name."
+        default=_NOTHING, description="Default: by the file's content and name."
     )
-    records: Text = Field(default=_NOTHING, description="JSON: the key that holds the list of records.")
+    records: Text = Field(
+        default=_NOTHING, description="JSON: where the list of records is, such as products[].variants[]."
+    )
+    header_row: Annotated[int, BeforeValidator(_row_number), WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        default=1, description="CSV and workbooks: the line or row that holds the names; what is above is not read."
+    )
+    sheet: Text = Field(default=_NOTHING, description="Workbooks: the sheet; default: the only one that holds a table.")
     options: Options = Field(default_factory=Options, description="How a text file is written.")
 
     def as_options(self) -> SourceOptions:
