@@ -49,7 +49,8 @@ def schema() -> None:
 def init(export: str, output: Path | None, **source: Any) -> None:
     """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
-    from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+    from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")

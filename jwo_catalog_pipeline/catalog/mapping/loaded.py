@@ -20,7 +20,7 @@ from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, read_yaml, valid
 from jwo_catalog_pipeline.catalog.mapping.language import Condition, Expression, Table
 from jwo_catalog_pipeline.catalog.mapping.lookup_tables import read_lookup
 from jwo_catalog_pipeline.catalog.mapping.model import MappingFile
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 
 
 @dataclass(frozen=True)
