@@ -49,7 +49,8 @@ def schema() -> None:
 def init(export: str, output: Path | None, **source: Any) -> None:
     """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
-    from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+    from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
@@ -74,7 +75,7 @@ def init(export: str, output: Path | None, **source: Any) -> None:
 def review(export: str, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
-    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     with with_status(f"mapping {export}"), local_export(export) as (file, uri):
@@ -114,7 +115,7 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
 def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
     """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
-    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     with with_status(f"mapping {export} twice"), local_export(export) as (file, uri):
