@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.source.file_names import before_wildcard, has_wildcard, is_beside, is_match
+from jwo_catalog_pipeline.catalog.source.file_names import before_wildcard, has_wildcard, is_beside, is_match, parts_of
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
 
 _CHUNK = 1 << 20
 _SHOWN = 3  # names of files that are passed over
@@ -28,30 +29,80 @@ _PROBLEMS = {
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One version of the export. `etag` is S3's without its quotes, or made of size and time for a local file."""
+    """One version of the export: a file, or all the files that match a glob.
+
+    Attributes:
+        uri: The file's; of several files, the glob.
+        etag: S3's without its quotes, or made of size and time for a local file; of several files, a digest of theirs.
+        size: In bytes, of all files.
+        modified: When the file was written; of several files, the one written last.
+        parts: Several files, by name; empty for one.
+    """
 
     uri: str
     etag: str
     size: int
     modified: datetime
+    parts: tuple["SourceFile", ...] = ()
 
     @property
     def version(self) -> str:
         """Names this version: another etag, or the same content written again, is another version."""
         return f"{self.uri} {self.etag} {self.modified:%Y-%m-%dT%H:%M:%SZ}"
 
+    @property
+    def files(self) -> tuple["SourceFile", ...]:
+        """The file, or all of them, by name."""
+        return self.parts or (self,)
+
+    @property
+    def oldest(self) -> "SourceFile":
+        """The file that was written first: the export is as old as the oldest of its files."""
+        return min(self.files, key=lambda file: file.modified)
+
     def age_hours(self, now: datetime) -> float:
         """How long ago it was written."""
-        return (now - self.modified).total_seconds() / 3600
+        return (now - self.oldest.modified).total_seconds() / 3600
 
 
 def find_source(uri: str, s3: Any) -> SourceFile:
-    """Find the export: the file written last of those that match, the last by name where two are of one second.
+    """Find the export: all files that match a glob; in a folder, the file written last, and by name in one second.
 
     Raises:
-        SourceFileError: as `find_files`.
+        SourceFileError: as `find_files`; or the newest file of a folder is one part of several.
     """
-    return find_files(uri, s3)[-1]
+    files = find_files(uri, s3)
+    if len(files) == 1:
+        return files[0]
+    if not uri.endswith("/") and not Path(uri).expanduser().is_dir():
+        return _together(uri, files)
+    parts = parts_of(_name(files[-1]), files[-1].modified, [(_name(file), file.modified) for file in files])
+    if parts:
+        names = f"{', '.join(parts[:_SHOWN])}{f' and {len(parts) - _SHOWN} more' if len(parts) > _SHOWN else ''}"
+        raise SourceFileError(
+            f"{uri} holds {len(parts)} files that seem to be parts of one export ({names}), and of a folder only the "
+            "newest file is read",
+            "set JWO_SOURCE_URI to a glob that all parts match, and nothing else, such as "
+            f"{uri.rstrip('/')}/{_glob_of(parts)}; or write each export as one file",
+        )
+    return files[-1]
+
+
+def _together(uri: str, files: list[SourceFile]) -> SourceFile:
+    """Several files as one export, by name."""
+    parts = tuple(sorted(files, key=lambda file: file.uri))
+    digest = hashlib.sha256("\n".join(part.version for part in parts).encode()).hexdigest()
+    size, modified = sum(part.size for part in parts), max(part.modified for part in parts)
+    return SourceFile(uri, digest, size, modified, parts)
+
+
+def _glob_of(names: list[str]) -> str:
+    """What the names have in common, with `*` for where they differ."""
+    first, last = min(names), max(names)
+    same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    behind = len(first[same:].lstrip("0123456789"))
+    end = first[-behind:] if behind and all(name.endswith(first[-behind:]) for name in names) else ""
+    return f"{first[:same].rstrip('0123456789')}*{end}"
 
 
 def find_files(uri: str, s3: Any) -> list[SourceFile]:
@@ -102,6 +153,24 @@ def check_readable(file: SourceFile, s3: Any) -> None:
         s3.get_object(Bucket=bucket, Key=key, IfMatch=f'"{file.etag}"', **first)["Body"].close()
     except (ClientError, BotoCoreError) as error:
         raise _explained(file.uri, error) from None
+
+
+def fetch_export(export: SourceFile, folder: Path, s3: Any) -> tuple[list[ExportFile], str]:
+    """Local copies of exactly this version, and a SHA-256 in hex: the file's, or one over the names and SHA-256s.
+
+    Raises:
+        SourceFileError: as `fetch_source`.
+    """
+    copies, digests = [], []
+    for number, file in enumerate(export.files):
+        own = folder / str(number)  # files of several folders may have one name
+        own.mkdir(exist_ok=True)
+        path, digest = fetch_source(file, own, s3)
+        copies.append(ExportFile(path, file.uri))
+        digests.append(f"{_name(file)} {digest}")
+    if not export.parts:
+        return copies, digest
+    return copies, hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:

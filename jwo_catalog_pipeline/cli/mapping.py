@@ -50,13 +50,13 @@ def init(export: str, output: Path | None, **source: Any) -> None:
     """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
     from jwo_catalog_pipeline.catalog.source.options import SourceOptions
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
-    with with_status(f"looking at {export}"), local_export(export) as (file, uri):
+    with with_status(f"looking at {export}"), local_export(export) as (files, name):
         options = SourceOptions(format=source.pop("format_"), **source)
-        text = as_yaml(column_facts(read_source(file, options, uri)), options, file.name)
+        text = as_yaml(column_facts(read_export(files, options)), options, name)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -76,12 +76,12 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export}"), local_export(export) as (file, uri):
+    with with_status(f"mapping {export}"), local_export(export) as (files, name):
         loaded = load_mapping(path)
-        source = read_source(file, loaded.source, uri)
-        result = reviewing.review_mapping(loaded, source, file.name, _stores(stores))
+        source = read_export(files, loaded.source)
+        result = reviewing.review_mapping(loaded, source, name, _stores(stores))
     counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
     if markdown:
         click.echo(reviewing.as_review_markdown(result))
@@ -90,11 +90,13 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     target.write_text(reviewing.as_html(result), encoding="utf-8")
     if as_json:
         rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in result.rules}
-        print_json({**counts, "rules": rules, "page": str(target)})
+        print_json({**counts, "notes": list(result.notes), "rules": rules, "page": str(target)})
         return
     click.echo(
         f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {len(result.quarantined):,} would be quarantined"
     )
+    for note in result.notes:
+        click.echo(f"  note     {note}")
     for rule in result.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")
@@ -116,18 +118,18 @@ def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...
     """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export} twice"), local_export(export) as (file, uri):
+    with with_status(f"mapping {export} twice"), local_export(export) as (files, name):
         before, after = load_mapping(old), load_mapping(new)
-        source = read_source(file, before.source, uri)
+        source = read_export(files, before.source)
         same = before.source == after.source
-        source_as_new = None if same else read_source(file, after.source, uri)
+        source_as_new = None if same else read_export(files, after.source)
         difference = diff_mappings(before, after, source, source_as_new, _stores(stores))
     if as_json:
         print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(difference, old.name, new.name, file.name))
+        click.echo(as_diff_markdown(difference, old.name, new.name, name))
     if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

@@ -20,7 +20,8 @@ from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.validation import validate
-from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.catalog.source.options import NOTES
+from jwo_catalog_pipeline.catalog.source.reading import read_export
 from jwo_catalog_pipeline.defs.checks import (
     STRUCTURE,
     CatalogConfig,
@@ -102,6 +103,8 @@ def source_catalog(
             "sha256": sha256,
             "modified": file.modified.isoformat(),
             "columns": dg.MetadataValue.json([str(name) for name in rows.columns if name != "source_row"]),
+            "files": dg.MetadataValue.json([part.uri for part in file.files]),
+            "notes": dg.MetadataValue.json(rows.attrs[NOTES]),
             "unchanged": unchanged,
             "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
         },
@@ -118,8 +121,8 @@ def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) ->
     newest = source.find()
     for _ in range(READS):
         file, read_at = newest, time.time()
-        path, sha256 = source.fetch(file, folder)
-        rows = read_source(path, mapping.source, file.uri)
+        files, sha256 = source.fetch(file, folder)
+        rows = read_export(files, mapping.source)
         if (newest := source.find()).version == file.version:
             return file, sha256, rows, read_at
     raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")

@@ -1,6 +1,8 @@
 """Which files of a folder are exports, by their names: globs, and what lies beside an export. S3 and disk alike."""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
@@ -20,6 +22,52 @@ _BESIDE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_DATE = re.compile(r"(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d([T_-]?[0-2]\d[-_.:h]?[0-5]\d([-_.:]?[0-5]\d)?)?Z?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_PART = re.compile(
+    r"""
+    (?<![a-z])(?:part|chunk|shard|split|slice|data)(?:[-_. ]?\d+)+  # Spark, Snowflake
+    | \d+[-_. ]?of[-_. ]?\d+
+    | (?<!\d)0\d{11}(?!\d)                                        # BigQuery
+    | ^\d{4,6}_(?:part_)?\d+                                      # Hive, Redshift
+    | (?<=-)\d+(?:-\d+)?-c\d+(?=\.)                                # Databricks
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![\dv(])\d{1,3}(?![\d)])", re.IGNORECASE)
+_TOGETHER = timedelta(minutes=10)
+
+
+def parts_of(newest: str, written: datetime, files: Sequence[tuple[str, datetime]]) -> list[str]:
+    """The files that the newest one seems to be a part of an export with, by name; none where it stands alone.
+
+    They are called the same but for the number of the part (`part-00000`, `2_of_3`); or but for any short number, such
+    as a store's, and were written within 10 minutes. Files that differ in a date are exports of different days.
+
+    Args:
+        newest: the name of a file, without its folder.
+        written: when it was written.
+        files: names and times of all files of the folder, the newest among them.
+    """
+    parts = [
+        name
+        for name, time in files
+        if name == newest
+        or _without(_PART, name) == _without(_PART, newest)
+        or (written - time <= _TOGETHER and _without(_NUMBER, name) == _without(_NUMBER, newest))
+    ]
+    return sorted(parts) if len(parts) > 1 else []
+
+
+def _without(numbers: re.Pattern[str], name: str) -> str:
+    """The name with `#` for the numbers, but for those in dates and identifiers."""
+    kept = [match.span() for pattern in (_UUID, _DATE) for match in pattern.finditer(name)]
+
+    def masked(match: re.Match[str]) -> str:
+        inside = any(start < match.end() and match.start() < end for start, end in kept)
+        return match[0] if inside else "#"
+
+    return numbers.sub(masked, name)
 
 
 def has_wildcard(path: str) -> bool:

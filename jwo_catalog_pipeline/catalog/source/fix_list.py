@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.options import SourceOptions, format_of
+from jwo_catalog_pipeline.catalog.source.options import WORKBOOKS, SourceOptions, format_of
 
 REASONS = "fix_reasons"
 # A spreadsheet executes cells that begin so (OWASP, "CSV Injection"; the wide forms in East Asian editions), but for
@@ -50,6 +51,8 @@ def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.
 def as_export(fixes: pd.DataFrame, options: SourceOptions, name: str) -> tuple[str, bytes]:
     """The fix list as a file in the export's own format, unpacked, with harmless cells where spreadsheets open it.
 
+    That of a workbook is CSV, which every spreadsheet program opens; that of nested records is a list of flat ones.
+
     Args:
         fixes: as `make_fix_list` gives it.
         options: how the export is read.
@@ -58,8 +61,8 @@ def as_export(fixes: pd.DataFrame, options: SourceOptions, name: str) -> tuple[s
     Returns:
         The file's name, and its content.
     """
-    format_ = options.format or format_of(name)
-    if format_ == "csv":
+    format_ = options.format or _format_of(name)
+    if format_ == "csv" or format_ in WORKBOOKS:
         delimiter = options.delimiter or ("\t" if ".tsv" in name.lower() else ",")
         suffix = "tsv" if delimiter == "\t" else "csv"
         return f"fix_list.{suffix}", _csv(fixes, options, delimiter)
@@ -71,8 +74,16 @@ def as_export(fixes: pd.DataFrame, options: SourceOptions, name: str) -> tuple[s
     if format_ == "jsonl":
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     else:
-        text = json.dumps({options.records: records} if options.records else records, ensure_ascii=False, indent=1)
+        one_key = options.records and not set(".[").intersection(options.records)
+        text = json.dumps({options.records: records} if one_key else records, ensure_ascii=False, indent=1)
     return f"fix_list.{format_}", text.encode(options.encoding, "backslashreplace")
+
+
+def _format_of(name: str) -> str:
+    try:
+        return format_of(name)
+    except SourceFileError:
+        return "csv"  # a zip file's name, or a glob's, need not say it
 
 
 def _csv(fixes: pd.DataFrame, options: SourceOptions, delimiter: str) -> bytes:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 
 WORKBOOKS = ("xlsx", "xls", "ods")
 FORMATS = ("csv", "json", "jsonl", "parquet", *WORKBOOKS)
 FILE_COLUMN = "source_file"  # holds the name of the file that a row came from
+# Attributes of a table: what a person should know of it, in sentences; and each file with its number of rows.
+NOTES, FILES = "notes", "files"
 _SUFFIXES = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "csv", "json": "json", "jsonl": "jsonl"}
 _SUFFIXES |= {"ndjson": "jsonl", "parquet": "parquet", "pq": "parquet", "xlsx": "xlsx", "xlsm": "xlsx", "xlsb": "xlsx"}
 _SUFFIXES |= {"xls": "xls", "ods": "ods"}
 PACKED = ("gz", "zst", "zstd", "zip")  # a suffix that says nothing of what is inside
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """A local file, and what messages call it, such as its s3 uri."""
+
+    path: Path
+    name: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ Does not belong here: a format (see the modules beside this one), what the colum
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -19,7 +18,15 @@ from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.source.csv_files import read_csv
 from jwo_catalog_pipeline.catalog.source.json_files import read_json
-from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN, FORMATS, WORKBOOKS, SourceOptions, format_of
+from jwo_catalog_pipeline.catalog.source.options import (
+    FILES,
+    FORMATS,
+    NOTES,
+    WORKBOOKS,
+    ExportFile,
+    SourceOptions,
+    format_of,
+)
 from jwo_catalog_pipeline.catalog.source.packed import is_workbook, unpacked
 from jwo_catalog_pipeline.catalog.source.parquet_files import read_parquet
 from jwo_catalog_pipeline.catalog.source.shaping import Read
@@ -28,17 +35,7 @@ from jwo_catalog_pipeline.catalog.source.text_files import actual_encoding, is_u
 from jwo_catalog_pipeline.catalog.source.workbooks import read_workbook
 from jwo_catalog_pipeline.wording import plural
 
-# Attributes of the table: what a person should know of it, in sentences; and each file with its number of rows.
-NOTES, FILES = "notes", "files"
 _HEAD = 64 << 10  # bytes that show what a text is
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """A local file, and what messages call it, such as its s3 uri."""
-
-    path: Path
-    name: str
 
 
 def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
@@ -78,15 +75,6 @@ def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFr
     ]
     frame.attrs[FILES] = [[_base(file.name), len(read.table)] for file, read in zip(files, reads, strict=True)]
     return frame
-
-
-def with_source_file(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column `source_file`, the name of the file that each row came from."""
-    if FILE_COLUMN in frame or FILES not in frame.attrs:
-        return frame
-    names, rows = zip(*frame.attrs[FILES], strict=True)
-    column = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=frame.index, dtype="str")
-    return frame.assign(**{FILE_COLUMN: column})
 
 
 def _read(file: ExportFile, source: SourceOptions) -> Read:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN
+from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN, FILES
 
 _SHOWN = 5  # names in a note
 
@@ -78,6 +79,15 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
     if blank:
         found.notes.append(f"rows without content are left out: {blank:,}")
     return found
+
+
+def with_source_file(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the column `source_file`, the name of the file that each row came from."""
+    if FILE_COLUMN in frame or FILES not in frame.attrs:
+        return frame
+    names, rows = zip(*frame.attrs[FILES], strict=True)
+    column = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=frame.index, dtype="str")
+    return frame.assign(**{FILE_COLUMN: column})
 
 
 def without_blank_rows(table: pa.Table) -> tuple[pa.Table, int]:
