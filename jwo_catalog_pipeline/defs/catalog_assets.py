@@ -20,8 +20,7 @@ from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.validation import validate
-from jwo_catalog_pipeline.catalog.source.options import NOTES
-from jwo_catalog_pipeline.catalog.source.reading import read_export
+from jwo_catalog_pipeline.catalog.source.reading import FILES, NOTES, read_export
 from jwo_catalog_pipeline.defs.checks import (
     STRUCTURE,
     CatalogConfig,
@@ -100,11 +99,11 @@ def source_catalog(
             "etag": file.etag,
             "version": file.version,
             "bytes": file.size,
+            "files": dg.MetadataValue.json(dict(rows.attrs[FILES])),
+            "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in rows.attrs[NOTES]) or "none"),
             "sha256": sha256,
             "modified": file.modified.isoformat(),
             "columns": dg.MetadataValue.json([str(name) for name in rows.columns if name != "source_row"]),
-            "files": dg.MetadataValue.json([part.uri for part in file.files]),
-            "notes": dg.MetadataValue.json(rows.attrs[NOTES]),
             "unchanged": unchanged,
             "sample": dg.MetadataValue.md(as_markdown(rows.head(SAMPLE_ROWS))),
         },

@@ -68,14 +68,12 @@ class SourceResource(dg.ConfigurableResource[None]):
         return find_source(self.uri, aws_client("s3") if self.uri.startswith("s3://") else None)
 
     def fetch(self, file: SourceFile, folder: Path) -> tuple[list[ExportFile], str]:
-        """Local copies of that version's files and its SHA-256."""
+        """Local copies of that version and its SHA-256."""
         return fetch_export(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def check_readable(self, file: SourceFile) -> None:
         """Raise a SourceFileError if that version cannot be read."""
-        s3 = aws_client("s3") if file.uri.startswith("s3://") else None
-        for part in file.files:
-            check_readable(part, s3)
+        check_readable(file, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def mapping(self) -> FieldMapping:
         """The field mapping as it is now."""

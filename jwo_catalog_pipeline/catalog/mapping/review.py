@@ -21,8 +21,7 @@ from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, ap
 from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.validation import MAX_SAMPLES, RuleResult, Validation, validate
-from jwo_catalog_pipeline.catalog.source.options import NOTES
-from jwo_catalog_pipeline.catalog.source.shaping import with_source_file
+from jwo_catalog_pipeline.catalog.source.reading import NOTES, with_source_file
 
 EXAMPLES = 5  # of a field: first those that the mapping changed
 EXAMPLE_ROWS = 20_000  # examples are looked for in this many rows from the beginning

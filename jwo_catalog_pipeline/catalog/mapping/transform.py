@@ -21,7 +21,6 @@ from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedFiel
 from jwo_catalog_pipeline.catalog.mapping.merging import merge_barcodes
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import MEMORY_LIMIT, connect_locked, register
 from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, ITEM_FIELDS, MAPPING_ERRORS, SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.shaping import with_source_file
 
 # Bytes of an expression's result: far above the 255 characters of a field, far below what harms.
 MAX_RESULT = 10_000
@@ -63,7 +62,6 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
     Raises:
         MappingError: an expression names a column that the export has not, or does not fit its columns.
     """
-    source = with_source_file(source)
     fitted = fit_mapping(mapping, [str(column) for column in source.columns if column != SOURCE_ROW])
     with connect_locked() as db:
         register(db, "source", pa.Table.from_pandas(source, preserve_index=False))

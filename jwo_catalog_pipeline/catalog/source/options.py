@@ -10,20 +10,10 @@ from jwo_catalog_pipeline.catalog.errors import SourceFileError
 WORKBOOKS = ("xlsx", "xls", "ods")
 FORMATS = ("csv", "json", "jsonl", "parquet", *WORKBOOKS)
 FILE_COLUMN = "source_file"  # holds the name of the file that a row came from
-# Attributes of a table: what a person should know of it, in sentences; and each file with its number of rows.
-NOTES, FILES = "notes", "files"
 _SUFFIXES = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "csv", "json": "json", "jsonl": "jsonl"}
 _SUFFIXES |= {"ndjson": "jsonl", "parquet": "parquet", "pq": "parquet", "xlsx": "xlsx", "xlsm": "xlsx", "xlsb": "xlsx"}
 _SUFFIXES |= {"xls": "xls", "ods": "ods"}
 PACKED = ("gz", "zst", "zstd", "zip")  # a suffix that says nothing of what is inside
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """A local file, and what messages call it, such as its s3 uri."""
-
-    path: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +39,14 @@ class SourceOptions:
     quote: str = '"'
     escape: str | None = None
     encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """A local file of an export, and what messages call it, such as its s3 uri."""
+
+    path: Path
+    name: str
 
 
 def format_of(name: str) -> str:

@@ -10,23 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN, FILES
+from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN
 
 _SHOWN = 5  # names in a note
 
 
 @dataclass
 class Read:
-    """What a reader gives: a table of text, empty text is null, and what a person should know of it, in sentences."""
+    """What a reader gives: a table of text, empty text is null; what a person should know of it; and the format."""
 
     table: pa.Table
     notes: list[str] = field(default_factory=list)
+    format: str = ""
 
 
 def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, notes: Sequence[str] = ()) -> Read:
@@ -79,15 +79,6 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
     if blank:
         found.notes.append(f"rows without content are left out: {blank:,}")
     return found
-
-
-def with_source_file(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column `source_file`, the name of the file that each row came from."""
-    if FILE_COLUMN in frame or FILES not in frame.attrs:
-        return frame
-    names, rows = zip(*frame.attrs[FILES], strict=True)
-    column = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=frame.index, dtype="str")
-    return frame.assign(**{FILE_COLUMN: column})
 
 
 def without_blank_rows(table: pa.Table) -> tuple[pa.Table, int]:
