@@ -107,6 +107,11 @@ class Review:
     rules: tuple[RuleResult, ...]
     unused_columns: tuple[str, ...]
 
+    @property
+    def items(self) -> int:
+        """How many items the rows make, valid or not."""
+        return self.valid + len(self.quarantined)
+
 
 def review_mapping(
     mapping: FieldMapping, source: pd.DataFrame, export: str, store_ids: Sequence[str] | None = None
