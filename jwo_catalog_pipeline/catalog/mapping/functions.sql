@@ -72,25 +72,96 @@ CREATE MACRO _barcode_facts(code, declared) AS list_transform([{'c': code::VARCH
          ELSE {'fits': _fits_type(p.c, p.t), 'right': _check_digit_right(p.c, p.t),
                'known': _known_form(p.c), 'ambiguous': _ambiguous(p.c)} END)[1];
 
-CREATE MACRO _restored(x) AS list_transform(
-    [upper(regexp_replace(x, '[\s\p{Z}\p{Pd}]', '', 'g'))], lambda c: CASE
-        WHEN regexp_full_match(c, '[0-9]{1,6}|[0-9]{13,14}|[0-9]{9}X') THEN c
-        WHEN NOT regexp_full_match(c, '[0-9]{7,12}') THEN nullif(x, '')
-        WHEN length(c) <= 8 THEN
-            CASE WHEN _gs1_right(c::BIGINT) OR _upce_right(lpad(c, 8, '0')) THEN lpad(c, 8, '0') ELSE c END
-        WHEN _isbn_right(c) OR NOT _gs1_right(c::BIGINT) THEN c
-        ELSE lpad(c, 12, '0') END)[1];
+-- Digits of other scripts (Arabic, Persian, full width, Devanagari) as ASCII ones.
+CREATE MACRO _ascii_digits(x) AS translate(x, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९',
+    '0123456789012345678901234567890123456789');
 
--- Removes separators and puts back lost leading zeros, up to the shortest length (8, 12, 13, 14) with a right check
--- digit. Up to 6 digits (perhaps a PLU), a valid ISBN-10 and whatever fits no length are left alone.
+-- The digits that a spreadsheet's 4.006381333931E+12 stands for; NULL where it shows fewer than the number has, for then
+-- it was rounded. One digit may lack if `checked`: a last 0 that is not written, where it is a right check digit.
+CREATE MACRO _unrounded(x, checked) AS list_transform(
+    [regexp_extract(x, '^([1-9])[.,]([0-9]+)[Ee]\+?0*([1-9][0-9]?)$', ['first', 'rest', 'places'])], lambda p:
+    list_transform([{'digits': p.first || p.rest, 'n': TRY_CAST(p.places AS INTEGER) + 1}], lambda q: CASE
+        WHEN q.n NOT BETWEEN 7 AND 18 THEN NULL
+        WHEN length(q.digits) >= q.n AND regexp_full_match(q.digits[q.n + 1:], '0*') THEN q.digits[:q.n]
+        WHEN checked AND q.n <= 14 AND length(q.digits) = q.n - 1 AND _gs1_right((q.digits || '0')::BIGINT)
+            THEN q.digits || '0' END)[1])[1];
+
+-- A whole number without the `.0` that a spreadsheet or a float gave it. `4.000` may be four thousand, and stays.
+CREATE MACRO _whole(x) AS CASE
+    WHEN regexp_full_match(x, '[0-9]+[.,]0+') AND NOT regexp_full_match(x, '[0-9]{1,3}[.,]000')
+        THEN regexp_extract(x, '^[0-9]+') END;
+
+-- Undoes the signs that keep a spreadsheet from taking text for a number: ="0123", '0123, "0123".
+CREATE MACRO _unprotected(x) AS list_transform([x], lambda v: CASE
+    WHEN regexp_full_match(v, '\s*=?\s*["“”][^"“”]*["“”]\s*') THEN regexp_extract(v, '["“”]([^"“”]*)["“”]', 1)
+    WHEN regexp_full_match(v, '(?s)\s*="(?:[^"]|"")*"\s*') THEN replace(regexp_extract(v, '(?s)"(.*)"', 1), '""', '"')
+    WHEN regexp_matches(v, '^\s*[''‘’`]') THEN regexp_extract(v, '(?s)^\s*[''‘’`](.*?)[''‘’`]?$', 1)
+    ELSE v END)[1];
+
+-- Digits with the leading zeros that they have lost.
+CREATE MACRO _padded(code) AS list_transform([code], lambda c: CASE
+    WHEN NOT regexp_full_match(c, '[0-9]{7,11}') THEN c
+    WHEN length(c) <= 8 THEN
+        CASE WHEN _gs1_right(c::BIGINT) OR _upce_right(lpad(c, 8, '0')) THEN lpad(c, 8, '0') ELSE c END
+    WHEN _isbn_right(c) OR NOT _gs1_right(c::BIGINT) THEN c
+    ELSE lpad(c, 12, '0') END)[1];
+
+-- A code without separators and what a spreadsheet did to it. A line break stands between two codes: no separator.
+CREATE MACRO _bare_code(x) AS list_transform([regexp_replace(x, '^[\s\p{Z}\p{Cf}\p{Cc}]+|[\s\p{Z}\p{Cf}\p{Cc}]+$', '', 'g')], lambda s:
+    list_transform([_unprotected(_ascii_digits(regexp_replace(s, '[ \t\p{Z}\p{Cf}\x00-\x08]', '', 'g')))], lambda u:
+    list_transform([upper(regexp_replace(coalesce(_unrounded(u, true), _whole(u), u), '^=|\p{Pd}', '', 'g'))], lambda c: CASE
+        WHEN s = '' THEN NULL
+        WHEN regexp_full_match(c, '[0-9]{1,14}|[0-9]{9}X') THEN c
+        ELSE x END)[1])[1])[1];
+
+-- Removes separators and what nobody sees, undoes what spreadsheets do, and puts back lost leading zeros, up to the
+-- shortest length (8, 12, 13, 14) with a right check digit. Up to 6 digits (perhaps a PLU), a valid ISBN-10 and
+-- whatever fits no length are left alone.
 -- The first branch, here and below, is a quick way out for what needs nothing done.
 CREATE MACRO restore_barcode(x) AS list_transform([x::VARCHAR], lambda v: CASE
-    WHEN regexp_full_match(v, '[0-9]{12,14}') THEN v ELSE _restored(v) END)[1];
+    WHEN regexp_full_match(v, '[0-9]{12,14}') THEN v
+    ELSE _padded(CASE WHEN regexp_full_match(v, '[0-9]*') THEN nullif(v, '') ELSE _bare_code(v) END) END)[1];
 
--- A number in text without currency and white space: digits, points, commas.
-CREATE MACRO _number(x) AS regexp_replace(
-    regexp_replace(x::VARCHAR, '^[\s\p{Z}]*(?:\p{Sc}|[A-Z]{3})|(?:\p{Sc}|[A-Z]{3})[\s\p{Z}]*$', '', 'g'),
-    '[\s\p{Z}''’]+', '', 'g');
+-- Undoes in other text what spreadsheets do: ="0123", '0123, 123.0, 1.23456789E+8 where no digit is lost.
+CREATE MACRO unquote(x) AS list_transform([x::VARCHAR], lambda v: CASE
+    WHEN regexp_full_match(v, '[\pL_-][^"“”''‘’`]*|[0-9]+') THEN v
+    ELSE list_transform([_unprotected(v)], lambda u: nullif(coalesce(_whole(u), _unrounded(u, false), u), ''))[1] END)[1];
+
+-- Currencies as shops write them. Not the codes that are also words (ALL, CUP, TOP), and no sign for cents.
+CREATE MACRO _currency() AS '(?:(?i:'
+    || 'AED|AFN|AMD|ANG|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BGN|BHD|BIF|BMD|BND|BOB|BRL|BSD|BTN|BWP|BYN|BZD|CAD|CDF|CHF'
+    || '|CLP|CNY|COP|CRC|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|GMD|GNF|GTQ|GYD|HKD|HNL|HRK'
+    || '|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD'
+    || '|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG'
+    || '|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TRY|TTD|TWD'
+    || '|TZS|UAH|UGX|USD|UYU|UZS|VES|VND|VUV|WST|XAF|XCD|XOF|XPF|YER|ZAR|ZMW'
+    || '|kr|kč|zł|s?fr|euros?|lei|din|rm|rp|rs|nis|tl|kn|dhs?|лв|руб|грн|дин|ש["״]?ח)\.?'
+    || '|(?:[A-Z]{1,2})?[$£¤¥֏؋৲৳฿៛₠-₤₦-⃀﷼﹩＄￡￥￦]|Ft|S/\.?|р\.|円|元|圓|원|บาท|đ)';
+
+-- A price in its parts: what stands before the number, the number, what stands behind it. No parts where it is no price.
+CREATE MACRO _price_parts(x) AS list_transform([CASE WHEN regexp_full_match(x, '[\x20\x21\x23-\x26\x28-\x7E]*') THEN trim(x)
+    ELSE trim(regexp_replace(regexp_replace(translate(_ascii_digits(_unprotected(x)), '٫٬‘’ʼ´`', '.' || repeat('''', 6)),
+        '\p{Cf}', '', 'g'), '[\s\p{Z}]+', ' ', 'g')) END], lambda t:
+    regexp_extract(t, '^([^0-9]*)([0-9](?:[0-9.,'' ]*[0-9])?)([^0-9]*)$', ['before', 'number', 'behind']))[1];
+
+-- Spaces and apostrophes out of a number where they stand between thousands.
+CREATE MACRO _grouped(number) AS list_transform([number], lambda n: CASE
+    WHEN regexp_full_match(n, '[1-9][0-9]{0,2}(?:(?: [0-9]{3})+|(?:''[0-9]{3})+)(?:[.,][0-9]+)?')
+        THEN replace(regexp_replace(n, '[ '']', '', 'g'), ',', '.')
+    WHEN regexp_full_match(n, '[0-9]+') OR NOT regexp_matches(n, '[ '']') THEN n END)[1];
+
+-- A number in text without currency and white space: digits, points, commas; `5,-`, `5:-` and `9.` have their zeros.
+-- NULL where there is anything else: cents, a unit, a second number, a sign, a word.
+CREATE MACRO _number(x) AS list_transform([_price_parts(x::VARCHAR)], lambda p: CASE
+    WHEN p.before <> '' AND NOT regexp_full_match(p.before, '(?:' || _currency() || ' ?){0,2}[.,]?|R ?') THEN NULL
+    WHEN p.behind = '' THEN regexp_extract(p.before, '[.,]$') || _grouped(p.number)
+    WHEN NOT regexp_full_match(p.behind, '(?:[.,:/][\p{Pd}=]{0,2})?(?: ?' || _currency() || '){0,2}') THEN NULL
+    WHEN p.behind[1] IN (':', '/') AND NOT regexp_matches(p.behind, '^.[\p{Pd}=]') THEN NULL
+    WHEN p.behind[1] IN ('.', ',') AND NOT regexp_matches(p.behind, '^.[\p{Pd}=]') AND regexp_matches(p.number, '[.,]') THEN NULL
+    WHEN p.behind[1] NOT IN ('.', ',', ':', '/') THEN regexp_extract(p.before, '[.,]$') || _grouped(p.number)
+    WHEN regexp_matches(p.before, '[.,]$') AND NOT regexp_matches(p.before, '[[:alpha:]]\.$') THEN NULL
+    ELSE _grouped(p.number || CASE WHEN p.behind[1] = ',' OR (p.behind[1] IN (':', '/')
+        AND regexp_matches(p.number, '\.[0-9]{3}$')) THEN ',' ELSE '.' END || '00') END)[1];
 
 -- Two places, no needless zeros: from `012` and `5` to `12.50`. NULL where the fraction does not fit in two places.
 CREATE MACRO _two_places(whole, fraction) AS
@@ -106,7 +177,7 @@ CREATE MACRO _decimal(number) AS list_transform([number], lambda n: CASE
     WHEN _ambiguous_number(n) THEN NULL
     WHEN regexp_full_match(n, '[0-9]*[.,][0-9]+')
         THEN _two_places(regexp_extract('0' || n, '^[0-9]+'), regexp_extract(n, '[0-9]+$'))
-    WHEN regexp_full_match(n, '[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?')
+    WHEN regexp_full_match(n, '[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?|[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}(\.[0-9]+)?')
         THEN _two_places(replace(split_part(n, '.', 1), ',', ''), split_part(n, '.', 2))
     WHEN regexp_full_match(n, '[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]+)?')
         THEN _two_places(replace(split_part(n, ',', 1), '.', ''), split_part(n, ',', 2)) END)[1];
@@ -116,26 +187,100 @@ CREATE MACRO _decimal(number) AS list_transform([number], lambda n: CASE
 -- as `1,299.00` where ',' is named, comes back as it was too.
 CREATE MACRO price(x) AS list_transform([x::VARCHAR], lambda v: CASE
         WHEN regexp_full_match(v, '(0|[1-9][0-9]*)\.[0-9]{2}') THEN v
-        ELSE coalesce(_decimal(_number(v)), nullif(v, '')) END)[1],
+        ELSE coalesce(_decimal(CASE WHEN regexp_full_match(v, '[0-9.,]*[0-9]') THEN v ELSE _number(v) END),
+            nullif(v, '')) END)[1],
     (x, sep) AS list_transform([_number(x)], lambda n: coalesce(CASE
         WHEN _ambiguous_number(n) AND contains(n, sep) THEN _two_places(split_part(n, sep, 1), split_part(n, sep, 2))
         WHEN _ambiguous_number(n) AND sep IN ('.', ',') THEN _two_places(regexp_replace(n, '[.,]', ''), '')
         WHEN CASE sep WHEN ',' THEN regexp_matches(n, ',.*[.,]') ELSE regexp_matches(n, '\..*[.,]') END THEN NULL
         ELSE _decimal(n) END, nullif(x::VARCHAR, '')))[1];
 
--- Trims, makes one space of all white space, drops control characters and the invisible marks of text direction.
+-- Trims, makes one space of all white space, drops control characters and what nobody sees: marks of text direction,
+-- spaces of no width, byte order marks. The joiners U+200C and U+200D stay, for some scripts write with them.
 CREATE MACRO clean(x) AS list_transform([x::VARCHAR], lambda s: CASE
     WHEN regexp_full_match(s, '[\x21-\x7E]+(?: [\x21-\x7E]+)*') THEN s
     ELSE nullif(trim(regexp_replace(regexp_replace(s,
-    '[\x00-\x08\x0E-\x1F\x7F-\x{84}\x{86}-\x{9F}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{FEFF}]', '', 'g'),
-    '[\s\x0B\x{85}\p{Z}]+', ' ', 'g')), '') END)[1];
+    '[\x00-\x08\x0E-\x1F\x7F-\x{84}\x{86}-\x{9F}\x{61C}\x{200B}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}\x{2066}-\x{2069}\x{FEFF}]',
+    '', 'g'), '[\s\x0B\x{85}\p{Z}]+', ' ', 'g')), '') END)[1];
 
--- Plain ASCII: accents off, letters and signs that have a usual spelling replaced, everything else dropped.
+-- The names of HTML 4's entities, and beside them what they stand for. White space and what nobody sees is in _entity.
+CREATE MACRO _entity_names() AS string_split(
+    'AElig Aacute Acirc Agrave Alpha Aring Atilde Auml Beta Ccedil Chi Dagger Delta ETH Eacute Ecirc Egrave'
+    || ' Epsilon Eta Euml Gamma Iacute Icirc Igrave Iota Iuml Kappa Lambda Mu Ntilde Nu OElig Oacute Ocirc Ograve'
+    || ' Omega Omicron Oslash Otilde Ouml Phi Pi Prime Psi Rho Scaron Sigma THORN Tau Theta Uacute Ucirc Ugrave'
+    || ' Upsilon Uuml Xi Yacute Yuml Zeta aacute acirc acute aelig agrave alefsym alpha amp and ang aring asymp'
+    || ' atilde auml bdquo beta brvbar bull cap ccedil cedil cent chi circ clubs cong copy crarr cup curren dArr'
+    || ' dagger darr deg delta diams divide eacute ecirc egrave empty epsilon equiv eta eth euml euro exist fnof'
+    || ' forall frac12 frac14 frac34 frasl gamma ge gt hArr harr hearts hellip iacute icirc iexcl igrave image'
+    || ' infin int iota iquest isin iuml kappa lArr lambda lang laquo larr lceil ldquo le lfloor lowast loz lsaquo'
+    || ' lsquo lt macr mdash micro middot minus mu nabla ndash ne ni not notin nsub ntilde nu oacute ocirc oelig'
+    || ' ograve oline omega omicron oplus or ordf ordm oslash otilde otimes ouml para part permil perp phi pi piv'
+    || ' plusmn pound prime prod prop psi quot rArr radic rang raquo rarr rceil rdquo real reg rfloor rho rsaquo'
+    || ' rsquo sbquo scaron sdot sect sigma sigmaf sim spades sub sube sum sup sup1 sup2 sup3 supe szlig tau'
+    || ' there4 theta thetasym thorn tilde times trade uArr uacute uarr ucirc ugrave uml upsih upsilon uuml weierp'
+    || ' xi yacute yen yuml zeta apos', ' ');
+CREATE MACRO _entity_signs() AS
+    'ÆÁÂÀΑÅÃÄΒÇΧ‡ΔÐÉÊÈΕΗËΓÍÎÌΙÏΚΛΜÑΝŒÓÔÒΩΟØÕÖΦΠ″ΨΡŠΣÞΤΘÚÛÙΥÜΞÝŸΖáâ´æàℵα&∧∠å≈ãä„β¦•∩ç¸¢χˆ♣≅©↵∪¤⇓†↓°δ♦÷éêè∅'
+    || 'ε≡ηðë€∃ƒ∀½¼¾⁄γ≥>⇔↔♥…íî¡ìℑ∞∫ι¿∈ïκ⇐λ⟨«←⌈“≤⌊∗◊‹‘<¯—µ·−μ∇–≠∋¬∉⊄ñνóôœò‾ωο⊕∨ªºøõ⊗ö¶∂‰⊥φπϖ±£′∏∝ψ"⇒√⟩»→⌉”ℜ®⌋'
+    || 'ρ›’‚š⋅§σς∼♠⊂⊆∑⊃¹²³⊇ßτ∴θϑþ˜×™⇑ú↑ûù¨ϒυü℘ξý¥ÿζ''';
+
+-- The character of a number in HTML; 128 to 159 are meant as Windows-1252. NULL where there is none.
+CREATE MACRO _numbered(number) AS list_transform([number], lambda n: CASE
+    WHEN n BETWEEN 128 AND 159 THEN trim('€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ'[n - 127])
+    WHEN n < 32 OR n IN (127, 173) THEN CASE WHEN n IN (9, 10, 13) THEN ' ' ELSE '' END
+    WHEN n = 160 THEN ' '
+    WHEN n BETWEEN 55296 AND 57343 OR n > 1114111 THEN NULL
+    ELSE chr(n) END)[1];
+
+-- What stands for an entity, without its & and ;. NULL where it is none.
+CREATE MACRO _entity(name) AS list_transform([name], lambda e: CASE
+    WHEN regexp_full_match(e, '#[0-9]{1,7}') THEN _numbered(e[2:]::INTEGER)
+    WHEN regexp_full_match(e, '#[xX][0-9A-Fa-f]{1,6}') THEN _numbered(TRY_CAST('0x' || e[3:] AS INTEGER))
+    WHEN e IN ('nbsp', 'ensp', 'emsp', 'thinsp', 'NBSP') THEN ' '
+    WHEN e IN ('shy', 'zwnj', 'zwj', 'lrm', 'rlm') THEN ''
+    ELSE coalesce(_entity_signs()[list_position(_entity_names(), e)],
+        CASE WHEN e IN ('AMP', 'LT', 'GT', 'QUOT', 'COPY', 'REG') THEN _entity_signs()[list_position(_entity_names(), lower(e))] END)
+    END)[1];
+
+CREATE MACRO _without_entities(x) AS array_to_string(list_transform(
+    regexp_extract_all(regexp_replace(x, '&(?:amp;)+(#?[0-9A-Za-z]+;)', '&\1', 'g'), '&#?[0-9A-Za-z]{1,9};|[^&]+|&'), lambda t:
+    CASE WHEN starts_with(t, '&') AND ends_with(t, ';') THEN coalesce(_entity(t[2:-2]), t) ELSE t END), '');
+
+-- The end of a tag.
+CREATE MACRO _attributes() AS '(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|''[^'']*''|[^\s"''<>]+))*\s*/?>';
+
+-- A tag is a known name, and attributes with values: `a < b`, `<3` and `<Brand>` are none.
+CREATE MACRO _without_tags(x) AS regexp_replace(regexp_replace(regexp_replace(x,
+    '(?is)<(script|style)\b[^>]*>.*?</(?:script|style)\s*>|<!--.*?-->|<!\[CDATA\[|\]\]>|<!doctype[^>]*>', '', 'g'),
+    '(?i)</?(?:br|hr|p|div|li|ul|ol|dl|dt|dd|h[1-6]|tr|td|th|table|tbody|thead|section|article|blockquote|pre)' || _attributes(),
+    ' ', 'g'),
+    '(?i)</?(?:html|body|head|meta|link|a|abbr|b|big|center|cite|code|del|em|font|i|img|ins|kbd|label|mark|o:p|q|s|small|span'
+    || '|strike|strong|sub|sup|tt|u|var|wbr|iframe|video|button|form|input)' || _attributes(), '', 'g');
+
+-- Without entities and tags, and without the tags that entities hid.
+CREATE MACRO _unmarked(x) AS list_transform([x], lambda s: CASE
+    WHEN contains(s, '&') THEN list_transform([_without_entities(CASE WHEN contains(s, '<') THEN _without_tags(s) ELSE s END)],
+        lambda e: CASE WHEN contains(e, '<') THEN _without_tags(e) ELSE e END)[1]
+    WHEN contains(s, '<') THEN _without_tags(s) ELSE s END)[1];
+
+-- Plain text from HTML: entities as the characters that they stand for, tags out.
+CREATE MACRO plain(x) AS list_transform([x::VARCHAR], lambda s: CASE
+    WHEN contains(s, '&') OR contains(s, '<')
+        THEN list_transform([_unmarked(s)], lambda u: CASE WHEN u = s THEN s ELSE clean(u) END)[1]
+    ELSE nullif(s, '') END)[1];
+
+-- Plain ASCII: accents off, letters and signs that have a usual spelling replaced, decoration dropped. A text that would
+-- lose a letter, a number or a currency stays as it is.
 -- Stands in front of DuckDB's own ascii(), which gives the code point of the first character.
 CREATE MACRO ascii(x) AS list_transform([x::VARCHAR], lambda s: CASE
     WHEN regexp_full_match(s, '[\x20-\x7E]*') THEN nullif(trim(s), '')
-    ELSE nullif(trim(regexp_replace(translate(strip_accents(
-        replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(s,
-        'ß', 'ss'), 'ẞ', 'SS'), 'æ', 'ae'), 'Æ', 'AE'), 'œ', 'oe'), 'Œ', 'OE'), 'þ', 'th'), 'Þ', 'Th'),
-        '€', 'EUR'), '…', '...'), '™', ''), '½', '1/2')),
-        'øØłŁđĐðÐħĦıŧŦ‘’‚“”„«»–—−‐‑×· ', 'oOlLdDdDhHitT''''''"""""-----x- '), '[^\x20-\x7E]', '', 'g')), '') END)[1];
+    ELSE list_transform([translate(strip_accents(_ascii_digits(
+        replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
+        replace(replace(replace(s, chr(0), ''),
+        'ß', 'ss'), 'ẞ', 'SS'), 'æ', 'ae'), 'Æ', 'AE'), 'œ', 'oe'), 'Œ', 'OE'), 'þ', 'th'), 'Þ', 'Th'), '№', 'No'),
+        '€', 'EUR'), '£', 'GBP'), '…', '...'), '™', ''), '½', '1/2'), '¼', '1/4'), '¾', '3/4'))),
+        'øØłŁđĐðÐħĦıŧŦŋŊªºµ²³¹‘’‚ʼ“”„«»–—−‐‑×· ' || chr(9) || chr(10) || chr(13),
+        'oOlLdDdDhHitTnNaou231' || repeat('''', 4) || '"""""-----x-    ')],
+        lambda t: CASE WHEN regexp_matches(t, '[^\x00-\x7F]') AND regexp_matches(regexp_replace(t, '[\x00-\x7F]', '', 'g'),
+            '[\pL\pN\p{Sc}]') THEN trim(s)
+        ELSE coalesce(nullif(trim(regexp_replace(t, '[^\x20-\x7E]', '', 'g')), ''), nullif(trim(s), '')) END)[1] END)[1];
