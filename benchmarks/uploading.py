@@ -33,7 +33,7 @@ SIDES = [DAGSTER, STEPS, PLAIN, DLT]
 
 def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]:
     """One upload as the assets do it, without Dagster and its stored tables: when each step ended, CPU of all."""
-    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
     from jwo_catalog_pipeline.catalog.rules.validation import validate
@@ -48,7 +48,7 @@ def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]
     mapping = load_mapping(mapping_path)
     source = read_source(export, mapping.source, str(export))
     steps["read"] = time.time()
-    found = validate(apply_mapping(mapping, source))
+    found = validate(apply_mapping(mapping, source).items)
     del source
     steps["mapped and checked"] = time.time()
     plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings())

@@ -74,7 +74,7 @@ def init(export: str, output: Path | None, **source: Any) -> None:
 def review(export: str, path: Path, stores: str, output: Path | None, *, markdown: bool, as_json: bool) -> None:
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
-    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     with with_status(f"mapping {export}"), local_export(export) as (file, uri):
@@ -114,7 +114,7 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
 def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:
     """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
-    from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     with with_status(f"mapping {export} twice"), local_export(export) as (file, uri):

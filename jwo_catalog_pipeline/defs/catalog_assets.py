@@ -15,7 +15,7 @@ import dagster as dg
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
-from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping
 from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
@@ -161,7 +161,7 @@ def mapped_catalog(
         check_read_as(source_catalog, mapping.source)
         mapped = apply_mapping(mapping, source_catalog)
         try:
-            validation = validate(mapped, policy.store_ids or None)
+            validation = validate(mapped.items, policy.store_ids or None)
         except StructureError as error:
             yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.review import Review, as_html
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS, rules

@@ -13,7 +13,7 @@ import dagster as dg
 import urllib3
 
 from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
-from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping, load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.signing import (

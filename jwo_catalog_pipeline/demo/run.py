@@ -22,7 +22,7 @@ import urllib3
 from rich.console import Console
 from rich.table import Table
 
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
@@ -111,7 +111,8 @@ def _put_source(source: Path) -> None:
 def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     """Tell the sandbox, as Amazon would know, which stores the retailer has: those of its own export."""
     mapping = load_mapping(mapping_path)
-    stores = apply_mapping(mapping, read_source(source, mapping.source, str(source)))["store_id"].dropna().unique()
+    items = apply_mapping(mapping, read_source(source, mapping.source, str(source))).items
+    stores = items["store_id"].dropna().unique()
     urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)}, timeout=10)
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 

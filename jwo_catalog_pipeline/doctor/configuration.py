@@ -170,7 +170,7 @@ def mapping(installation: Installation) -> Finding:
             field_mapping, file = source.mapping(), source.find()
             path, _ = source.fetch(file, Path(folder))
             rows = read_source(path, field_mapping.source, file.uri)
-            checked = validate(apply_mapping(field_mapping, rows), policy.store_ids or None)
+            checked = validate(apply_mapping(field_mapping, rows).items, policy.store_ids or None)
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")

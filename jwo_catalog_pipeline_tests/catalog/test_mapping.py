@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping, shown
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping, shown
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, write
 
@@ -27,14 +27,14 @@ additional_barcodes: [second]
     assert mapping.path == path
     assert mapping.source == SourceOptions(format="csv", delimiter=";", encoding="cp1255")
     assert list(mapping.fields) == ["item_sku", "external_product_id", "item_name", "store_id"]
-    assert mapping.fields["external_product_id"].columns == ("EAN code",)
-    assert mapping.fields["item_name"].note == "as on the shelf"
-    assert mapping.fields["store_id"].values == {"055": "JWO-1", "413": "JWO-2"}
-    assert mapping.fields["store_id"].otherwise == "JWO-3"
-    assert mapping.fields["store_id"].line == 7
-    assert mapping.additional_barcodes[0].name == "additional_barcodes[1]"
+    assert mapping.fields["external_product_id"].choices[0].columns == ("EAN code",)
+    assert mapping.fields["item_name"].choices[0].note == "as on the shelf"
+    assert mapping.fields["store_id"].choices[0].values == {"055": "JWO-1", "413": "JWO-2"}
+    assert mapping.fields["store_id"].choices[0].otherwise == "JWO-3"
+    assert mapping.fields["store_id"].choices[0].line == 7
+    assert mapping.additional_barcodes[0].choices[0].name == "additional_barcodes[1]"
     assert mapping.sha256 == hashlib.sha256(text.encode()).hexdigest()
-    assert shown(mapping.fields["store_id"]) == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
+    assert shown(mapping.fields["store_id"].choices[0]) == "branch: 055 → JWO-1, 413 → JWO-2, else JWO-3"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ additional_barcodes: [second]
         (MINIMAL + "  item_name: sku\n", 7, "a second time"),
         (MINIMAL.replace("  item_name: name\n", ""), 3, "required field 'item_name' is not mapped"),
         (MINIMAL.replace(": name", ":"), 5, "is empty"),
-        (MINIMAL.replace(": name", ": [name]"), 5, "must hold keys with values"),
+        (MINIMAL.replace(": name", ": []"), 5, "fields.item_name: is empty"),
         (MINIMAL.replace(": name", ": {expr: name, vals: {}}"), 5, "did you mean 'values'"),
         (MINIMAL.replace(": name", ": {note: x}"), 5, "'expr' is missing"),
         (MINIMAL.replace(": name", ": {expr: name, else: x}"), 5, "needs 'values'"),
@@ -67,7 +67,7 @@ additional_barcodes: [second]
         ("fields: {}\n", 1, "'version' is missing; write `version: 1`"),
         (MINIMAL.replace("version: 1", "version: [1]"), 1, "version: must be text; write one value"),
         (MINIMAL.replace("item_name", "item_nme"), 5, "did you mean 'item_name'"),
-        (MINIMAL + "extras:\n\n  a: 1\n", 7, "the known keys are version, source, stores"),
+        (MINIMAL + "extras:\n\n  a: 1\n", 7, "the known keys are version, source, where, stores, merge"),
         (MINIMAL.replace(": name", ": {expr: }"), 5, "item_name.expr: is empty; write the SQL expression"),
         (MINIMAL.replace(": name", ":\n    expr: name\n    values: {a: [b]}"), 7, "item_name.values.a: must be text"),
         (MINIMAL.replace(": name", ": {expr: name, values: {}}"), 5, "list what becomes what"),
@@ -83,7 +83,7 @@ additional_barcodes: [second]
             "additional_barcodes[2]: the key 'expr' is missing",
         ),
         # Of two errors, the first in the file.
-        (MINIMAL.replace(": sku", ": []") + "source: csv\n", 3, "fields.item_sku: must hold keys"),
+        (MINIMAL.replace(": sku", ": []") + "source: csv\n", 3, "fields.item_sku: is empty"),
         (MINIMAL.replace("fields", "source: csv\nfields").replace(": sku", ": []"), 2, "source: must hold keys"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_wrong_mapping_file_is_named_with_line_and_remedy(
 def test_values_are_text_as_it_is_written(tmp_path: Path) -> None:
     lookup = "{expr: branch, values: {no: yes, 2026-11-23: 1_000, 0x1F: 055, true: 1e3, '': .5}, else: 1:30}"
     path = write(tmp_path, MINIMAL.replace(": branch", f": {lookup}"))
-    field = load_mapping(path).fields["store_id"]
+    field = load_mapping(path).fields["store_id"].choices[0]
     assert field.values == {"no": "yes", "2026-11-23": "1_000", "0x1F": "055", "true": "1e3", "": ".5"}
     assert field.otherwise == "1:30"
 
@@ -113,13 +113,13 @@ def test_values_are_text_as_it_is_written(tmp_path: Path) -> None:
 )
 def test_an_empty_else_is_not_a_missing_one(tmp_path: Path, written: str, otherwise: str | None) -> None:
     text = MINIMAL.replace(": branch", f": {{expr: branch, values: {{a: b}}{written}}}")
-    assert load_mapping(write(tmp_path, text)).fields["store_id"].otherwise == otherwise
+    assert load_mapping(write(tmp_path, text)).fields["store_id"].choices[0].otherwise == otherwise
 
 
 def test_aliases_give_what_their_anchor_gives(tmp_path: Path) -> None:
     text = MINIMAL.replace(": name", ": &a {expr: name, note: x}") + "additional_barcodes: [*a]\n"
     mapping = load_mapping(write(tmp_path, text))
-    assert mapping.additional_barcodes[0].note == mapping.fields["item_name"].note == "x"
+    assert mapping.additional_barcodes[0].choices[0].note == mapping.fields["item_name"].choices[0].note == "x"
 
 
 @pytest.mark.parametrize(

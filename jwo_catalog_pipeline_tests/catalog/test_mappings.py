@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import jwo_catalog_pipeline
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.rules.validation import Validation, validate
 from jwo_catalog_pipeline.catalog.source.reading import read_source
@@ -66,7 +66,7 @@ EXPECTED = {
 def applied(name: str) -> Validation:
     mapping = load_mapping(MAPPINGS / f"{name}.yaml")
     export = EXPORTS / f"{name}.csv"
-    return validate(apply_mapping(mapping, read_source(export, mapping.source, str(export))))
+    return validate(apply_mapping(mapping, read_source(export, mapping.source, str(export))).items)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts, propose
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
@@ -45,7 +45,7 @@ def test_a_proposal_is_a_mapping_that_makes_valid_items(tmp_path: Path) -> None:
     source = read_source(SAMPLE / "grocery.csv", SourceOptions(), "grocery.csv")
     path = tmp_path / "proposal.yaml"
     path.write_text(as_yaml(column_facts(source), SourceOptions(), "grocery.csv"), encoding="utf-8")
-    mapped = apply_mapping(load_mapping(path), source)
+    mapped = apply_mapping(load_mapping(path), source).items
     assert mapped["external_product_id"].notna().mean() > 0.98
     assert mapped["standard_price"].str.fullmatch(r"[0-9]+[.][0-9]{2}").mean() > 0.98
     assert "98% valid barcodes" in path.read_text(encoding="utf-8")
@@ -66,8 +66,8 @@ def test_what_is_not_found_is_said_and_the_file_still_loads(tmp_path: Path) -> N
     path.write_text(text, encoding="utf-8")
     mapping = load_mapping(path)
     assert mapping.source.delimiter == ";"
-    assert mapping.stores == ("YOUR-STORE-ID",)
-    assert mapping.fields["external_product_id"].expr == "NULL"
+    assert mapping.store_names == ("YOUR-STORE-ID",)
+    assert mapping.fields["external_product_id"].choices[0].expr == "NULL"
     assert text.count("NOT SURE: no column looks like") >= 3
 
 
@@ -77,4 +77,4 @@ def test_strange_columns_and_values_do_no_harm(tmp_path: Path) -> None:
     )
     path = tmp_path / "proposal.yaml"
     path.write_text(as_yaml(column_facts(source), SourceOptions(), "x"), encoding="utf-8")
-    assert len(apply_mapping(load_mapping(path), source)) == 2
+    assert len(apply_mapping(load_mapping(path), source).items) == 2

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.catalog.mapping.diff import MappingDiff, as_diff_markdown, diff_mappings
-from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping, load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, load_mapping
 from jwo_catalog_pipeline.catalog.mapping.review import Review, as_html, as_review_markdown, review_mapping
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline_tests.support.project import SAMPLE

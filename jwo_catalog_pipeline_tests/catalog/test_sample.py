@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.rules.validation import Validation, validate
 from jwo_catalog_pipeline.catalog.source.reading import read_source
@@ -23,7 +23,9 @@ IMPOSSIBLE = {"store_id_length", "additional_barcodes_count"}
 @pytest.fixture(scope="module")
 def validated() -> Validation:
     mapping = load_mapping(SAMPLE / "mapping.yaml")
-    return validate(apply_mapping(mapping, read_source(SAMPLE / "grocery.csv", mapping.source, "grocery.csv")), STORES)
+    return validate(
+        apply_mapping(mapping, read_source(SAMPLE / "grocery.csv", mapping.source, "grocery.csv")).items, STORES
+    )
 
 
 def test_the_committed_file_is_what_the_generator_writes() -> None:
@@ -58,7 +60,7 @@ def test_the_supermarket_example_maps_the_real_files(day: str) -> None:
     mapping = load_mapping(SUPERMARKET)
     path = DATA / f"prices_{day}.csv.gz"
     export_ = read_source(path, mapping.source, path.name)
-    result = validate(apply_mapping(mapping, export_))
+    result = validate(apply_mapping(mapping, export_).items)
     assert len(result.valid) + len(result.quarantined) == len(export_)
     assert len(result.quarantined) < 0.005 * len(export_)
     assert set(result.quarantined["reasons"].str.split(":").str[0]) == {"barcode_check_digit"}

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.mapping.model import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
+from jwo_catalog_pipeline.catalog.mapping.transform import Mapped, apply_mapping
 
 MINIMAL = """version: 1
 fields:
@@ -41,4 +41,9 @@ def export(**changes: list[str | None]) -> pd.DataFrame:
 
 
 def applied(tmp_path: Path, text: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The items that the mapping makes; what it leaves out is in `mapped`."""
+    return mapped(tmp_path, text, frame).items
+
+
+def mapped(tmp_path: Path, text: str, frame: pd.DataFrame) -> Mapped:
     return apply_mapping(load_mapping(write(tmp_path, text)), frame)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping
 from jwo_catalog_pipeline.catalog.mapping.review import render
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, apply_mapping
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.validation import validate
 
@@ -38,8 +38,12 @@ class MappingDiff:
         items: Mapped rows of the old and of the new mapping.
         fields: The fields that change, in the order of `ITEM_FIELDS`.
         changed: Items of which any field changes.
-        added: Items that only the new mapping makes (another list of stores).
+        added: Items that only the new mapping makes (another list of stores, rows that are no longer merged).
         removed: Items that only the old mapping makes.
+        became_excluded: Items of the old mapping that a condition of the new one leaves out: `source_row`, `store_id`,
+            `item_sku`, `condition`.
+        became_included: Rows that a condition of the old mapping left out and the new one makes items of: the same
+            columns, with the old condition.
         became_invalid: Valid before, quarantined after: `source_row`, `store_id`, `item_sku`, `reasons`.
         became_valid: Quarantined before, valid after: the same columns, with the old reasons.
     """
@@ -49,17 +53,21 @@ class MappingDiff:
     changed: int
     added: int
     removed: int
+    became_excluded: pd.DataFrame
+    became_included: pd.DataFrame
     became_invalid: pd.DataFrame
     became_valid: pd.DataFrame
 
     def findings(self) -> set[str]:
         """What holds of it: `changed` (any field of any item), `keys` (store or SKU of an item: Amazon gets a new one,
-        and the old one stays), `invalid` (valid items become invalid).
+        and the old one stays), `excluded` (items become excluded), `invalid` (valid items become invalid).
         """
-        changes_keys = self.added or self.removed or any(field.field in KEY for field in self.fields)
+        other_items = self.added or self.removed or len(self.became_included)
+        changes_keys = other_items or any(field.field in KEY for field in self.fields)
         conditions = {
-            "changed": bool(self.changed or self.added or self.removed),
+            "changed": bool(self.changed or other_items or len(self.became_excluded)),
             "keys": bool(changes_keys),
+            "excluded": len(self.became_excluded) > 0,
             "invalid": len(self.became_invalid) > 0,
         }
         return {name for name, holds in conditions.items() if holds}
@@ -72,6 +80,8 @@ class MappingDiff:
             "changed": self.changed,
             "added": self.added,
             "removed": self.removed,
+            "became_excluded": len(self.became_excluded),
+            "became_included": len(self.became_included),
             "became_invalid": len(self.became_invalid),
             "became_valid": len(self.became_valid),
             "fields": {field.field: field.items for field in self.fields},
@@ -98,10 +108,12 @@ def diff_mappings(
         source_as_new: The export as the new mapping reads it, where its `source` part differs.
         store_ids: The retailer's stores, if they are known.
     """
-    before = _items(old, source, store_ids)
-    after = _items(new, source if source_as_new is None else source_as_new, store_ids)
     on = [SOURCE_ROW, "store_id"] if old.stores or new.stores else [SOURCE_ROW]
-    before, after = before.set_index(on), after.set_index(on)
+    before, excluded_before = _items(old, source, store_ids, on)
+    after, excluded_after = _items(new, source if source_as_new is None else source_as_new, store_ids, on)
+    gone, come = before.index.difference(after.index), after.index.difference(before.index)
+    became_excluded = excluded_after.loc[excluded_after.index.intersection(gone)]
+    became_included = excluded_before.loc[excluded_before.index.intersection(come)]
     both = before.index.intersection(after.index)
     left, right = before.loc[both], after.loc[both]
     fields, differs = [], pd.Series(False, index=both)
@@ -119,24 +131,28 @@ def diff_mappings(
         items=(len(before), len(after)),
         fields=tuple(fields),
         changed=int(differs.sum()),
-        added=len(after.index.difference(before.index)),
-        removed=len(before.index.difference(after.index)),
+        added=len(come) - len(became_included),
+        removed=len(gone) - len(became_excluded),
+        became_excluded=_shown(became_excluded, CONDITION),
+        became_included=_shown(became_included, CONDITION),
         became_invalid=_shown(right[was & ~is_now]),
         became_valid=_shown(left[~was & is_now]),
     )
 
 
-def _items(mapping: FieldMapping, source: pd.DataFrame, store_ids: Sequence[str] | None) -> pd.DataFrame:
-    """Every mapped row with its `reasons`, missing where it is valid."""
+def _items(
+    mapping: FieldMapping, source: pd.DataFrame, store_ids: Sequence[str] | None, on: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every item with its `reasons`, missing where it is valid, and what is excluded; both with the index `on`."""
     mapped = apply_mapping(mapping, source)
-    quarantined = validate(mapped, store_ids).quarantined
+    quarantined = validate(mapped.items, store_ids).quarantined
     reasons = quarantined.set_index([quarantined[SOURCE_ROW], quarantined["store_id"]])["reasons"]
-    keys = pd.MultiIndex.from_frame(mapped[[SOURCE_ROW, "store_id"]])
-    return mapped.assign(reasons=reasons.reindex(keys).to_numpy())
+    keys = pd.MultiIndex.from_frame(mapped.items[[SOURCE_ROW, "store_id"]])
+    return mapped.items.assign(reasons=reasons.reindex(keys).to_numpy()).set_index(on), mapped.excluded.set_index(on)
 
 
-def _shown(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.reset_index()[[SOURCE_ROW, *KEY, "reasons"]]
+def _shown(rows: pd.DataFrame, why: str = "reasons") -> pd.DataFrame:
+    return rows.reset_index()[[SOURCE_ROW, *KEY, why]]
 
 
 def as_diff_markdown(diff: MappingDiff, old: str, new: str, export: str) -> str:

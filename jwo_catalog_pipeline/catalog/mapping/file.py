@@ -158,6 +158,7 @@ _SENTENCES = {
     "string_unicode": ("holds a character that is not text", "remove it, and save the file as UTF-8"),
     "string_type": ("must be text", "write one value, not a list and not keys"),
     "string_pattern_mismatch": ("is not a version that is known", "it must be `version: 1`"),
+    "union_tag_invalid": ("must be one expression", "write text, or keys with `expr`, not a further list"),
     "list_type": ("must be a list", "write [a, b], or each value on a line of its own after a dash"),
     "dict_type": ("must hold keys with values", "write each as `key: value`"),
     "model_type": ("must hold keys with values", "write each as `key: value`"),
@@ -174,7 +175,9 @@ _REMEDIES = {
 
 def _sentence(error: ErrorDetails) -> tuple[str, str]:
     """Problem and remedy."""
-    kind, key = error["type"], str(error["loc"][-1]) if error["loc"] else ""
+    # The tag of a union begins with a space (see `language.py`).
+    keys = [str(part) for part in error["loc"] if not str(part).startswith(" ")]
+    kind, key = error["type"], keys[-1] if keys else ""
     if kind == "wrong":
         return error["ctx"]["problem"], error["ctx"]["remedy"]
     if kind == "missing" and key in ITEM_FIELDS:

@@ -15,11 +15,12 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.mapping.model import FieldMapping, shown
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField, shown
+from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
-from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS, SOURCE_ROW
-from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, Validation, validate
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
+from jwo_catalog_pipeline.catalog.rules.validation import MAX_SAMPLES, RuleResult, Validation, validate
 
 EXAMPLES = 5  # of a field: first those that the mapping changed
 EXAMPLE_ROWS = 20_000  # examples are looked for in this many rows from the beginning
@@ -56,8 +57,42 @@ class FieldReview:
 
 
 @dataclass(frozen=True)
+class ConditionReview:
+    """Which rows a condition of the mapping leaves out, that the conditions before it do not.
+
+    Attributes:
+        place: Where in the mapping file it is, such as `where[2]`.
+        expression: As written.
+        note: The mapping's remark.
+        rows: How many rows are excluded.
+        samples: At most 20 of them: `source_row`, `store_id`, `item_sku`, `item_name`.
+    """
+
+    place: str
+    expression: str
+    note: str
+    rows: int
+    samples: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Review:
-    """A mapping on an export. `rows` counts mapped rows: with `stores`, one for each row and store."""
+    """A mapping on an export.
+
+    Attributes:
+        export: What the page calls the export.
+        mapping: The mapping file's name.
+        mapping_sha256: Of the mapping.
+        rows: All rows, and with `stores`, one for each row and store: valid, quarantined, excluded and merged ones.
+        valid: How many are valid.
+        quarantined: `source_row`, `reasons` and the fields of rows that break a rule.
+        excluded: How many do not meet a condition.
+        merged: `source_row`, `merged_into` and the fields of rows that became part of another.
+        fields: What the mapping makes of each field.
+        conditions: What each condition leaves out, in the order of the file.
+        rules: What the rules found, where they found something.
+        unused_columns: Columns of the export that the mapping does not name.
+    """
 
     export: str
     mapping: str
@@ -65,7 +100,10 @@ class Review:
     rows: int
     valid: int
     quarantined: pd.DataFrame
+    excluded: int
+    merged: pd.DataFrame
     fields: tuple[FieldReview, ...]
+    conditions: tuple[ConditionReview, ...]
     rules: tuple[RuleResult, ...]
     unused_columns: tuple[str, ...]
 
@@ -82,38 +120,47 @@ def review_mapping(
         store_ids: The retailer's stores, if they are known.
     """
     mapped = apply_mapping(mapping, source)
-    return collect(mapping, source, mapped, validate(mapped, store_ids), export)
+    return collect(mapping, source, mapped, validate(mapped.items, store_ids), export)
 
 
-def collect(
-    mapping: FieldMapping, source: pd.DataFrame, mapped: pd.DataFrame, validation: Validation, export: str
-) -> Review:
+def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validation: Validation, export: str) -> Review:
     """Collect the review of what has been mapped and validated already; see `review_mapping`."""
-    head = mapped.head(EXAMPLE_ROWS)
+    items, head = mapped.items, mapped.items.head(EXAMPLE_ROWS)
     rows = source[source[SOURCE_ROW].isin(head[SOURCE_ROW])].set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
-    fields = tuple(_field(name, mapping, rows, mapped, validation) for name in ITEM_FIELDS)
-    used = {column.casefold() for expression in mapping.expressions for column in expression.columns}
+    fields = tuple(_field(name, mapped, rows, validation) for name in ITEM_FIELDS)
+    used = {column.casefold() for expression in mapped.mapping.expressions for column in expression.columns}
     unused = [str(name) for name in source.columns if name != SOURCE_ROW and name.casefold() not in used]
     return Review(
         export=export,
         mapping=str(mapping.path.name),
         mapping_sha256=mapping.sha256,
-        rows=len(mapped),
+        rows=len(items) + len(mapped.excluded) + len(mapped.merged),
         valid=len(validation.valid),
         quarantined=validation.quarantined,
+        excluded=len(mapped.excluded),
+        merged=mapped.merged,
         fields=fields,
+        conditions=tuple(review_conditions(mapped)),
         rules=tuple(rule for rule in validation.rules if rule.count),
         unused_columns=tuple(unused),
     )
 
 
-def _field(
-    name: str, mapping: FieldMapping, first_rows: pd.DataFrame, mapped: pd.DataFrame, validation: Validation
-) -> FieldReview:
-    expressions = mapping.expressions_of(name)
-    expression = "; ".join(shown(field) for field in expressions)
-    if name == "store_id" and mapping.stores:
-        expression = f"every row in each of {', '.join(mapping.stores)}"
+def review_conditions(mapped: Mapped) -> list[ConditionReview]:
+    """What each condition of the mapping leaves out, in the order of the file."""
+    by_condition = dict(iter(mapped.excluded.groupby(CONDITION)))
+    nothing = mapped.excluded.head(0)
+    conditions = []
+    for condition in mapped.mapping.conditions:
+        rows = by_condition.get(condition.name, nothing)
+        samples = rows[[SOURCE_ROW, *KEY, "item_name"]].head(MAX_SAMPLES).reset_index(drop=True)
+        conditions.append(ConditionReview(condition.name, condition.expr, condition.note or "", len(rows), samples))
+    return conditions
+
+
+def _field(name: str, mapped: Mapped, first_rows: pd.DataFrame, validation: Validation) -> FieldReview:
+    expressions, items = mapped.mapping.expressions_of(name), mapped.items
+    expression = _expression(name, mapped.mapping, expressions)
     columns = dict.fromkeys(column for field in expressions for column in field.columns)
     note = "; ".join(field.note for field in expressions if field.note)
     return FieldReview(
@@ -123,10 +170,22 @@ def _field(
         expression=expression,
         columns=tuple(columns),
         note=note,
-        fill_rate=float(mapped[name].notna().mean()) if len(mapped) else 0.0,
-        distinct=int(mapped[name].nunique()),
-        examples=_examples(name, list(columns), first_rows, mapped),
+        fill_rate=float(items[name].notna().mean()) if len(items) else 0.0,
+        distinct=int(items[name].nunique()),
+        examples=_examples(name, list(columns), first_rows, items),
         rules=tuple(rule for rule in validation.rules if rule.count and name in rule.fields),
+    )
+
+
+def _expression(name: str, mapping: FittedMapping, expressions: Sequence[MappedField]) -> str:
+    """A field's expressions as text; those of single stores with the store's name."""
+    if name == "store_id" and mapping.mapping.stores:
+        return f"every row in each of {', '.join(mapping.mapping.store_names)}"
+    own = {group.fields[name].label: group.stores for group in mapping.groups if name in group.fields}
+    everywhere = len(own) <= 1
+    return "; ".join(
+        shown(field) if everywhere or field.label not in own else f"{', '.join(own[field.label])}: {shown(field)}"
+        for field in expressions
     )
 
 

@@ -1,11 +1,13 @@
-"""Applies a field mapping to an export: every expression, in one locked SQL statement.
+"""Applies a field mapping to an export: every expression, in one locked SQL statement for each group of stores.
 
 Belongs here: making that statement, and telling whose fault it is where it does not fit the export.
-Does not belong here: what a mapping file may say (see `model.py`), whether the result is a valid item (see
-`rules/validation.py`).
+Does not belong here: what a mapping file may say (see `model.py`), which rows are one item (see `merging.py`), whether
+the result is a valid item (see `rules/validation.py`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -13,122 +15,172 @@ import pandas as pd
 import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
-from jwo_catalog_pipeline.catalog.mapping.model import MAPPABLE_FIELDS, FieldMapping, MappedField
+from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping, StoreGroup, fit_mapping
+from jwo_catalog_pipeline.catalog.mapping.language import MAPPABLE_FIELDS
+from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField
+from jwo_catalog_pipeline.catalog.mapping.merging import merge_barcodes
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import MEMORY_LIMIT, connect_locked, register
-from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, MAPPING_ERRORS, SOURCE_ROW
+from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, ITEM_FIELDS, MAPPING_ERRORS, SOURCE_ROW
 
 # Bytes of an expression's result: far above the 255 characters of a field, far below what harms.
 MAX_RESULT = 10_000
+CONDITION = "condition"
 
 
-def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Mapped:
+    """What a mapping makes of an export: each row, or each row and store, is in one of three tables.
+
+    All three have `source_row` (int64) and every field of `ITEM_FIELDS` in its order (`str`; empty and blank text is
+    missing), by row, and then in the order of the mapping's stores.
+
+    Attributes:
+        items: The rows that are items, with `mapping_errors` (`str`, missing where there is none).
+        excluded: The rows that do not meet a condition of the mapping, with `condition`: the first of those, by its
+            place in the file, such as `where[2]`.
+        merged: The rows that became part of another, with `merged_into`: the `source_row` of that.
+        mapping: What of the mapping was used.
+    """
+
+    items: pd.DataFrame
+    excluded: pd.DataFrame
+    merged: pd.DataFrame
+    mapping: FittedMapping
+
+
+def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
     """Apply a mapping to an export.
+
+    Where `external_product_id_type` is not mapped, it is what the barcode's length and check digit say.
+    `additional_external_product_information` is JSON text such as `[["12345670", "EAN8"]]`, distinct and without the
+    main barcode.
 
     Args:
         mapping: The mapping.
         source: `source_row` (int64) and the export's columns, as `read_source` gives them.
 
-    Returns:
-        `source_row` (int64), every field of `ITEM_FIELDS` in its order (`str`; empty and blank text is missing),
-        `mapping_errors` (`str`, missing where there is none); one row for each row of `source`, or for each of them
-        and each store where the mapping lists `stores`, in order of `source_row`. Where `external_product_id_type` is
-        not mapped, it is what the barcode's length and check digit say. `additional_external_product_information` is
-        JSON text such as `[["12345670", "EAN8"]]`, distinct and without the main barcode.
-
     Raises:
         MappingError: an expression names a column that the export has not, or does not fit its columns.
     """
-    every = mapping.expressions
-    _check_columns(mapping, every, source)
+    fitted = fit_mapping(mapping, [str(column) for column in source.columns if column != SOURCE_ROW])
     with connect_locked() as db:
         register(db, "source", pa.Table.from_pandas(source, preserve_index=False))
-        for field in every:
-            _check_types(db, mapping, field)
-        try:
-            # In one piece each, for pandas picks rows out of columns in many pieces slowly.
-            table = db.sql(_select(mapping, every)).to_arrow_table().combine_chunks()
-        except duckdb.OutOfMemoryException as error:
-            raise MappingError(
-                f"{mapping.path}: the mapping needs more than {MEMORY_LIMIT}",
-                "look for an expression that makes very long text",
-            ) from error
+        _check_types(db, fitted)
+        frames = [_evaluated(db, fitted, group) for group in fitted.groups]
+    rows = _in_every_store(frames, fitted) if mapping.stores else frames[0]
+    left_out = rows[CONDITION].notna()
+    excluded = rows.loc[left_out, [SOURCE_ROW, CONDITION, *ITEM_FIELDS]].reset_index(drop=True)
+    items = rows.drop(columns=CONDITION)
+    if len(excluded):
+        items = items.loc[~left_out].reset_index(drop=True)
+    items, merged = merge_barcodes(items, merge=mapping.merge)
+    return Mapped(items, excluded, merged, fitted)
+
+
+def _evaluated(db: duckdb.DuckDBPyConnection, fitted: FittedMapping, group: StoreGroup) -> pd.DataFrame:
+    """One row for each row of the export, in its order: `source_row`, fields, `mapping_errors`, `condition`."""
+    fields = [*group.fields.values(), *fitted.additional_barcodes]
+    for number, field in enumerate(fields):
+        if field.values is not None:
+            pairs = {"k": [*field.values], "v": [*field.values.values()]}
+            register(db, f"lookup{number}", pa.table(pairs, pa.schema(dict.fromkeys(pairs, pa.large_string()))))
+    try:
+        # In one piece each, for pandas picks rows out of columns in many pieces slowly.
+        table = db.sql(_select(fitted, group, fields)).to_arrow_table().combine_chunks()
+    except duckdb.OutOfMemoryException as error:
+        raise MappingError(
+            f"{fitted.mapping.path}: the mapping needs more than {MEMORY_LIMIT}",
+            "look for an expression that makes very long text",
+        ) from error
     frame = pd.DataFrame(table.to_pandas()).astype(dict.fromkeys(table.column_names[1:], "str"))
     # DuckDB promises no order, though it keeps this one.
     if not np.all(np.diff(frame[SOURCE_ROW].to_numpy()) >= 0):
         frame = frame.sort_values(SOURCE_ROW, ignore_index=True, kind="stable")
-    return _in_every_store(frame, mapping.stores) if mapping.stores else frame
+    return frame
 
 
-def _in_every_store(frame: pd.DataFrame, stores: tuple[str, ...]) -> pd.DataFrame:
-    spread = frame.take(np.repeat(np.arange(len(frame)), len(stores))).reset_index(drop=True)
-    spread["store_id"] = pd.Series(np.tile(np.array(stores, dtype=object), len(frame)), dtype="str")
+def _in_every_store(frames: list[pd.DataFrame], fitted: FittedMapping) -> pd.DataFrame:
+    """The frames of the groups as one: each row in every store."""
+    rows, stores = len(frames[0]), fitted.mapping.store_names
+    group_of = {store: number for number, group in enumerate(fitted.groups) for store in group.stores}
+    places = np.tile([group_of[store] * rows for store in stores], rows) + np.repeat(np.arange(rows), len(stores))
+    together = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    spread = together.take(places).reset_index(drop=True)
+    spread["store_id"] = pd.Series(np.tile(np.array(stores, dtype=object), rows), dtype="str")
     return spread
 
 
-def _check_columns(mapping: FieldMapping, fields: list[MappedField], source: pd.DataFrame) -> None:
-    columns = [column for column in source.columns if column != SOURCE_ROW]
-    known = {column.casefold() for column in columns}
-    for field in fields:
-        for column in field.columns:
-            if column.casefold() in known:
-                continue
-            problem = f"{mapping.where(field)}: the export has no column {column!r}"
-            if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
-                raise MappingError(
-                    f"{problem}; its only column is {columns[0]!r}",
-                    "the delimiter is probably wrong: set source.options.delimiter",
-                )
-            near = suggest(column, columns) or f"its columns are {', '.join(map(repr, columns[:30]))}"
-            raise MappingError(problem, f"{near} (text, other than names, goes in single quotes)")
+def _check_types(db: duckdb.DuckDBPyConnection, fitted: FittedMapping) -> None:
+    conditions = {condition.label for condition in fitted.conditions}
+    for field in fitted.expressions:
+        try:
+            (kind,) = db.sql(f"SELECT (\n{field.expr}\n) FROM source").types  # noqa: S608 - parsed and checked
+            db.sql(f"SELECT {_try(field, 'VARCHAR')} FROM source")  # noqa: S608 - the same
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            reason = str(error).splitlines()[0]
+            raise MappingError(
+                f"{fitted.mapping.place(field)}: {field.expr!r} does not work: {reason}",
+                "columns arrive as text; convert them first, such as TRY_CAST(x AS DATE)",
+            ) from error
+        if field.label in conditions and str(kind) != "BOOLEAN":
+            raise MappingError(
+                f"{fitted.mapping.place(field)}: {field.expr!r} is no condition: it is not true or false",
+                'compare it with something, such as "Status" = \'active\' or "SKU" IS NOT NULL',
+            )
 
 
-def _check_types(db: duckdb.DuckDBPyConnection, mapping: FieldMapping, field: MappedField) -> None:
-    try:
-        db.sql(f"SELECT {_try(field)} FROM source")  # noqa: S608 - parsed and checked when it was loaded
-    except (duckdb.BinderException, duckdb.CatalogException) as error:
-        reason = str(error).splitlines()[0]
-        raise MappingError(
-            f"{mapping.where(field)}: {field.expr!r} does not work: {reason}",
-            "columns arrive as text; convert them first, such as TRY_CAST(x AS DATE)",
-        ) from error
-
-
-def _try(field: MappedField) -> str:
+def _try(field: MappedField, kind: str) -> str:
     """A struct that tells the expression's failure (no struct) from its NULL (a struct that holds NULL)."""
-    return f"TRY({{'v': CAST((\n{field.expr}\n) AS VARCHAR)}})"
+    return f"TRY({{'v': CAST((\n{field.expr}\n) AS {kind})}})"
 
 
-def _select(mapping: FieldMapping, every: list[MappedField]) -> str:
+def _select(fitted: FittedMapping, group: StoreGroup, fields: list[MappedField]) -> str:
     """One SELECT in three storeys: evaluate (raw), look up and collect errors (values), put into the API's order."""
-    raw = ", ".join(f"{_try(field)} AS f{number}" for number, field in enumerate(every))
-    values, errors = [], []
-    for number, field in enumerate(every):
-        errors.append((f"f{number} IS NULL", f"'{field.name}: the expression fails on this row'"))
+    raw = [f"{_try(field, 'VARCHAR')} AS f{number}" for number, field in enumerate(fields)]
+    raw += [f"{_try(condition, 'BOOLEAN')} AS w{number}" for number, condition in enumerate(group.where)]
+    values, errors, joins = [], [], []
+    for number, condition in enumerate(group.where):
+        errors.append((f"w{number} IS NULL", _quoted(f"{condition.name}: the condition fails on this row")))
+    for number, field in enumerate(fields):
         value = f"CASE WHEN strlen(f{number}.v) <= {MAX_RESULT} THEN f{number}.v END"
-        errors.append(
-            (f"strlen(f{number}.v) > {MAX_RESULT}", f"'{field.name}: the result is longer than {MAX_RESULT:,} bytes'")
-        )
+        too_long = f"{field.name}: the result is longer than {MAX_RESULT:,} bytes"
+        errors.append((f"f{number} IS NULL", _quoted(f"{field.name}: the expression fails on this row")))
+        errors.append((f"strlen(f{number}.v) > {MAX_RESULT}", _quoted(too_long)))
         if field.values is not None:
-            looked_up = f"{_map(field.values)}[{value}]"
+            joins.append(f" LEFT JOIN lookup{number} ON lookup{number}.k = {value}")
             if field.otherwise is None:
-                missed = f"({looked_up} IS NULL AND {_not_blank(value)} IS NOT NULL)"
-                sentence = f"'{field.name}: ''' || left({value}, 80) || ''' is not listed in values'"
-                errors.append((missed, sentence))
-                value = looked_up
+                begin, end = f"{field.name}: '", f"' is not listed in {field.table or 'values'}"
+                missed = f"(lookup{number}.v IS NULL AND {_not_blank(value)} IS NOT NULL)"
+                errors.append((missed, f"{_quoted(begin)} || left({value}, 80) || {_quoted(end)}"))
+                value = f"lookup{number}.v"
             else:
-                found_or_else = f"coalesce({looked_up}, {_quoted(field.otherwise)})"
+                found_or_else = f"coalesce(lookup{number}.v, {_quoted(field.otherwise)})"
                 value = f"CASE WHEN {_not_blank(value)} IS NOT NULL THEN {found_or_else} END"
         values.append(f"{_not_blank(value)} AS v{number}")
-    place = {field.name: f"v{number}" for number, field in enumerate(every)}
+    values += [_sentences(errors), _unmet(group.where)]
+    inner = f"SELECT {SOURCE_ROW}, {', '.join(raw)} FROM source"  # noqa: S608 - expressions were parsed and checked
+    middle = f"SELECT {SOURCE_ROW}, {', '.join(values)} FROM ({inner}){''.join(joins)}"  # noqa: S608
+    outer = f"SELECT {', '.join(_columns(fitted, fields))} FROM ({middle})"  # noqa: S608
+    return f"{outer} ORDER BY {SOURCE_ROW}" if joins else outer  # joins change the order
+
+
+def _columns(fitted: FittedMapping, fields: list[MappedField]) -> list[str]:
+    place = {field.name: f"v{number}" for number, field in enumerate(fields)}
     barcode = place["external_product_id"]
     place.setdefault("external_product_id_type", f"barcode_type({barcode})")
     columns = [f"CAST({place.get(name, 'NULL')} AS VARCHAR) AS {name}" for name in MAPPABLE_FIELDS]
-    further = ", ".join(place[field.name] for field in mapping.additional_barcodes)
-    columns.append(f"{_pairs(further, barcode) if further else 'CAST(NULL AS VARCHAR)'} AS {ADDITIONAL_BARCODES}")
-    inner = f"SELECT {SOURCE_ROW}, {raw} FROM source"  # noqa: S608 - expressions were parsed and checked when loaded
-    middle = f"SELECT {SOURCE_ROW}, {', '.join(values)}, {_sentences(errors)} FROM ({inner})"  # noqa: S608
-    return f"SELECT {SOURCE_ROW}, {', '.join(columns)}, {MAPPING_ERRORS} FROM ({middle})"  # noqa: S608
+    further = ", ".join(place[field.name] for field in fitted.additional_barcodes)
+    pairs = _pairs(further, barcode) if further else "CAST(NULL AS VARCHAR)"
+    return [SOURCE_ROW, *columns, f"{pairs} AS {ADDITIONAL_BARCODES}", MAPPING_ERRORS, CONDITION]
+
+
+def _unmet(where: tuple[MappedField, ...]) -> str:
+    """The first condition that a row does not meet; one that fails on a row is an error of the row instead."""
+    cases = "".join(
+        f" WHEN w{number} IS NOT NULL AND w{number}.v IS NOT TRUE THEN {_quoted(condition.name)}"
+        for number, condition in enumerate(where)
+    )
+    return f"CAST({f'CASE{cases} END' if cases else 'NULL'} AS VARCHAR) AS {CONDITION}"
 
 
 def _sentences(errors: list[tuple[str, str]]) -> str:
@@ -142,11 +194,6 @@ def _not_blank(value: str) -> str:
     """NULL for blank text. Text whose first sign is not white space, which is most, skips the trimming."""
     begins_with_a_sign = f"({value} >= '!' AND {value} < '\u00a0') OR {value} >= '\u00a1'"
     return f"CASE WHEN {begins_with_a_sign} OR trim({value}, ' \t\r\n\u00a0') <> '' THEN {value} END"
-
-
-def _map(values: dict[str, str]) -> str:
-    """A SQL map: unlike a join, it keeps the rows in their order."""
-    return f"map([{', '.join(map(_quoted, values))}], [{', '.join(map(_quoted, values.values()))}])"
 
 
 def _quoted(text: str) -> str:
