@@ -17,17 +17,9 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.addresses import is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.links import Link, NotAllowed, Origin, origin_of, parse_link
 from jwo_catalog_pipeline.catalog_api.notification import ID_NAMES
-from jwo_catalog_pipeline.catalog_api.safe_http import (
-    Link,
-    NotAllowed,
-    NotFetched,
-    Origin,
-    SafeHttp,
-    origin_of,
-    parse_link,
-    resolve,
-)
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp, resolve
 from jwo_catalog_pipeline.errors import ConfigurationError
 
 MAX_REPORT_BYTES = 20_000_000  # 10,000 items at 2 kB each

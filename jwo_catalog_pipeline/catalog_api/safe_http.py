@@ -18,15 +18,15 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 
 from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
+from jwo_catalog_pipeline.catalog_api.links import Link, NotAllowed, Origin
 from jwo_catalog_pipeline.network import NotConnected, Proxy, proxied_connection, proxy_for, tls_context
 from jwo_catalog_pipeline.network_errors import explained
 
@@ -34,17 +34,7 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0  # the longest wait for a next byte
 PIECE_BYTES = 65_536
 _NO_HEADERS: Mapping[str, str] = {}
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # as the last part of a host, it makes an address of it (WHATWG URL)
-# RFC 3986 with a name as host, in lower case, without user, fragment or empty path. Everything is ASCII, spelled out.
-_URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?"
-    r"(?P<target>/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)"
-)
-
-
-class NotAllowed(Exception):
-    """The URL, or the address that it leads to, is not one to connect to; the message holds no secret."""
 
 
 class NotFetched(Exception):
@@ -56,57 +46,11 @@ class NotFetched(Exception):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Scheme, host and port."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def authority(self) -> str:
-        """Host and port as clients write them, as a presigned link signs them: without the port that is usual."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Link:
-    """A URL taken apart; the target (path and query) may be a secret."""
-
-    origin: Origin
-    target: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Document:
     """A response: its status, and its content as it came, whatever encoding it says or has."""
 
     status: int
     content: bytes
-
-
-def parse_link(url: str) -> Link:
-    """Take a URL apart.
-
-    Raises:
-        NotAllowed: it is not written strictly.
-    """
-    match = _URL.fullmatch(url)
-    if not match:
-        raise NotAllowed("it is not a plain URL")
-    port = int(match["port"] or _DEFAULT_PORTS[match["scheme"]])
-    return Link(Origin(match["scheme"], match["host"].strip("[]"), port), match["target"])
-
-
-def origin_of(endpoint: str) -> Origin | None:
-    """The origin of an endpoint that an operator has set; None where it has none."""
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError:
-        return None
-    return Origin(parts.scheme, parts.hostname, port) if parts.hostname and port else None
 
 
 def resolve(host: str, port: int) -> list[str]:

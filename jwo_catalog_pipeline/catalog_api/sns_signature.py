@@ -17,8 +17,9 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from jwo_catalog_pipeline.catalog_api.links import NotAllowed, parse_link
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
-from jwo_catalog_pipeline.catalog_api.safe_http import NotAllowed, NotFetched, SafeHttp, parse_link
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp
 from jwo_catalog_pipeline.errors import ConfigurationError
 
 # Each partition's regions, and the domain that its services are in (botocore's partitions.json). Partitions that are

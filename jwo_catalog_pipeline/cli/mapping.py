@@ -49,7 +49,8 @@ def schema() -> None:
 def init(export: str, output: Path | None, **source: Any) -> None:
     """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
     from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
-    from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+    from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
@@ -100,6 +101,49 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
 
 
 @mapping.command()
+@export_argument
+@click.option("--mapping", "path", type=EXISTING, envvar="JWO_MAPPING", required=True, help="The field mapping.")
+@stores_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write: .csv, .parquet or .xlsx.",
+)
+@json_option
+def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) -> None:
+    """Write what becomes of every row of EXPORT: its status, why, and the item's fields."""
+    from jwo_catalog_pipeline.catalog.mapping import row_results
+    from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.review import review_conditions
+    from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+    from jwo_catalog_pipeline.catalog.rules.validation import validate
+    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.console import show_table
+
+    if any(output.resolve() == Path(each).resolve() for each in (export, path)):
+        raise click.ClickException(f"{output} is what would be read; name another file to write")
+    with with_status(f"mapping {export}"), local_export(export) as (file, uri):
+        loaded = load_mapping(path)
+        mapped = apply_mapping(loaded, read_source(file, loaded.source, uri))
+        validation = validate(mapped.items, _stores(stores), with_warnings=True)
+        rows = row_results.row_results(mapped, validation)
+        row_results.write_rows(rows, output)
+    counts = row_results.status_counts(rows)
+    conditions = {condition.place: condition.rows for condition in review_conditions(mapped)}
+    rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in validation.rules if rule.count}
+    if as_json:
+        print_json({**counts, "rules": rules, "conditions": conditions, "file": str(output)})
+        return
+    show_table("", [{"status": name, "rows": count} for name, count in counts.items() if name != "rows"])
+    found = [{"rows": rule["rows"], "level": rule["level"], "rule": name} for name, rule in rules.items()]
+    found += [{"rows": rows, "level": "excluded", "rule": place} for place, rows in conditions.items() if rows]
+    show_table("Why, rows by rule (a row may break several)", sorted(found, key=lambda each: -each["rows"]))
+    click.echo(f"wrote {output}: {plural(counts['rows'], 'row')}")
+
+
+@mapping.command()
 @click.argument("old", type=EXISTING)
 @click.argument("new", type=EXISTING)
 @export_argument
@@ -107,8 +151,9 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
 @click.option(
     "--fail-on",
     multiple=True,
-    type=click.Choice(["changed", "keys", "invalid"]),
-    help="Exit with code 1 if any field changes; if the store or SKU changes; if valid items become invalid.",
+    type=click.Choice(["changed", "keys", "excluded", "invalid"]),
+    help="Exit with code 1 if any field changes; if the store or SKU changes; if items become excluded; if valid "
+    "items become invalid.",
 )
 @json_option
 def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...], *, as_json: bool) -> None:

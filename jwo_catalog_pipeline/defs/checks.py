@@ -9,7 +9,8 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
-from jwo_catalog_pipeline.catalog.rules.rules import Rule, rules
+from jwo_catalog_pipeline.catalog.rules.rulebook import rules
+from jwo_catalog_pipeline.catalog.rules.rules import Rule
 from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, Validation
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS, Verdict
 from jwo_catalog_pipeline.wording import plural

@@ -14,7 +14,8 @@ from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.review import Review, as_html
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
-from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS, rules
+from jwo_catalog_pipeline.catalog.rules.rulebook import rules
+from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS
 from jwo_catalog_pipeline.defs.io_manager import table_schema
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.plan.changes import (

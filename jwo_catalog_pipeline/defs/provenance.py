@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.exports import Export

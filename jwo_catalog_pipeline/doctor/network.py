@@ -19,7 +19,8 @@ from botocore.utils import get_environ_proxies
 from jwo_catalog_pipeline.aws import aws_client
 from jwo_catalog_pipeline.aws_words import aws_problem
 from jwo_catalog_pipeline.catalog_api.client import NOT_CONNECTED, http_pool
-from jwo_catalog_pipeline.catalog_api.safe_http import NotAllowed, NotFetched, SafeHttp, parse_link
+from jwo_catalog_pipeline.catalog_api.links import NotAllowed, parse_link
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp
 from jwo_catalog_pipeline.doctor.checks import Check, Finding, Installation, ok, problem
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.network import ca_file, network_settings, proxy_for

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.catalog.source.fix_list import REASONS, as_export, make_fix_list
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
 
 SOURCE = pd.DataFrame(

@@ -8,7 +8,7 @@ import pytest
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping, shown
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, write
 
 

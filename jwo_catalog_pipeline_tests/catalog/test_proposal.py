@@ -9,7 +9,8 @@ import pytest
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts, propose
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline_tests.support import EXPORTS
 from jwo_catalog_pipeline_tests.support.project import SAMPLE
 

@@ -63,7 +63,9 @@ def test_the_supermarket_example_maps_the_real_files(day: str) -> None:
     result = validate(apply_mapping(mapping, export_).items)
     assert len(result.valid) + len(result.quarantined) == len(export_)
     assert len(result.quarantined) < 0.005 * len(export_)
-    assert set(result.quarantined["reasons"].str.split(":").str[0]) == {"barcode_check_digit"}
+    # 8 rows a day have a store's own code such as 333: digits that are all the same.
+    rules = {"barcode_check_digit", "barcode_placeholder"}
+    assert set(result.quarantined["reasons"].str.split(":").str[0]) == rules
     short = export_.loc[export_["ברקוד"].str.len() == 11, "source_row"]
     upcs = result.valid.set_index("source_row").loc[short]
     assert (upcs["external_product_id"].str.len() == 12).all()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from jwo_catalog_pipeline.catalog_api.links import parse_link
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable, InvalidSignature
-from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp, parse_link
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp
 from jwo_catalog_pipeline.catalog_api.sns_signature import fetch_certificate
 from jwo_catalog_pipeline_tests.chaos import bombs
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, certificate_url_of, private_pem

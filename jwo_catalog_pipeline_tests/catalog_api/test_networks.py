@@ -20,9 +20,10 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     ReportUnavailable,
     WrongEndpoint,
 )
+from jwo_catalog_pipeline.catalog_api.links import NotAllowed, parse_link
 from jwo_catalog_pipeline.catalog_api.notification import CertificateUnavailable
 from jwo_catalog_pipeline.catalog_api.report import fetch_report, report_http
-from jwo_catalog_pipeline.catalog_api.safe_http import NotAllowed, NotFetched, SafeHttp, parse_link
+from jwo_catalog_pipeline.catalog_api.safe_http import NotFetched, SafeHttp
 from jwo_catalog_pipeline.catalog_api.sns_signature import fetch_certificate
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.network import ca_file, network_settings

@@ -29,7 +29,7 @@ PACKAGE = "jwo_catalog_pipeline_tests.chaos"
 LANES = 2  # as many as there are cores
 ENOUGH_SECONDS = 1800  # a part that takes so long hangs
 ALONE = ["rate"]
-LIFE, WEEKS, WEEKS_A_SHARE = "ordinary_life", 200, 40
+LIFE, WEEKS, WEEKS_A_SHARE = "ordinary_life", 200, 20
 PARTS = [LIFE, "races", "network", "messages", "runs", "secrets", "hostile"]
 
 

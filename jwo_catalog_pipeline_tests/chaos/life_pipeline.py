@@ -4,6 +4,7 @@ What they decide and do is the pipeline's own code; only Dagster, which would ne
 replaced, by a list of runs.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -71,6 +72,7 @@ class Pipeline:
         self.read: set[str] = set()
         self.journal: list[str] = []
         self.ticks: list[int] = []
+        self.sent: dict[str, set[str]] = defaultdict(set)  # the batches of an upload that Amazon has
         self.stuck: dict[str, int] = {}  # by upload: since when it has not gone on, though it would by itself
         self.decided = False  # whether a person must act, or Amazon has not taken something
         self.failures: list[str] = []  # for which, as the pipeline says, a person must fix something
@@ -104,10 +106,10 @@ class Pipeline:
         self.decided |= run.kind in (StopKind.GUARD, StopKind.CANCELLED)
         if run.kind is StopKind.FAILED:
             self.failures.append(f"{upload}: {run.problem}")
-        if state is RunState.FAILED and run.kind in (StopKind.OUTAGE, StopKind.INTERRUPTED):
+        if run.kind in (StopKind.OUTAGE, StopKind.INTERRUPTED) and not run.sent_in_full:
             self.stuck.setdefault(upload, self.now)
             return
-        over = [upload] if state is not RunState.SUCCEEDED else list(self.stuck)
+        over = list(self.stuck) if state is RunState.SUCCEEDED or run.sent_in_full else [upload]
         if state is not RunState.FAILED or run.kind:
             for each in over:
                 if since := self.stuck.pop(each, 0):

@@ -11,6 +11,7 @@ from jwo_catalog_pipeline.defs.failures import stop_kind
 from jwo_catalog_pipeline.errors import PipelineError
 from jwo_catalog_pipeline.upload.errors import Overtaken, PlanStopped
 from jwo_catalog_pipeline.upload.exports import Export
+from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
 from jwo_catalog_pipeline.upload.resuming import Run, RunState
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
@@ -67,6 +68,7 @@ class Upload:
     file: File | None = None
     failed: bool = False
     kind: StopKind | None = None  # what stopped it
+    sent_in_full: bool = False  # then it is not stuck, whatever stopped it
     problem: str = ""
 
     def __post_init__(self) -> None:
@@ -114,6 +116,12 @@ class Upload:
             raise PlanStopped("; ".join(stopped))
         return plan.changes
 
+    def _after(self, batch: Batch, of: int) -> None:
+        sent = self.pipeline.sent[self.upload]
+        sent.add(batch.id)
+        self.sent_in_full = len(sent) == of
+        self.strike()
+
     def _apply(self) -> None:
         pipeline, ledger = self.pipeline, self.pipeline.parts.ledger
         if (stop := ledger.stopped(self.upload)) and not stop.kind.heals:
@@ -122,7 +130,7 @@ class Upload:
             api=self.api or pipeline.api,
             owner=self.run.id,
             at_once=1,
-            on_batch=lambda batch, of: self.strike(),
+            on_batch=self._after,
             sleep=pipeline.sleep,
         )
         recorded = ledger.plan(self.upload)

@@ -16,8 +16,9 @@ import urllib3
 
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline.catalog_api.links import Link, origin_of
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
-from jwo_catalog_pipeline.catalog_api.safe_http import Document, Link, SafeHttp, origin_of
+from jwo_catalog_pipeline.catalog_api.safe_http import Document, SafeHttp
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError

@@ -11,77 +11,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.production.deployment import Deployment, deployment
 from jwo_catalog_pipeline_tests.production.fargate import BIN
-from jwo_catalog_pipeline_tests.support.project import HEADER, MAPPING
+from jwo_catalog_pipeline_tests.production.shop import CHANGED, ITEMS, KEY, Shop
+from jwo_catalog_pipeline_tests.support.mailbox import Mailbox
+from jwo_catalog_pipeline_tests.support.project import MAPPING
 from jwo_catalog_pipeline_tests.support.templates import allowed_statements, ecs
 
-ITEMS, CHANGED = 100_000, 45_000  # a guard asks about more than half
-CODE = "4006381333931"
-STORES = ("JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03")
 DOWN = 60  # seconds for which everything is gone
-KEY = "source/export.csv"
-
-Source = dict[tuple[str, str], dict[str, Any]]
-
-
-class Shop:
-    """The retailer's export, as it changes."""
-
-    def __init__(self, world: Deployment) -> None:
-        self.world = world
-        self.prices = {(STORES[n % 3], f"S{n:06}"): "1.99" for n in range(ITEMS)}
-
-    def export(self, first: int = 0, changed: int = 0, price: str = "1.99") -> None:
-        for key in list(self.prices)[first : first + changed]:
-            self.prices[key] = price
-        rows = [f"{sku},{CODE},Item {sku},{store},{cost}" for (store, sku), cost in self.prices.items()]
-        body = "\n".join([HEADER, *rows, ""]).encode()
-        self.world.sandbox.client("s3").put_object(
-            Bucket=self.world.sandbox.environment["JWO_BUCKET"], Key=KEY, Body=body
-        )
-
-    def expected(self) -> Source:
-        """What Amazon must hold."""
-        same = {"external_product_id": CODE, "external_product_id_type": "EAN"}
-        return {
-            (store, sku): {
-                "item_sku": sku,
-                "store_id": store,
-                "item_name": f"Item {sku}",
-                "standard_price": cost,
-                **same,
-            }
-            for (store, sku), cost in self.prices.items()
-        }
-
-    def sent(self) -> int:
-        return sum(call["operation"] == "upload" for call in self.world.sandbox.get("requests"))
-
-    def until_sent(self, calls: int) -> None:
-        self.world.until(f"{calls} calls", lambda: self.sent() >= calls)
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(boto3.resource("dynamodb").Table(self.world.sandbox.environment["JWO_LEDGER_TABLE"]))
-
-    def until_settled(self, upload: str) -> int:
-        """Until every batch is settled; gives the number of items."""
-
-        def settled() -> bool:
-            batches = self.ledger.batches(upload) if self.ledger.upload(upload) else []
-            return bool(batches) and {str(batch.state) for batch in batches} == {"settled"}
-
-        self.world.until(f"{upload} settled", settled)
-        return sum(batch.items for batch in self.ledger.batches(upload))
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +52,18 @@ def _world(folder: Path) -> Iterator[Deployment]:
 @pytest.fixture(scope="module")
 def shop(world: Deployment) -> Shop:
     return Shop(world)
+
+
+@pytest.fixture(scope="module")
+def mailbox(world: Deployment) -> Mailbox:
+    """What people get of the deployment's alerts."""
+    return Mailbox(output(world, "AlertTopicArn"))
+
+
+def output(world: Deployment, name: str) -> str:
+    """What the stack of resources says."""
+    (stack,) = world.sandbox.client("cloudformation").describe_stacks(StackName="jwo-sandbox")["Stacks"]
+    return next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == name)
 
 
 def test_daemon_code_server_and_database_are_killed_in_an_upload_and_nothing_is_lost(
@@ -228,6 +183,25 @@ def test_a_task_that_the_platform_stops_ends_as_quickly_and_the_upload_goes_on_b
     del world.settings["JWO_API_REQUESTS_PER_SECOND"]
 
 
+def test_an_outage_at_night_heals_by_itself_and_nobody_is_woken(
+    world: Deployment, shop: Shop, mailbox: Mailbox
+) -> None:
+    """Five tries lasted for 11 s, then the upload had failed, and no sensor resumed it."""
+    shop.export(first=CHANGED, changed=CHANGED, price="5.99")
+    world.sandbox.misbehave(error_retry=10_000)
+    world.launch("catalog_upload_job", "u7")
+    world.until("the failure", lambda: world.status_of("u7") == ["FAILURE"])
+    stop = shop.ledger.stopped("u7")
+    assert stop is not None
+    assert stop.kind == "outage"
+    world.sandbox.misbehave(error_retry=0)
+    assert shop.until_settled("u7") == CHANGED
+    world.until("the end", lambda: world.status_of("u7")[-1:] == ["SUCCESS"])
+    found = inspect(look(world.sandbox), shop.expected())
+    assert found.clean, found
+    assert mailbox.take() == []
+
+
 def test_daemon_and_webserver_may_do_what_they_were_seen_to_do(world: Deployment) -> None:
     """Runs, which take the pipeline's own role, ask nothing of ECS."""
     not_seen = {
@@ -268,3 +242,25 @@ def test_doctor_finds_nothing_to_mend(world: Deployment) -> None:
     assert "PostgresRunStorage" in found["Dagster"]["found"]
     assert found["Dagster"]["status"] == "ok"
     assert {name for name, each in found.items() if each["status"] == "problem"} == set()
+
+
+def test_without_a_dead_letter_queue_people_still_hear_of_what_a_guard_stopped(
+    world: Deployment, shop: Shop, mailbox: Mailbox
+) -> None:
+    """With that queue deleted, no alert of any kind was published any more."""
+    world.sandbox.client("sqs").delete_queue(QueueUrl=output(world, "DeadLetterQueueUrl"))
+    shop.prices = dict(list(shop.prices.items())[:10])
+    shop.export()
+    world.launch("catalog_upload_job", "u8")
+    world.until("the failure", lambda: world.status_of("u8") == ["FAILURE"])
+    subjects: list[str] = []
+
+    def of_upload() -> list[str]:
+        subjects.extend(subject for subject, _ in mailbox.take())
+        return [subject for subject in subjects if "u8" in subject]
+
+    world.until("the alert", of_upload)
+    time.sleep(75)  # the sensor looks each minute
+    assert len(of_upload()) == 1, subjects
+    assert sorted(subjects)[0] == "JWO catalog: the dead-letter queue cannot be looked at"
+    assert len(subjects) == 2

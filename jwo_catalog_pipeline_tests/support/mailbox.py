@@ -16,9 +16,9 @@ NOTHING_TOLD = "published 0 alerts"
 class Mailbox:
     """A topic, and what came through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str = "") -> None:
         self.sqs, self.sns = boto3.client("sqs"), boto3.client("sns")
-        self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
+        self.topic = topic or self.sns.create_topic(Name="alerts")["TopicArn"]
         self.queue = self.sqs.create_queue(QueueName="people")["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)

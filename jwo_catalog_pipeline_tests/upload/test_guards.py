@@ -65,7 +65,7 @@ PLANS = {
         pd.concat([plan(("unchanged", 9)), plan(("absent", 1), ("unchanged", 1), store="S2")]),
         "S2",
     ),
-    "source_truncated": (plan(("unchanged", 49), ("absent", 51)), plan(("unchanged", 50), ("absent", 50)), "51 of 100"),
+    "source_truncated": (plan(("unchanged", 69), ("absent", 31)), plan(("unchanged", 70), ("absent", 30)), "31 of 100"),
 }
 
 

@@ -62,15 +62,41 @@ CREATE MACRO _known_form(code) AS list_transform([code], lambda c:
 CREATE MACRO _ambiguous(code) AS list_transform([code], lambda c:
     regexp_full_match(c, '[01][0-9]{7}') AND _gs1_right(TRY_CAST(c AS BIGINT)) AND _upce_right(c))[1];
 
+-- What keeps a text from being a barcode: 1 it is not one code of digits, 2 a spreadsheet rounded it, 3 it stands for
+-- none; 0 nothing. Excel writes a long number with six digits, 4.00638E+12, and once saved it is 4006380000000.
+CREATE MACRO _barcode_fault(code) AS list_transform([trim(code, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))], lambda c: CASE
+    WHEN regexp_full_match(c, '[0-9]{6,8}0{6}') AND NOT regexp_full_match(c, '0+') THEN 2
+    WHEN c <> '' AND regexp_full_match(c, '[0-9]+') AND rtrim(c, c[1]) = '' THEN 3
+    WHEN regexp_full_match(code, '|[0-9]+|[0-9]{9}X') THEN 0
+    WHEN regexp_full_match(c, '[0-9]+([.,][0-9]+)?[eE]\+?[0-9]+') THEN 2
+    WHEN regexp_full_match(c, '[^\pL\pN]+|(?i:[^\pL\pN]*(?:[0.]+|x+|n[./ ]?a\.?|n[./ ]?v[./ ]?t\.?|k\.?a\.?|none|null|nil|nan|nul|no|not?'
+        || ' (?:available|applicable|assigned|known|set)|tb[acd]|undefined|unknown|unbekannt|missing|empty|leer|blank|pending|void|false'
+        || '|(?:no|kein|keine|ohne|sin|sans|senza|sem|geen|pas de|without) ?(?:ean|upc|gtin|plu|barcode|bar ?code|strichcode|c[oó]digo'
+        || '|code(?: barres)?|codice)?|aucune?|vide|ningun[oa]?|vac[ií]o|n[aã]o|nenhum|nessun[oa]|leeg|ingen|ingenting|inget|brak|yok|hiányzik'
+        || '|нет|немає|няма|ללא|אין|لا يوجد|無|无|なし|없음)[^\pL\pN]*)') THEN 3
+    ELSE 1 END)[1];
+
+-- The number of a code, the same however it is written: UPC, EAN and GTIN, a UPC-E and its UPC, an ISBN-10 and its EAN
+-- (but for the last digit). What has no check digit stands for itself: a negative number.
+CREATE MACRO _code_number(code, declared) AS list_transform([{'c': code, 't': declared}], lambda p: CASE
+    WHEN regexp_full_match(p.c, '[0-9]{8}') THEN CASE
+        WHEN p.t IS DISTINCT FROM 'EAN8' AND _upce_right(p.c) AND (p.t = 'UPC' OR NOT _gs1_right(p.c::BIGINT))
+        THEN _upce_expanded(p.c)::BIGINT ELSE p.c::BIGINT END
+    WHEN regexp_full_match(p.c, '[0-9]{12,14}') THEN p.c::BIGINT
+    WHEN _isbn_right(p.c) THEN 9780000000000 + p.c[:9]::BIGINT * 10
+    ELSE -1 - (hash(p.c) >> 2)::BIGINT END)[1];
+
 -- All of the above about one code, NULL where a question does not apply. 12 to 14 digits, which most codes have, are
--- looked at once.
+-- looked at once; the fault of these is left to arithmetic over all of them.
 CREATE MACRO _barcode_facts(code, declared) AS list_transform([{'c': code::VARCHAR, 't': declared::VARCHAR}], lambda p:
     CASE WHEN regexp_full_match(p.c, '[0-9]{12,14}')
          THEN {'fits': CASE p.t WHEN 'UPC' THEN strlen(p.c) = 12 WHEN 'EAN' THEN strlen(p.c) = 13
                                 WHEN 'GTIN' THEN strlen(p.c) = 14 ELSE p.t IS NULL END,
-               'right': _gs1_right(p.c::BIGINT), 'known': true, 'ambiguous': false}
+               'right': _gs1_right(p.c::BIGINT), 'known': true, 'ambiguous': false,
+               'fault': -1, 'number': p.c::BIGINT}
          ELSE {'fits': _fits_type(p.c, p.t), 'right': _check_digit_right(p.c, p.t),
-               'known': _known_form(p.c), 'ambiguous': _ambiguous(p.c)} END)[1];
+               'known': _known_form(p.c) OR _barcode_fault(p.c) > 0, 'ambiguous': _ambiguous(p.c),
+               'fault': _barcode_fault(p.c), 'number': _code_number(p.c, p.t)} END)[1];
 
 -- Digits of other scripts (Arabic, Persian, full width, Devanagari) as ASCII ones.
 CREATE MACRO _ascii_digits(x) AS translate(x, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९',

@@ -20,7 +20,7 @@ from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, read_yaml, valid
 from jwo_catalog_pipeline.catalog.mapping.language import Condition, Expression, Table
 from jwo_catalog_pipeline.catalog.mapping.lookup_tables import read_lookup
 from jwo_catalog_pipeline.catalog.mapping.model import MappingFile
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,13 @@ class FieldMapping:
     def store_names(self) -> tuple[str, ...]:
         """The names of `stores`."""
         return tuple(store.name for store in self.stores)
+
+    @property
+    def columns(self) -> set[str]:
+        """Every column that an expression names, in lower case, whether the export has it or not."""
+        own = [alternatives for store in self.stores for alternatives in (*store.where, *store.fields.values())]
+        every = [*self.where, *self.fields.values(), *self.additional_barcodes, *own]
+        return {name.casefold() for written in every for choice in written.choices for name in choice.columns}
 
     def place(self, of: MappedField | Alternatives) -> str:
         """The beginning of a message about an expression."""

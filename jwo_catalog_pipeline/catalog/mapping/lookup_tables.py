@@ -15,7 +15,8 @@ from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
 from jwo_catalog_pipeline.catalog.mapping.file import YamlNode
 from jwo_catalog_pipeline.catalog.mapping.language import Table
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, read_source
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
+from jwo_catalog_pipeline.catalog.source.reading import read_source
 
 
 def read_lookup(node: YamlNode, path: Path, table: Table) -> tuple[dict[str, str], bytes]:

@@ -6,10 +6,11 @@ Does not belong here: YAML and messages (see `file.py`), the mapping that the pi
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -23,7 +24,7 @@ from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
 from jwo_catalog_pipeline.catalog.mapping.file import not_mapped, wrong
 from jwo_catalog_pipeline.catalog.mapping.language import Fields, OptionalField, Store, Where
 from jwo_catalog_pipeline.catalog.mapping.part import NOTHING, Part, Text
-from jwo_catalog_pipeline.catalog.source.reading import FORMATS, SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import FORMATS, SourceOptions
 
 BARCODES = "barcodes"  # the one way in which rows can be merged
 
@@ -42,12 +43,21 @@ def _text_encoding(name: str) -> str:
     return name
 
 
+def _row_number(written: Any) -> int:
+    if not str(written).isascii() or not str(written).isdigit() or int(written) < 1:
+        raise wrong(f"must be the number of a row, from 1, and is {written!r}", "write one such as 4")
+    return int(written)
+
+
 class Options(Part):
     """How a text file is written."""
 
     delimiter: Annotated[Text, Field(max_length=1)] = Field(default=NOTHING, description="CSV: between fields.")
     quote: Annotated[str, Field(max_length=1)] = Field(
         default=NOTHING, description="CSV: around fields; empty where nothing is quoted."
+    )
+    escape: Annotated[Text, Field(max_length=1)] = Field(
+        default=NOTHING, description="CSV: before a quote inside a quoted field; default: the quote itself."
     )
     encoding: Annotated[Text, AfterValidator(_text_encoding)] = Field(
         default=NOTHING, description="A Python codec; default utf-8."
@@ -58,9 +68,15 @@ class Source(Part):
     """How to read the export."""
 
     format: Annotated[Text, AfterValidator(_known_format), Field(json_schema_extra={"enum": [*FORMATS]})] = Field(
-        default=NOTHING, description="Default: by the file's name."
+        default=NOTHING, description="Default: by the file's content and name."
     )
-    records: Text = Field(default=NOTHING, description="JSON: the key that holds the list of records.")
+    records: Text = Field(
+        default=NOTHING, description="JSON: where the list of records is, such as products[].variants[]."
+    )
+    header_row: Annotated[int, BeforeValidator(_row_number), WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        default=1, description="CSV and workbooks: the line or row that holds the names; what is above is not read."
+    )
+    sheet: Text = Field(default=NOTHING, description="Workbooks: the sheet; default: the only one that holds a table.")
     options: Options = Field(default_factory=Options, description="How a text file is written.")
 
     def as_options(self) -> SourceOptions:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import connect_locked, register
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS, SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 
 ROWS_LOOKED_AT = 100_000  # from the beginning; shares do not get better by more
 SURE = 0.6  # a score below it is marked as not sure

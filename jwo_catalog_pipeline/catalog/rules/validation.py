@@ -1,14 +1,13 @@
 """Parts mapped rows into items that may be sent and rows that the data team must correct.
 
-Belongs here: running the rules of `schema.py`, counting, sampling, giving reasons.
+Belongs here: running the rules of `rulebook.py`, counting, sampling, giving reasons.
 Does not belong here: the rules themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,15 @@ import pandera.errors
 
 from jwo_catalog_pipeline.catalog.errors import InvalidItems, StructureError
 from jwo_catalog_pipeline.catalog.rules.facts import key_order, with_facts
+from jwo_catalog_pipeline.catalog.rules.rulebook import OWN_LEVELS, rules
 from jwo_catalog_pipeline.catalog.rules.rules import (
     ITEM_FIELDS,
     KEY,
     MAPPING_ERRORS,
     SOURCE_ROW,
     STRUCTURE,
+    Level,
     Rule,
-    rules,
 )
 
 MAX_SAMPLES = 20
@@ -45,7 +45,7 @@ class RuleResult:
 
     name: str
     fields: tuple[str, ...]
-    level: Literal["error", "warning"]
+    level: Level
     description: str
     count: int
     samples: pd.DataFrame
@@ -58,20 +58,30 @@ class Validation:
     Attributes:
         valid: `source_row` and `ITEM_FIELDS`, ordered by `KEY` (bytes of UTF-8).
         quarantined: `source_row`, `reasons`, `ITEM_FIELDS`, ordered by `source_row`.
-        rules: Every rule that was asked, in the order of `schema.rules`.
+        rules: Every rule that was asked, in the order of `rulebook.rules`.
+        warnings: `source_row`, `store_id`, `warnings` of the rows that have any, valid or quarantined, in order of
+            `source_row`; empty where they were not asked for.
     """
 
     valid: pd.DataFrame
     quarantined: pd.DataFrame
     rules: tuple[RuleResult, ...]
+    warnings: pd.DataFrame
 
 
-def validate(mapped: pd.DataFrame, store_ids: Sequence[str] | None = None) -> Validation:
+def validate(
+    mapped: pd.DataFrame,
+    store_ids: Sequence[str] | None = None,
+    levels: Mapping[str, Level] = OWN_LEVELS,
+    with_warnings: bool = False,
+) -> Validation:
     """Run every rule over mapped rows.
 
     Args:
-        mapped: As `apply_mapping` gives them: `source_row`, `ITEM_FIELDS`, `mapping_errors`.
+        mapped: As `apply_mapping` gives them: `source_row`, `ITEM_FIELDS`, `mapping_errors`, perhaps `line_breaks`.
         store_ids: The retailer's stores, if they are known.
+        levels: The levels of rules that the mapping file sets.
+        with_warnings: Whether each row's warnings are wanted as text, too.
 
     Raises:
         StructureError: columns are missing or of another type.
@@ -79,21 +89,25 @@ def validate(mapped: pd.DataFrame, store_ids: Sequence[str] | None = None) -> Va
     _check_structure(mapped)
     items = with_facts(mapped.reset_index(drop=True))
     broken = np.zeros(len(items), dtype=bool)
-    results, failing = [], []
-    for rule in rules(store_ids):
+    results, failing, warned = [], [], []
+    for rule in rules(store_ids, levels):
         bad = _breaks(rule, items)
         results.append(_result(rule, items, bad))
         if rule.level == "error" and bad.any():
             broken |= bad
             failing.append((rule, bad))
+        elif with_warnings and bad.any():
+            warned.append((rule, bad))
     # In one step, for moving text about is what takes longest.
     order = key_order(items)
     valid = items[[SOURCE_ROW, *ITEM_FIELDS]].take(order[~broken[order]]).reset_index(drop=True)
-    return Validation(valid, _quarantined(items, broken, failing), tuple(results))
+    return Validation(valid, _quarantined(items, broken, failing), tuple(results), _warnings(items, warned))
 
 
 def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> None:
     """Check again what is about to be sent: a failed check of an earlier step stops nothing by itself.
+
+    Asked is what Amazon forces. Every other level is the mapping's to set, which may have changed since.
 
     Args:
         items: At least the columns of `ITEM_FIELDS`.
@@ -101,7 +115,7 @@ def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> N
 
     Raises:
         StructureError: columns are missing or of another type.
-        InvalidItems: an error rule fails; the message names the rules and up to 5 keys of each.
+        InvalidItems: a forced rule fails; the message names the rules and up to 5 keys of each.
     """
     numbers = np.arange(1, len(items) + 1, dtype="int64")
     frame = items.reset_index(drop=True).assign(**{SOURCE_ROW: numbers})
@@ -110,7 +124,7 @@ def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> N
     frame = with_facts(frame)
     problems = []
     for rule in rules(store_ids):
-        bad = _breaks(rule, frame) if rule.level == "error" else np.zeros(0, dtype=bool)
+        bad = _breaks(rule, frame) if rule.forced else np.zeros(0, dtype=bool)
         if bad.any():
             keys = frame.loc[bad, KEY].head(5).fillna("?").agg(" ".join, axis=1)
             shown = ", ".join(key[:MAX_SHOWN] for key in keys)
@@ -146,19 +160,33 @@ def _result(rule: Rule, items: pd.DataFrame, bad: np.ndarray) -> RuleResult:
 
 def _quarantined(items: pd.DataFrame, broken: np.ndarray, failing: list[tuple[Rule, np.ndarray]]) -> pd.DataFrame:
     rows = items.loc[broken]
-    reasons = np.full(len(rows), "", dtype=object)
-    for rule, bad in failing:
-        here = bad[broken]
-        before, _, after = rule.sentence.partition("{value}")
-        value = rows.loc[here, rule.shown].astype("str").fillna("").str.slice(0, _shown_length(rule))
-        text = f"{rule.name}: {before}" + value + after if "{value}" in rule.sentence else f"{rule.name}: {before}"
-        separator = np.where(reasons[here] == "", "", "; ")
-        reasons[here] = reasons[here] + separator + (text if isinstance(text, str) else text.to_numpy(object))
     table = rows[[SOURCE_ROW, *ITEM_FIELDS]]
-    table.insert(1, "reasons", pd.Series(reasons, index=rows.index, dtype="str"))
+    table.insert(1, "reasons", _in_words(rows, broken, failing))
     return table.sort_values(SOURCE_ROW, kind="stable", ignore_index=True)
 
 
+def _warnings(items: pd.DataFrame, warned: list[tuple[Rule, np.ndarray]]) -> pd.DataFrame:
+    some = np.zeros(len(items), dtype=bool)
+    for _, bad in warned:
+        some |= bad
+    rows = items.loc[some]
+    table = rows[[SOURCE_ROW, "store_id"]].assign(warnings=_in_words(rows, some, warned))
+    return table.sort_values(SOURCE_ROW, kind="stable", ignore_index=True)
+
+
+def _in_words(rows: pd.DataFrame, among: np.ndarray, failing: list[tuple[Rule, np.ndarray]]) -> pd.Series:
+    """What is wrong with each row; `rows` are those `among` all items."""
+    sentences = np.full(len(rows), "", dtype=object)
+    for rule, bad in failing:
+        here = bad[among]
+        before, _, after = rule.sentence.partition("{value}")
+        value = rows.loc[here, rule.shown].astype("str").fillna("").str.slice(0, _shown_length(rule))
+        text = f"{rule.name}: {before}" + value + after if "{value}" in rule.sentence else f"{rule.name}: {before}"
+        separator = np.where(sentences[here] == "", "", "; ")
+        sentences[here] = sentences[here] + separator + (text if isinstance(text, str) else text.to_numpy(object))
+    return pd.Series(sentences, index=rows.index, dtype="str")
+
+
 def _shown_length(rule: Rule) -> int:
-    # What the mapping says is a list of sentences, shortened already.
-    return 1000 if rule.shown == MAPPING_ERRORS else MAX_SHOWN
+    # What the mapping says is a list of sentences, and other SKUs are a list: shortened already.
+    return 1000 if rule.shown in (MAPPING_ERRORS, "barcode_others", "sku_twins") else MAX_SHOWN

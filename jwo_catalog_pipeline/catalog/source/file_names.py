@@ -4,7 +4,7 @@ import re
 from fnmatch import fnmatchcase
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.source.reading import format_of
+from jwo_catalog_pipeline.catalog.source.options import format_of
 
 _WILDCARD = re.compile(r"[*?[]")
 _HIDDEN = (".", "_")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.reading import SourceOptions, format_of
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions, format_of
 
 REASONS = "fix_reasons"
 # A spreadsheet executes cells that begin so (OWASP, "CSV Injection"; the wide forms in East Asian editions), but for

@@ -1,16 +1,14 @@
-"""Reads an export file into a table of text, exactly as exported.
+"""Reads an export into a table of text, exactly as exported.
 
-Belongs here: the formats CSV, JSON, JSON Lines and Parquet, all read by DuckDB.
-Does not belong here: packed and foreign text (see `plain_text.py`), and what the columns mean (see `mapping.py`).
+Belongs here: which reader a file needs, and several files as one export.
+Does not belong here: a format (see the modules beside this one), what the columns mean (see `mapping/`).
 """
 
 from __future__ import annotations
 
-import glob
-import json
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -19,215 +17,182 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.text_files import check_utf8, csv_header, diagnose_csv, plain_utf8
+from jwo_catalog_pipeline.catalog.source.csv_files import read_csv
+from jwo_catalog_pipeline.catalog.source.json_files import read_json
+from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN, FORMATS, WORKBOOKS, SourceOptions, format_of
+from jwo_catalog_pipeline.catalog.source.packed import is_workbook, unpacked
+from jwo_catalog_pipeline.catalog.source.parquet_files import read_parquet
+from jwo_catalog_pipeline.catalog.source.shaping import Read
+from jwo_catalog_pipeline.catalog.source.signatures import NAMED, kind_of, text_kind
+from jwo_catalog_pipeline.catalog.source.text_files import actual_encoding, is_utf8, plain_utf8
+from jwo_catalog_pipeline.catalog.source.workbooks import read_workbook
+from jwo_catalog_pipeline.wording import plural
 
-FORMATS = ("csv", "json", "jsonl", "parquet")
-_SUFFIXES = {"csv": "csv", "tsv": "csv", "txt": "csv", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
-_SUFFIXES |= {"parquet": "parquet", "pq": "parquet"}
+# Attributes of the table: what a person should know of it, in sentences; and each file with its number of rows.
+NOTES, FILES = "notes", "files"
+_HEAD = 64 << 10  # bytes that show what a text is
 
 
 @dataclass(frozen=True)
-class SourceOptions:
-    """How to read the export: the `source` part of the field mapping file.
+class ExportFile:
+    """A local file, and what messages call it, such as its s3 uri."""
 
-    Attributes:
-        format: One of `FORMATS`; None: by the file's name.
-        records: JSON only: the key that holds the list of records; None: the list is the top level.
-        delimiter: CSV only: one character; None: a tab for .tsv, else a comma.
-        quote: CSV only: one character, or empty where the file quotes nothing.
-        encoding: CSV, JSON and JSON Lines: a Python codec.
-    """
-
-    format: str | None = None
-    records: str | None = None
-    delimiter: str | None = None
-    quote: str = '"'
-    encoding: str = "utf-8"
+    path: Path
+    name: str
 
 
 def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
-    """Read an export file into text.
+    """Read an export of one file; see `read_export`."""
+    return read_export([ExportFile(path, name)], source)
+
+
+def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFrame:
+    """Read an export into text.
 
     Args:
-        path: A local file. gzip and zstd are recognised by content.
-        source: How to read it.
-        name: What messages call the file, such as its s3 uri; its suffix tells the format where `source` does not.
+        files: One, or several with the same columns, in the order of their rows. gzip, zstd and a zip with one file
+            are recognised by content, as are workbooks, Parquet and JSON where `source` does not say the format.
+        source: How to read them.
 
     Returns:
-        `source_row` (int64; 1 is the first record, the header and blank lines do not count), then the export's
-        columns in its order, all `str`; empty is missing (NaN). Rows in the order of the file. JSON and Parquet
-        numbers become text (a whole number without `.0`), nested values become JSON text.
+        `source_row` (int64; 1 is the first record; the header and what has no content do not count), then the export's
+        columns in its order, all `str`; empty is missing (NaN). Rows in the order of the file. Numbers of JSON,
+        Parquet and workbooks become text without a needless `.0`, nested values become JSON text. The attribute
+        `NOTES` holds sentences, `FILES` the name and the number of rows of each file.
 
     Raises:
-        SourceFileError: the file is missing, empty, cut off, not in its format, or has unusable column names.
+        SourceFileError: a file is missing, empty, cut off, not in its format, or the files differ in their columns.
     """
-    format_ = source.format or format_of(name)
-    try:
-        with duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db:
-            if format_ == "parquet":
-                table = _read_parquet(db, path, name)
-            else:
-                with plain_utf8(path, source.encoding, name) as plain:
-                    if format_ == "csv":
-                        table = _read_csv(db, plain, source, name)
-                    else:
-                        table = _read_json(db, plain, format_, source.records, name)
-    except duckdb.IOException as error:
-        if path.is_file():
-            raise
-        raise SourceFileError(f"{name} does not exist or is not a file", "check JWO_SOURCE_URI") from error
-    frame = pd.DataFrame(table.to_pandas()).astype("str")
+    reads = [_read(file, source) for file in files]
+    first = reads[0].table
+    for file, read in zip(files[1:], reads[1:], strict=True):
+        _check_same_columns(files[0].name, first.column_names, file.name, read.table.column_names)
+    table = pa.concat_tables([read.table.select(first.column_names) for read in reads])
+    frame = pd.DataFrame(table.combine_chunks().to_pandas()).astype("str")
     frame.insert(0, SOURCE_ROW, np.arange(1, len(frame) + 1, dtype="int64"))
+    several = len(files) > 1
+    frame.attrs[NOTES] = [
+        f"{_base(file.name)}: {note}" if several else note
+        for file, read in zip(files, reads, strict=True)
+        for note in read.notes
+    ]
+    frame.attrs[FILES] = [[_base(file.name), len(read.table)] for file, read in zip(files, reads, strict=True)]
     return frame
 
 
-def format_of(name: str) -> str:
-    """The format that a file's name says; one of `FORMATS`.
+def with_source_file(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the column `source_file`, the name of the file that each row came from."""
+    if FILE_COLUMN in frame or FILES not in frame.attrs:
+        return frame
+    names, rows = zip(*frame.attrs[FILES], strict=True)
+    column = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=frame.index, dtype="str")
+    return frame.assign(**{FILE_COLUMN: column})
+
+
+def _read(file: ExportFile, source: SourceOptions) -> Read:
+    with (
+        unpacked(file.path, file.name) as (path, name),
+        duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db,
+    ):
+        found = _found_format(path, name, source)
+        _check_format(found, source, name)
+        format_ = source.format or found or format_of(name)
+        read = _read_as(db, format_, path, source, name)
+    if not source.format and found and found != _said(name) and not {found, _said(name)} <= set(WORKBOOKS):
+        read.notes.insert(0, f"by its content the file is {found}")
+    if name != file.name:
+        read.notes.insert(0, f"read from {name.removeprefix(file.name + '/')} in the zip file")
+    return read
+
+
+def _read_as(db: duckdb.DuckDBPyConnection, format_: str, path: Path, source: SourceOptions, name: str) -> Read:
+    if format_ in WORKBOOKS:
+        return read_workbook(path, source, name)
+    if format_ == "parquet":
+        return read_parquet(db, path, name)
+    with plain_utf8(path, source.encoding, name) as plain:
+        if format_ == "csv":
+            read = read_csv(db, plain, source, name)
+        else:
+            read = read_json(db, plain, format_, source.records, name)
+    actual = actual_encoding(path, source.encoding)
+    if actual != source.encoding and not is_utf8(actual):
+        read.notes.append(f"the text is {actual}, as its first bytes say")
+    return read
+
+
+def _found_format(path: Path, name: str, source: SourceOptions) -> str:
+    """What the content says: one of `FORMATS`, a kind that cannot be read, or "" for text that is a table."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    kind = kind_of(head)
+    if kind == "zip":
+        return "xlsx" if is_workbook(path) else ""
+    if kind:
+        return kind
+    text = head.decode(actual_encoding(path, source.encoding), "ignore")
+    return text_kind(text, _said(name))
+
+
+def _check_format(found: str, source: SourceOptions, name: str) -> None:
+    """Refuse what cannot be read, and what the mapping file takes for something else.
 
     Raises:
-        SourceFileError: it says none.
+        SourceFileError: with the remedy that fits what the file is.
     """
-    suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(name).suffixes]
-    if suffixes and suffixes[-1] in ("gz", "zst", "zstd"):
-        suffixes.pop()
-    if not suffixes or suffixes[-1] not in _SUFFIXES:
+    if found in NAMED:
         raise SourceFileError(
-            f"the name of {name} does not say its format",
-            f"set source.format in the field mapping to one of {', '.join(FORMATS)}",
+            f"{name} is {NAMED[found]}, whatever its name says",
+            "export it as CSV or as a workbook (.xlsx)"
+            + ("; or open it in a spreadsheet program and save it as .xlsx" if found in ("html", "xml") else ""),
         )
-    return _SUFFIXES[suffixes[-1]]
-
-
-def _check_columns(columns: list[str], name: str) -> None:
-    """SQL does not tell upper from lower case in column names, so two that differ in case only are the same."""
-    seen: dict[str, str] = {}
-    for number, column in enumerate(columns, start=1):
-        folded = column.casefold()
-        if not column.strip():
-            raise SourceFileError(f"{name}: column {number} has no name", "name it in the header, or leave it out")
-        if folded == SOURCE_ROW:
-            raise SourceFileError(
-                f"{name}: column {number} is called {column!r}, a name that the pipeline needs", "rename it"
-            )
-        if folded in seen:
-            raise SourceFileError(
-                f"{name}: the columns {seen[folded]!r} and {column!r} have the same name "
-                "(upper and lower case do not count)",
-                "rename one of them",
-            )
-        seen[folded] = column
-
-
-def _read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, name: str) -> pa.Table:
-    delimiter = source.delimiter or ("\t" if ".tsv" in name.lower() else ",")
-    header = csv_header(path, delimiter, source.quote, name)
-    _check_columns(header, name)
-    try:
-        # Nothing is guessed: what a column holds must not depend on the first rows of today's file.
-        return db.sql(
-            "SELECT * FROM read_csv($path, columns = $columns, delim = $delimiter, quote = $quote, escape = $quote, "
-            "header = true, auto_detect = false, strict_mode = true, null_padding = false, nullstr = '', "
-            "compression = 'none')",
-            params={
-                "path": glob.escape(str(path)),
-                "columns": dict.fromkeys(header, "VARCHAR"),
-                "delimiter": delimiter,
-                "quote": source.quote,
-            },
-        ).to_arrow_table()
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        diagnosis = diagnose_csv(path, header, delimiter, source.quote, name)
-        raise diagnosis or SourceFileError(f"{name} cannot be read as CSV: {_reason(error)}") from error
-
-
-def _read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: str | None, name: str) -> pa.Table:
-    layout = "newline_delimited" if format_ == "jsonl" else "array"
-    try:
-        if records is not None and format_ == "json":
-            _load_records_under_key(db, path, records, name)
-        else:
-            db.execute(
-                f"CREATE TABLE records AS SELECT json AS record FROM read_json($path, format = '{layout}', "  # noqa: S608
-                "records = false, columns = {'json': 'JSON'}, maximum_object_size = 67108864, compression = 'none')",
-                {"path": glob.escape(str(path))},
-            )
-        # Keys in the order in which they first appear; a record may lack some.
-        keys = db.execute(
-            "SELECT key FROM (SELECT unnest(json_keys(record)) AS key, rowid AS row, "
-            "generate_subscripts(json_keys(record), 1) AS place FROM records WHERE json_type(record) = 'OBJECT') "
-            "GROUP BY key ORDER BY min((row, place))"
-        ).fetchall()
-        wrong = db.execute(
-            "SELECT rowid + 1 FROM records WHERE json_type(record) IS DISTINCT FROM 'OBJECT' ORDER BY rowid LIMIT 1"
-        ).fetchone()
-    except duckdb.InvalidInputException as error:
-        check_utf8(path, name)
-        raise _json_error(error, name, format_, records) from error
-    if wrong is not None:
-        raise SourceFileError(f"{name}, record {wrong[0]} is not an object with fields", "export it again")
-    if not keys:
+    said = source.format or _said(name)
+    if source.format and found and found != said and not {found, said} <= set(WORKBOOKS):
         raise SourceFileError(
-            f"{name} holds no records" + (f" under {records!r}" if records else ""), "export it again"
+            f"{name} is {_SHOWN.get(found, found)}, and source.format is {said}",
+            f"set source.format in the field mapping to {found}, or leave it out",
         )
-    columns = [key for (key,) in keys]
-    _check_columns(columns, name)
-    structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
-    # One parse of each record for all of its fields.
-    texts = db.sql(  # noqa: F841 - DuckDB finds it by its name
-        "SELECT unnest(json_transform(record, $structure)) FROM records ORDER BY rowid",
-        params={"structure": structure},
-    ).to_arrow_table()
-    return db.sql("SELECT nullif(COLUMNS(*), '') FROM texts").to_arrow_table().rename_columns(columns)
+    if found not in FORMATS and said in (*WORKBOOKS, "parquet"):
+        what = "text" if said in WORKBOOKS else "no Parquet file"
+        raise SourceFileError(
+            f"{name} is {what}, and not {_SHOWN[said]}: it is cut off or damaged, or was saved as something else",
+            "export it again; if it is text with delimiters, set source.format in the field mapping to csv",
+        )
 
 
-def _load_records_under_key(db: duckdb.DuckDBPyConnection, path: Path, records: str, name: str) -> None:
-    db.execute(
-        "CREATE TABLE records AS SELECT unnest(list) AS record FROM (SELECT list FROM read_json($path, "
-        "format = 'unstructured', records = true, columns = $columns, maximum_object_size = $size, "
-        "compression = 'none') AS file(list))",
-        {"path": glob.escape(str(path)), "columns": {records: "JSON[]"}, "size": path.stat().st_size + 1024},
+_SHOWN = {
+    "xlsx": "a workbook",
+    "xls": "a workbook",
+    "ods": "a workbook",
+    "parquet": "a Parquet file",
+    "json": "a JSON document",
+    "jsonl": "JSON Lines, an object on each line",
+}
+
+
+def _said(name: str) -> str:
+    """The format that the name says; "" for none."""
+    try:
+        return format_of(name)
+    except SourceFileError:
+        return ""
+
+
+def _check_same_columns(one: str, columns: Sequence[str], other: str, others: Sequence[str]) -> None:
+    lacking, more = [c for c in columns if c not in others], [c for c in others if c not in columns]
+    if not (lacking or more):
+        return
+    parts = [f"{other} lacks {_columns(lacking)}"] * bool(lacking) + [f"{other} has {_columns(more)}"] * bool(more)
+    raise SourceFileError(
+        f"the files of the export differ in their columns: beside {one}, {' and '.join(parts)}",
+        "name files of one kind by the glob, or export them again with the same columns",
     )
 
 
-def _json_error(error: duckdb.Error, name: str, format_: str, records: str | None) -> SourceFileError:
-    reason = _reason(error)
-    problem = f"{name} cannot be read as {format_}: {reason}"
-    if "array" in reason.lower() and records is None:
-        return SourceFileError(problem, "set source.records in the field mapping to the key that holds the list")
-    if "JSON transform" in reason:
-        remedy = f"source.records must name the key that holds the list, and it is {records!r}"
-        return SourceFileError(problem, remedy)
-    return SourceFileError(f"{problem}: the file is cut off or damaged", "export it again")
+def _columns(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"the {plural(len(names), 'column').partition(' ')[2]} {', '.join(map(repr, names[:5]))}{more}"
 
 
-def _reason(error: duckdb.Error) -> str:
-    """What DuckDB says, shortened, and without the path, which is that of a local copy."""
-    first = str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
-    return re.sub(r'(in|to) file "[^"]*",? ?', "", first)[:300]
-
-
-def _read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> pa.Table:
-    try:
-        rows = db.read_parquet(glob.escape(str(path)))
-        _check_columns(rows.columns, name)
-        texts = [_as_text(column, str(kind)) for column, kind in zip(rows.columns, rows.types, strict=True)]
-        return rows.project(", ".join(texts)).to_arrow_table()
-    except duckdb.InvalidInputException as error:
-        if path.stat().st_size == 0:
-            raise SourceFileError(f"{name} is empty (0 bytes)", "export it again") from error
-        reason = _reason(error).replace(str(path), name)
-        raise SourceFileError(
-            f"{name} cannot be read as Parquet: {reason}: the file is cut off or damaged", "export it again"
-        ) from error
-
-
-def _as_text(column: str, kind: str) -> str:
-    quoted = '"' + column.replace('"', '""') + '"'
-    text = f"CAST({quoted} AS VARCHAR)"
-    if kind in ("DOUBLE", "FLOAT"):
-        # Tools that know no missing integers store barcodes as floats; up to 2**53 they are exact.
-        whole = f"{quoted} = trunc({quoted}) AND abs({quoted}) < 9e15"
-        text = f"CASE WHEN {whole} THEN {quoted}::BIGINT::VARCHAR ELSE {text} END"
-    elif kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
-        text = f"CAST(to_json({quoted}) AS VARCHAR)"
-    return f"nullif({text}, '') AS {quoted}"
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]

@@ -44,14 +44,15 @@ class GuardLimits:
         changed_share: items updated, others than new ones.
         price_factor: a price that rises or falls by more than this factor has jumped.
         price_share: items whose price jumps.
-        missing_share: items that are gone from the source since the last upload.
+        missing_share: items that are gone from the source since the last upload. 30 %: less than one of three part
+            files, and more than any assortment loses between two exports.
     """
 
     archive_share: float = 0.05
     changed_share: float = 0.5
     price_factor: float = 3.0
     price_share: float = 0.02
-    missing_share: float = 0.5
+    missing_share: float = 0.3
 
 
 @dataclass(frozen=True)

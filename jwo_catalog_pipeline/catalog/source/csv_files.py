@@ -1,0 +1,312 @@
+"""Reads CSV: every field as text, every record counted twice, by DuckDB and from the bytes."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import re
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
+from jwo_catalog_pipeline.catalog.source.options import SourceOptions, is_tab_separated
+from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped, without_blank_rows
+from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
+from jwo_catalog_pipeline.wording import plural
+
+if TYPE_CHECKING:
+    import _csv
+    from collections.abc import Iterator
+
+_PIECE = 16 << 20  # bytes
+_SEP = re.compile(rb"\"?sep=(.)\"?[ \t,;]*(\r\n|\n|\r)", re.IGNORECASE)
+_CUT_OFF = "the file is cut off here, or a quote in it is not doubled"
+_FIELD_CHARACTERS = 64 << 20  # no field is longer; Python's own bound is 128 KiB
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the fields of a file are written."""
+
+    delimiter: str
+    quote: str
+    escape: str
+
+    def reader(self, lines: Iterable[str], *, strict: bool = True) -> _csv.Reader:
+        """Python's reader of records."""
+        csv.field_size_limit(_FIELD_CHARACTERS)
+        if not self.quote:
+            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=strict)
+        doubled = self.escape == self.quote
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            doublequote=doubled,
+            escapechar=None if doubled else self.escape,
+            strict=strict,
+        )
+
+
+@dataclass(frozen=True)
+class Header:
+    """The record of the names.
+
+    Attributes:
+        names: As they stand in the file.
+        line: The line on which it begins, from 1.
+        start: Where it begins, in bytes.
+    """
+
+    names: list[str]
+    line: int
+    start: int
+
+
+def read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, name: str) -> Read:
+    """Read a plain UTF-8 file.
+
+    Raises:
+        SourceFileError: it has no header, or a record that does not fit it; the message names the line.
+    """
+    notes: list[str] = []
+    said, skipped = _sep_line(path)
+    delimiter = source.delimiter or said or ("\t" if is_tab_separated(name) else ",")
+    if said and not source.delimiter:
+        notes.append(f"the first line says that the delimiter is {said!r}")
+    dialect = Dialect(delimiter, source.quote, source.escape or source.quote)
+    header = _header(path, dialect, max(source.header_row, 2 if skipped else 1), name)
+    with _from(path, header.start) as body:
+        table = _records(db, body, header, dialect, name, path)
+    if len(header.names) == 1 and (better := _better_delimiter(header, dialect)):
+        raise SourceFileError(
+            f"{name}: the header has one column, {header.names[0]!r}",
+            f"set source.options.delimiter in the field mapping to {_yaml(better)}",
+        )
+    return shaped(table.columns, header.names, name, notes)
+
+
+def _sep_line(path: Path) -> tuple[str, bool]:
+    """What a first line `sep=;`, which Excel understands, says; and whether there is one."""
+    with path.open("rb") as file:
+        found = _SEP.match(file.readline(100))
+    return (found.group(1).decode("ascii", "replace"), True) if found else ("", False)
+
+
+def _header(path: Path, dialect: Dialect, line: int, name: str) -> Header:
+    """The names in the record that begins on a line.
+
+    Raises:
+        SourceFileError: there is none, or it is blank.
+    """
+    with path.open("rb") as file:
+        start = _offset(file, line)
+        if start is None:
+            raise SourceFileError(
+                f"{name} has fewer than {line} lines, and source.header_row is {line}", "set source.header_row right"
+            )
+    with path.open(encoding="utf-8", newline="") as file:
+        file.seek(start)
+        try:
+            names = next(dialect.reader(file), [])
+        except UnicodeDecodeError:
+            check_utf8(path, name)
+            raise
+        except csv.Error as error:
+            raise SourceFileError(
+                f"{name}, line {line}: the header cannot be read ({error})", _HEADER_REMEDY
+            ) from error
+    if not any(text.strip() for text in names):
+        where = "the first line must hold the column names, or source.header_row say which line does"
+        raise SourceFileError(f"{name}, line {line} is blank", where)
+    return Header(names, line, start)
+
+
+_HEADER_REMEDY = "set source.header_row in the field mapping to the line that holds the names"
+
+
+def _offset(file: Any, line: int) -> int | None:
+    """Where a line begins, in bytes; None where there are not so many."""
+    for _ in range(line - 1):
+        if not file.readline():
+            return None
+    start = file.tell()
+    return start if file.read(1) else None
+
+
+@contextmanager
+def _from(path: Path, start: int) -> Iterator[Path]:
+    """The file from a line on: DuckDB can skip lines only as it understands them."""
+    if start == 0:
+        yield path
+        return
+    with TemporaryDirectory(prefix="jwo-source-") as folder:
+        rest = Path(folder, "rest")
+        with path.open("rb") as file, rest.open("wb") as out:
+            file.seek(start)
+            while piece := file.read(_PIECE):
+                out.write(piece)
+        yield rest
+
+
+def _records(
+    db: duckdb.DuckDBPyConnection, body: Path, header: Header, dialect: Dialect, name: str, path: Path
+) -> pa.Table:
+    """The records below the header, all of them: what DuckDB refuses or counts otherwise, Python reads."""
+    try:
+        table = _with_duckdb(db, body, header, dialect)
+    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        if diagnosis := diagnose(path, header, dialect, name):
+            raise diagnosis from error
+        table = None
+        why = f": {reason(error)}"
+    if table is not None:
+        if _is_header(table, header) and _counted(body, dialect) == len(table):
+            return table.slice(1)
+        why = ""
+    exact = _with_python(body, header, dialect, name)
+    if table is not None:
+        with_content = len(without_blank_rows(table.slice(1))[0])
+        if _is_header(table, header) and with_content == len(without_blank_rows(exact)[0]):
+            return table.slice(1)
+    if not len(exact) and table is None:
+        raise SourceFileError(f"{name} cannot be read as CSV{why}", "export it again")
+    return exact
+
+
+def _with_duckdb(db: duckdb.DuckDBPyConnection, body: Path, header: Header, dialect: Dialect) -> pa.Table:
+    """All records, the header among them: as a header, DuckDB loses one with line breaks, and all rows after it."""
+    return db.sql(
+        # Nothing is guessed: what a column holds must not depend on the first rows of today's file.
+        "SELECT * FROM read_csv($path, columns = $columns, delim = $delimiter, quote = $quote, escape = $escape, "
+        "header = false, auto_detect = false, strict_mode = true, null_padding = false, nullstr = '', "
+        "compression = 'none', max_line_size = $size)",
+        params={
+            "path": glob.escape(str(body)),
+            "columns": {f"c{number}": "VARCHAR" for number in range(len(header.names))},
+            "delimiter": dialect.delimiter,
+            "quote": dialect.quote,
+            "escape": dialect.escape,
+            "size": _FIELD_CHARACTERS,
+        },
+    ).to_arrow_table()
+
+
+def _is_header(table: pa.Table, header: Header) -> bool:
+    if not len(table):
+        return False
+    first = [value or "" for value in table.slice(0, 1).to_pylist()[0].values()]
+    return first == header.names
+
+
+def _counted(body: Path, dialect: Dialect) -> int:
+    """How many records the bytes hold: line ends outside quotes, without blank lines.
+
+    Quick, and right where quotes stand around whole fields only; `_with_python` decides where it is not.
+    """
+    quote = dialect.quote.encode() if dialect.escape == dialect.quote else b""
+    count, inside, before = 0, False, 0x0A
+    with body.open("rb") as file:
+        while piece := file.read(_PIECE):
+            data = np.frombuffer(piece, dtype=np.uint8)
+            ends = np.flatnonzero((data == 0x0A) | (data == 0x0D))
+            if len(quote) == 1 and quote in piece:
+                places = np.flatnonzero(data == quote[0])
+                within = (np.searchsorted(places, ends) + inside) % 2 == 1
+                ends = ends[~within]
+                inside = bool((len(places) + inside) % 2)
+            earlier = np.where(ends > 0, data[ends - 1], before)
+            count += int(((earlier != 0x0A) & (earlier != 0x0D)).sum())
+            before = int(data[-1])
+    return count + (before not in (0x0A, 0x0D))
+
+
+def _with_python(body: Path, header: Header, dialect: Dialect, name: str) -> pa.Table:
+    """The same records with Python's reader, which is slower.
+
+    Raises:
+        SourceFileError: a record does not fit the header.
+    """
+    width = len(header.names)
+    columns: list[list[str | None]] = [[] for _ in range(width)]
+    with body.open(encoding="utf-8", newline="") as file:
+        reader = dialect.reader(file)
+        line = header.line
+        try:
+            for fields in reader:
+                if fields and len(fields) != width:
+                    raise _unequal(name, line, fields, width)
+                for column, value in zip(columns, fields, strict=False):
+                    column.append(value or None)
+                line = header.line + reader.line_num
+        except csv.Error as error:
+            raise _unclosed(name, line, error) from error
+    kind = pa.large_string()
+    table = pa.table({f"c{number}": pa.array(column, kind) for number, column in enumerate(columns)})
+    return table.slice(1)
+
+
+def diagnose(path: Path, header: Header, dialect: Dialect, name: str) -> SourceFileError | None:
+    """Say in plain words why a CSV file cannot be read; None where Python can read it.
+
+    Slower than DuckDB, and therefore asked only when DuckDB has refused the file.
+    """
+    check_utf8(path, name)
+    width = len(header.names)
+    hint = ""
+    if width == 1:
+        better = _better_delimiter(header, dialect)
+        which = f"set source.options.delimiter to {_yaml(better)}" if better else "set source.options.delimiter"
+        hint = f"; the header has only one column: check whether {dialect.delimiter!r} is the delimiter, or {which}"
+    with path.open(encoding="utf-8", newline="") as file:
+        file.seek(header.start)
+        reader = dialect.reader(file)
+        line = header.line
+        try:
+            for fields in reader:
+                if fields and len(fields) != width:
+                    error = _unequal(name, line, fields, width)
+                    if len(fields) < width and next(reader, None) is None:
+                        return SourceFileError(f"{error.problem}: {_CUT_OFF}", f"export it again{hint}")
+                    return SourceFileError(error.problem, f"{error.remedy}{hint}")
+                line = header.line + reader.line_num
+        except csv.Error as error:
+            return _unclosed(name, line, error)
+    return None
+
+
+def _unequal(name: str, line: int, fields: list[str], width: int) -> SourceFileError:
+    return SourceFileError(
+        f"{name}, line {line}: {plural(len(fields), 'field')} where the header has {width}",
+        "quote every field that holds the delimiter or a line end; if the names stand further down, set "
+        "source.header_row in the field mapping",
+    )
+
+
+def _unclosed(name: str, line: int, error: csv.Error) -> SourceFileError:
+    return SourceFileError(
+        f"{name}, line {line}: a quoted field that begins here does not end as it should ({error}): {_CUT_OFF}",
+        "export it again; if quotes mean nothing in this file, set source.options.quote to '' in the field mapping",
+    )
+
+
+def _better_delimiter(header: Header, dialect: Dialect) -> str:
+    """The delimiter that makes several columns of a header that has one."""
+    (text,) = header.names
+    counts = {mark: text.count(mark) for mark in (";", "\t", "|", ",", "^", "~") if mark != dialect.delimiter}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] else ""
+
+
+def _yaml(delimiter: str) -> str:
+    """As a mapping file writes it."""
+    return '"\\t"' if delimiter == "\t" else f'"{delimiter}"'
