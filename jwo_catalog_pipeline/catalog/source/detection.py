@@ -8,17 +8,20 @@ the records (see `reading.py`).
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fastexcel
+
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.encodings import find_encoding
 from jwo_catalog_pipeline.catalog.source.json_lists import find_lists
-from jwo_catalog_pipeline.catalog.source.layout import Layout, find_header, find_layout
-from jwo_catalog_pipeline.catalog.source.reading import format_of
-from jwo_catalog_pipeline.catalog.source.text_files import plain_utf8
+from jwo_catalog_pipeline.catalog.source.layout import Header, find_header, find_layout
+from jwo_catalog_pipeline.catalog.source.options import FORMATS, WORKBOOKS, format_of, is_tab_separated
+from jwo_catalog_pipeline.catalog.source.packed import unpacked
+from jwo_catalog_pipeline.catalog.source.sheets import find_sheets
+from jwo_catalog_pipeline.catalog.source.signatures import kind_of, text_kind
 
 _BLOCK = 1 << 20
 _HEAD = 1 << 20  # bytes of a text that its layout is found from
@@ -63,23 +66,68 @@ def detect(path: Path, name: str, written: dict[str, Any]) -> Detected:
     Raises:
         SourceFileError: the file is missing or empty, or holds nothing that can be read.
     """
-    findings = _Findings({key: value for key, value in written.items() if key != "options"}, {}, [], [])
-    findings.options.update(written.get("options", {}))
-    _text(path, name, written, findings)
+    source = {key: value for key, value in written.items() if key != "options"}
+    findings = _Findings(source, dict(written.get("options", {})), [], [])
+    with unpacked(path, name) as (file, inner):
+        if inner.startswith(f"{name}/"):
+            findings.seen.append(f"The file is an archive that holds {inner.removeprefix(f'{name}/')}.")
+        with file.open("rb") as opened:
+            kind = kind_of(opened.read(16))
+        if kind == "":
+            _text(file, inner, written, findings)
+        elif kind in ("zip", "xls"):  # a zip that is still one is a workbook
+            _note_format("xlsx", inner, findings)
+            _workbook(file, written, findings)
+        elif kind == "parquet":
+            _note_format(kind, inner, findings)
     return findings.done()
+
+
+def _format_said(name: str) -> str:
+    try:
+        return format_of(name)
+    except SourceFileError:
+        return ""
+
+
+def _note_format(format_: str, name: str, findings: _Findings) -> None:
+    said = _format_said(name)
+    if format_ == said or {format_, said} <= set(WORKBOOKS) or "format" in findings.source:
+        return
+    findings.source["format"] = format_
+    findings.seen.append(f"By its content the file is {format_}" + (f", not {said}." if said else "."))
+
+
+def _workbook(path: Path, written: dict[str, Any], findings: _Findings) -> None:
+    """A workbook: its sheet and the row of the names. What is damaged is said by what reads it next."""
+    try:
+        sheets, number = find_sheets(path)
+    except fastexcel.FastExcelError:
+        return
+    if "sheet" in written:
+        sheets = [sheet for sheet in sheets if sheet.name == written["sheet"]]
+    if not sheets:
+        return
+    best = sheets[0]
+    if number > 1 and "sheet" not in written:
+        findings.source["sheet"] = best.name
+        findings.seen.append(f"The items are in the sheet {best.name}, one of {number} sheets.")
+        rivals = [sheet.name for sheet in sheets[1:] if not sheet.hidden and len(sheet.kinds) >= len(best.kinds)]
+        if rivals:
+            findings.doubts.append(f"the sheet {best.name}; it may as well be {' or '.join(rivals[:3])}")
+    _header(best.header, 1, written, findings)
 
 
 def _text(path: Path, name: str, written: dict[str, Any], findings: _Findings) -> None:
     """A text file: its encoding, and whether it is JSON, JSON Lines or a table with delimiters."""
     options = written.get("options", {})
-    with plain_utf8(path, "utf-8", name) as plain:  # unpacked; its encoding is not known yet
-        encoding = options.get("encoding") or _find_encoding(plain, findings)
-        head, whole = _head(plain, encoding, name)
-        format_ = written.get("format") or _format(head, name, findings)
-        if format_ == "json":
-            _json(plain, encoding, written, findings)
-        elif format_ == "csv":
-            _csv(head, name, written, findings, whole=whole)
+    encoding = options.get("encoding") or _find_encoding(path, findings)
+    head, whole = _head(path, encoding, name)
+    format_ = written.get("format") or _format(head, name, findings)
+    if format_ == "json":
+        _json(path, encoding, written, findings)
+    elif format_ == "csv":
+        _csv(head, name, written, findings, whole=whole)
 
 
 def _find_encoding(plain: Path, findings: _Findings) -> str:
@@ -114,37 +162,17 @@ def _head(plain: Path, encoding: str, name: str) -> tuple[str, bool]:
 
 def _format(head: str, name: str, findings: _Findings) -> str:
     """What the content is; noted where the name does not say the same."""
-    start = head.lstrip("\ufeff \t\r\n")
-    try:
-        said = format_of(name)
-    except SourceFileError:
-        said = ""
-    format_ = "csv"
-    if re.match(r"\[\s*[{\]]", start):
-        format_ = "json"
-    elif start[0] == "{":
-        format_ = "jsonl" if _is_json_lines(start, said) else "json"
-    if said != format_:
-        findings.source["format"] = format_
-        findings.seen.append(f"By its content the file is {format_}" + (f", not {said}." if said else "."))
-    return format_
-
-
-def _is_json_lines(start: str, said: str) -> bool:
-    """Whether the first line is an object of its own and another follows; of a single object the name decides."""
-    first, _, rest = start.partition("\n")
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return rest.lstrip().startswith("{") or (not rest.strip() and said == "jsonl")
+    kind = text_kind(head, _format_said(name)) or "csv"
+    if kind in FORMATS:
+        _note_format(kind, name, findings)
+    return kind
 
 
 def _csv(head: str, name: str, written: dict[str, Any], findings: _Findings, *, whole: bool) -> None:
     options = written.get("options", {})
     layout = find_layout(head, whole=whole, delimiter=options.get("delimiter", ""))
     if "delimiter" not in options:
-        default = "\t" if ".tsv" in name.lower() else ","
+        default = "\t" if is_tab_separated(name) else ","
         if layout.delimiter != default:
             findings.options["delimiter"] = layout.delimiter
         line = "; the first line says so" if layout.named else ""
@@ -156,14 +184,13 @@ def _csv(head: str, name: str, written: dict[str, Any], findings: _Findings, *, 
     if "quote" not in options and layout.quote != '"':
         findings.options["quote"] = layout.quote
         findings.seen.append(f"Fields are quoted with {layout.quote}." if layout.quote else "Fields are not quoted.")
-    _header(layout, written, findings)
+    _header(find_header(layout.rows), 2 if layout.named else 1, written, findings)
 
 
-def _header(layout: Layout, written: dict[str, Any], findings: _Findings) -> None:
+def _header(header: Header, usual: int, written: dict[str, Any], findings: _Findings) -> None:
     if "header_row" in written:
         return
-    header = find_header(layout.rows)
-    if header.number > (2 if layout.named else 1):
+    if header.number > usual:
         findings.source["header_row"] = header.number
         above = f": {'; '.join(header.above[:3])}" if header.above else ""
         findings.seen.append(f"The names of the columns are in row {header.number}; above them is a title{above}.")

@@ -15,13 +15,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+from jwo_catalog_pipeline.catalog.source.signatures import marked_encoding, unmarked_utf16
+
 _WESTERN = "àâäáãåæçèéêëìíîïñòóôöõøùúûüß"
 _CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžőűöüäôĺľŕăâîşţđ"
 # The encodings of exports, the usual first, with the letters beyond ASCII that their languages use. Of two that fit
@@ -81,17 +76,16 @@ def find_encoding(blocks: Iterable[bytes]) -> Encoding:
     for block in blocks:
         if not first:
             first = block
-            for mark, name in _MARKS:
-                if block.startswith(mark):
-                    return Encoding(name, marked=True)
-            if wide := _utf16_without_mark(block[:4096]):
+            if marked := marked_encoding(block):
+                return Encoding(marked, marked=True)
+            if wide := unmarked_utf16(block[:4096]):
                 return Encoding(wide)
         if is_utf8:
             try:
                 decoder.decode(block)
             except UnicodeDecodeError:
                 is_utf8 = False
-        if not is_utf8 or size < _SAMPLE:
+        if size < _SAMPLE and not block.isascii():
             lines = [line for line in re.split(rb"[\r\n]+", block) if not line.isascii()]
             beyond += lines
             size += sum(map(len, lines))
@@ -100,17 +94,6 @@ def find_encoding(blocks: Iterable[bytes]) -> Encoding:
     if is_utf8:
         return Encoding("utf-8")
     return _single_byte(b"\n".join(beyond))
-
-
-def _utf16_without_mark(head: bytes) -> str:
-    """`utf-16-le` or `utf-16-be`: Latin text then has a zero in every second byte."""
-    half = len(head) // 2
-    if half < 2:
-        return ""
-    even, odd = head[: half * 2 : 2].count(0) / half, head[1 : half * 2 : 2].count(0) / half
-    if odd > 0.3 and even < 0.05:
-        return "utf-16-le"
-    return "utf-16-be" if even > 0.3 and odd < 0.05 else ""
 
 
 def _single_byte(text: bytes) -> Encoding:

@@ -7,7 +7,7 @@ Does not belong here: reading the records of the list (see `reading.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,14 @@ def find_lists(document: Any) -> list[JsonList]:
         for entry in entries[:_OBJECTS]:
             keys |= set(_leaf_keys(entry))
         found[path] = (objects + len(entries), keys)
-    lists = [
-        JsonList(path, objects, frozenset(kind for kind, words in _KINDS.items() if any(map(words.search, keys))))
-        for path, (objects, keys) in found.items()
-    ]
+    lists = [JsonList(path, objects, kinds_of(keys)) for path, (objects, keys) in found.items()]
     return sorted(lists, key=lambda one: (-len(one.kinds - {"name"}), -len(one.kinds), -one.objects))
+
+
+def kinds_of(names: Iterable[str]) -> frozenset[str]:
+    """What of an item is called so: code, barcode, price, name."""
+    names = list(names)
+    return frozenset(kind for kind, words in _KINDS.items() if any(map(words.search, names)))
 
 
 def _leaf_keys(entry: dict[str, Any]) -> Iterator[str]:
