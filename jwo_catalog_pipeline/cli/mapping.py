@@ -1,13 +1,19 @@
 """`jwo-catalog mapping`: write, review and compare field mappings."""
 
+from __future__ import annotations
+
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from jwo_catalog_pipeline.cli.common import EXISTING, json_option, local_export, print_json, with_status
 from jwo_catalog_pipeline.wording import plural
+
+if TYPE_CHECKING:
+    from jwo_catalog_pipeline.catalog.mapping.draft import Draft
 
 
 @click.group()
@@ -40,29 +46,45 @@ def schema() -> None:
 @mapping.command()
 @export_argument
 @output_option
-@click.option(
-    "--format", "format_", type=click.Choice(["csv", "json", "jsonl", "parquet"]), help="Default: by the file's name."
-)
-@click.option("--records", help="JSON: the key that holds the list of records.")
-@click.option("--delimiter", help="CSV: separates the fields; default: a comma.")
-@click.option("--encoding", default="utf-8", show_default=True, help="A text encoding that Python knows.")
-def init(export: str, output: Path | None, **source: Any) -> None:
-    """Propose a mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE."""
-    from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts
-    from jwo_catalog_pipeline.catalog.source.options import SourceOptions
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+@click.option("--format", help="What the file is: csv, xlsx, json, ...; found out by its content.")
+@click.option("--sheet", help="Workbooks: the name of the sheet.")
+@click.option("--header-row", help="The line or row that holds the names of the columns, from 1.")
+@click.option("--records", help="JSON: where the list of items is, such as products[].variants[].")
+@click.option("--delimiter", help="CSV: separates the fields; \\t is a tab.")
+@click.option("--quote", help="CSV: around fields.")
+@click.option("--encoding", help="A text encoding that Python knows, such as windows-1252.")
+def init(export: str, output: Path | None, **written: str | None) -> None:
+    """Write a first mapping for EXPORT, with the evidence for each line; mark uncertain lines NOT SURE.
+
+    How the file is written is found out by itself; the options are for what was found out wrongly.
+    """
+    from jwo_catalog_pipeline.catalog.mapping.draft import draft_mapping, source_options
+    from jwo_catalog_pipeline.catalog.mapping.draft_file import as_yaml
 
     if output and output.exists():
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
-    with with_status(f"looking at {export}"), local_export(export) as (file, uri):
-        options = SourceOptions(format=source.pop("format_"), **source)
-        text = as_yaml(column_facts(read_source(file, options, uri)), options, file.name)
+    with with_status(f"looking at {export}"):
+        options = source_options({name: value for name, value in written.items() if value is not None})
+        with local_export(export) as (file, uri):
+            draft = draft_mapping(file, uri, options)
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(as_yaml(draft), nl=False)
         return
-    output.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {output}: check what is marked NOT SURE ({text.count('NOT SURE:')}), then")
-    click.echo(f"  jwo-catalog mapping review {export} --mapping {output}")
+    output.write_text(as_yaml(draft), encoding="utf-8")
+    click.echo(f"wrote {output}: {_recognised(draft)}")
+    for sentence in draft.seen:
+        click.echo(f"  {sentence}")
+    click.echo(f"NOT SURE ({len(draft.not_sure)}):" if draft.not_sure else "Nothing is in doubt.")
+    for doubt in draft.not_sure:
+        click.echo(f"  {doubt}")
+    click.echo("Next: correct what is not sure in the file, then look at what it does to each row:")
+    click.echo(f"  jwo-catalog mapping review {shlex.quote(export)} --mapping {shlex.quote(str(output))}")
+
+
+def _recognised(draft: Draft) -> str:
+    if draft.system is None:
+        return "the system was not recognised; each column was judged by its name and content"
+    return f"this is an export of {draft.system.title}; its ready mapping is the base"
 
 
 @mapping.command()
