@@ -17,7 +17,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField, shown
-from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, apply_mapping
+from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, apply_mapping, with_named_columns
 from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.validation import MAX_SAMPLES, RuleResult, Validation, validate
@@ -110,6 +110,11 @@ class Review:
     unused_columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def items(self) -> int:
+        """How many items the rows make, valid or not."""
+        return self.valid + len(self.quarantined)
+
 
 def review_mapping(
     mapping: FieldMapping, source: pd.DataFrame, export: str, store_ids: Sequence[str] | None = None
@@ -128,6 +133,7 @@ def review_mapping(
 
 def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validation: Validation, export: str) -> Review:
     """Collect the review of what has been mapped and validated already; see `review_mapping`."""
+    source = with_named_columns(mapping, source)
     items, head = mapped.items, mapped.items.head(EXAMPLE_ROWS)
     rows = with_source_file(source)
     rows = rows[rows[SOURCE_ROW].isin(head[SOURCE_ROW])].set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
