@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changing, costing, reading, starting, uploading
+from benchmarks import changing, costing, reading, starting, uploading, workbooks
 from benchmarks.ground import spread
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
@@ -76,6 +76,12 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
     "reading": (
         "Reading, mapping and checking, against DuckDB alone",
         lambda sizes, rounds, folder: [row for rows in sizes for row in reading.measure(rows, rounds, folder)],
+    ),
+    "workbooks": (
+        "Reading a workbook, against the same rows as CSV",
+        lambda sizes, rounds, folder: [
+            row for rows in sizes for row in workbooks.measure(min(rows, workbooks.MOST_ROWS), rounds, folder)
+        ],
     ),
     "changing": (
         "An export of which 1 % has changed",

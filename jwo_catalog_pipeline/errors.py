@@ -11,6 +11,7 @@ PipelineError
     SourceFileError
     MappingError (terminal)
     StructureError (terminal)
+    OutputError (terminal)
     InvalidItems (terminal)
   CatalogApiError
     NoCredentials

@@ -49,9 +49,14 @@ class SourceFile:
         """Names this version: another etag, or the same content written again, is another version."""
         return f"{self.uri} {self.etag} {self.modified:%Y-%m-%dT%H:%M:%SZ}"
 
+    @property
+    def oldest(self) -> SourceFile:
+        """The file that was written first."""
+        return min(self.files, key=lambda file: file.modified)
+
     def age_hours(self, now: datetime) -> float:
         """How long ago it was written; of several files, the oldest."""
-        return (now - min(file.modified for file in self.files)).total_seconds() / 3600
+        return (now - self.oldest.modified).total_seconds() / 3600
 
 
 def find_source(uri: str, s3: Any) -> SourceFile:

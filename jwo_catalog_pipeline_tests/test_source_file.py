@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.source_file import check_readable, fetch_source, find_files, find_source
+from jwo_catalog_pipeline.source_file import check_readable, fetch_export, fetch_source, find_files, find_source
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 MARKERS = [
@@ -215,3 +215,46 @@ def test_a_file_that_is_gone_cannot_be_read(place: Place) -> None:
     remove()
     with pytest.raises(SourceFileError, match="cannot read"):
         check_readable(file, place.s3)
+
+
+def test_all_files_that_a_glob_matches_are_one_export_by_name(place: Place, tmp_path: Path) -> None:
+    for name in ("day/store_2.csv", "day/store_1.csv", "day/store_3.csv", "day/notes.csv.md5"):
+        place.put(name, name.encode())
+    export = find_source(place.uri + "day/store_*", place.s3)
+    assert [file.uri.removeprefix(place.uri) for file in export.files] == [
+        f"day/store_{number}.csv" for number in (1, 2, 3)
+    ]
+    assert export.uri == place.uri + "day/store_*"
+    check_readable(export, place.s3)
+    files, sha256 = fetch_export(export, tmp_path, place.s3)
+    assert [file.path.read_text() for file in files] == [f"day/store_{number}.csv" for number in (1, 2, 3)]
+    assert export.modified == max(file.modified for file in export.files)
+
+    place.put("day/store_2.csv", b"other")
+    later = find_source(place.uri + "day/store_*", place.s3)
+    (tmp_path / "later").mkdir()
+    assert later.version != export.version
+    assert fetch_export(later, tmp_path / "later", place.s3)[1] != sha256
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["part-00000-4f1c.csv", "part-00001-4f1c.csv", "part-00002-4f1c.csv"],
+        ["items_1_of_2.csv", "items_2_of_2.csv"],
+        ["0000_part_00.parquet", "0001_part_00.parquet"],
+    ],
+)
+def test_one_part_of_a_folder_is_not_taken_for_the_whole_catalog(place: Place, names: list[str]) -> None:
+    for name in names:
+        place.put(name)
+    with pytest.raises(SourceFileError, match="parts of one export") as error:
+        find_source(place.uri, place.s3)
+    glob = str(error.value.remedy).split("such as ")[1]
+    assert [file.uri.removeprefix(place.uri) for file in find_source(glob, place.s3).files] == names
+
+
+def test_the_exports_of_several_days_are_no_parts(place: Place) -> None:
+    for name in ("items_2026-11-19.csv", "items_2026-11-20.csv"):
+        place.put(name)
+    assert find_source(place.uri, place.s3).uri == place.uri + "items_2026-11-20.csv"

@@ -23,5 +23,9 @@ class StructureError(CatalogError, TerminalError):
     """A table lacks columns, or its columns have other types than the catalog's structure asks for."""
 
 
+class OutputError(CatalogError, TerminalError):
+    """A table cannot be written as the kind of file that was asked for."""
+
+
 class InvalidItems(CatalogError, TerminalError):
     """Items that are about to be sent break a rule that only errors can break."""

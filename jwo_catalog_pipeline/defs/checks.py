@@ -82,11 +82,16 @@ def structure_result() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=True, check_name=STRUCTURE)
 
 
-def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
-    """Whether enough rows are valid for the catalog to be sent."""
+def share_result(validation: Validation, max_invalid_share: float, excluded: int = 0) -> dg.AssetCheckResult:
+    """Whether enough rows are valid for the catalog to be sent; of those that the mapping does not exclude."""
     invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
     share = invalid / rows if rows else 1.0
-    if not rows:
+    if not rows and excluded:
+        description = (
+            f"`where` and `stores` of the field mapping exclude all of {plural(excluded, 'row')}: nothing is sent; "
+            "check the conditions with jwo-catalog mapping review"
+        )
+    elif not rows:
         description = "the source has no rows: nothing is sent; check the export"
     else:
         description = (
@@ -98,7 +103,13 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
         check_name=INVALID_SHARE,
         severity=dg.AssetCheckSeverity.ERROR,
         description=description,
-        metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
+        metadata={
+            "invalid_rows": invalid,
+            "rows": rows,
+            "excluded_rows": excluded,
+            "share": share,
+            "allowed_share": max_invalid_share,
+        },
     )
 
 

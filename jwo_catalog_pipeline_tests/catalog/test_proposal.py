@@ -5,28 +5,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from jwo_catalog_pipeline.catalog.mapping.column_facts import column_facts
+from jwo_catalog_pipeline.catalog.mapping.draft import Draft, make_draft
+from jwo_catalog_pipeline.catalog.mapping.draft_file import as_yaml
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.proposal import as_yaml, column_facts, propose
+from jwo_catalog_pipeline.catalog.mapping.proposal import Proposed, propose
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
+from jwo_catalog_pipeline.catalog.source.detection import Detected
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import read_source
-from jwo_catalog_pipeline_tests.support import EXPORTS
 from jwo_catalog_pipeline_tests.support.project import SAMPLE
 
-EXPECTED = {
-    "clover": {"item_sku": "Clover ID", "external_product_id": "Product Code", "standard_price": "Price"},
-    "lightspeed": {"item_sku": "System ID", "item_name": "Description", "standard_price": "Default - Price"},
-    "odoo": {"external_product_id": "barcode", "item_name": "display_name", "standard_price": "lst_price"},
-    "shopify": {"item_sku": "Variant SKU", "external_product_id": "Variant Barcode", "item_name": "Title"},
-    "square": {"item_sku": "SKU", "external_product_id": "GTIN", "item_name": "Item Name", "standard_price": "Price"},
-    "template": {"item_sku": "sku", "external_product_id": "barcode", "item_name": "name", "store_id": "store"},
-    "woocommerce": {
-        "item_sku": "SKU",
-        "external_product_id": "GTIN, UPC, EAN, or ISBN",
-        "standard_price": "Regular price",
-    },
-}
+CODES = ["4006381333931", "96385074", "36000291452", "5000112637922"]
+PRICES = ["1.99", "0.50", "12.00", "3.49"]
+NAMES = ["Green tea", "Oat bar", "Sparkling water", "Dark chocolate"]
+SKUS = ["A-1", "A-2", "A-3", "A-4"]
 
 
 def table(**columns: list[str | None]) -> pd.DataFrame:
@@ -35,17 +31,19 @@ def table(**columns: list[str | None]) -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_the_columns_of_known_systems_are_found(name: str) -> None:
-    export = EXPORTS / f"{name}.csv"
-    found = propose(column_facts(read_source(export, SourceOptions(), str(export))))
-    assert {field: found[field].column for field in EXPECTED[name]} == EXPECTED[name]
+def proposed(**columns: list[str | None]) -> dict[str, Proposed]:
+    source = table(**columns)
+    return propose(column_facts(source), source)
+
+
+def drafted(source: pd.DataFrame, found: dict | None = None) -> Draft:
+    return make_draft(source, Detected(found or {}, (), ()), "x\n: y.csv")
 
 
 def test_a_proposal_is_a_mapping_that_makes_valid_items(tmp_path: Path) -> None:
     source = read_source(SAMPLE / "grocery.csv", SourceOptions(), "grocery.csv")
     path = tmp_path / "proposal.yaml"
-    path.write_text(as_yaml(column_facts(source), SourceOptions(), "grocery.csv"), encoding="utf-8")
+    path.write_text(as_yaml(drafted(source)), encoding="utf-8")
     mapped = apply_mapping(load_mapping(path), source).items
     assert mapped["external_product_id"].notna().mean() > 0.98
     assert mapped["standard_price"].str.fullmatch(r"[0-9]+[.][0-9]{2}").mean() > 0.98
@@ -53,29 +51,98 @@ def test_a_proposal_is_a_mapping_that_makes_valid_items(tmp_path: Path) -> None:
 
 
 def test_content_alone_finds_columns_whose_names_say_nothing() -> None:
-    codes = ["4006381333931", "96385074", "36000291452", "5000112637922"]
-    source = table(c1=codes, c2=["1.99", "0.50", "12.00", "3.49"], c3=[f"Product {word}" for word in "abcd"])
-    found = propose(column_facts(source))
+    found = proposed(c1=CODES, c2=PRICES, c3=[f"Product {word}" for word in "abcd"])
     assert found["external_product_id"].column == "c1"
     assert "only its content fits" in found["external_product_id"].why
-    assert "NOT SURE" in as_yaml(column_facts(source), SourceOptions(), "x.csv")
+    assert found["external_product_id"].doubts
+
+
+@pytest.mark.parametrize(
+    "other", ["Sale price", "Cost price", "Compare at price", "Purchase price", "Promo price", "MSRP price"]
+)
+def test_the_price_is_the_regular_one(other: str) -> None:
+    found = proposed(**{other: PRICES, "Regular price": [*PRICES[:3], None], "SKU": SKUS})
+    assert found["standard_price"].column == "Regular price"
+
+
+def test_a_column_that_is_filled_is_preferred() -> None:
+    rare = [*PRICES[:1], *[None] * 8]
+    found = proposed(**{"Sale price": rare, "Regular price": [*PRICES, *PRICES[:3], None, None]})
+    assert found["standard_price"].column == "Regular price"
+
+
+def test_a_column_that_is_often_empty_is_not_sure() -> None:
+    found = proposed(SKU=SKUS, Barcode=[CODES[0], None, None, None], Name=NAMES)
+    assert "75% of the rows have none" in found["external_product_id"].doubts
+
+
+def test_columns_that_complete_each_other_are_joined() -> None:
+    found = proposed(SKU=SKUS, UPC=[*CODES[:2], None, None], EAN=[None, None, *CODES[2:]], Name=NAMES)
+    assert found["external_product_id"].expression in (
+        'restore_barcode(coalesce("UPC", "EAN"))',
+        'restore_barcode(coalesce("EAN", "UPC"))',
+    )
+
+
+def test_joined_columns_that_both_have_a_value_are_not_sure() -> None:
+    found = proposed(SKU=SKUS, EAN=[*CODES[:3], None], UPC=[None, *CODES[:2], CODES[3]], Name=NAMES)
+    assert any("both have a value" in doubt for doubt in found["external_product_id"].doubts)
+
+
+def test_two_columns_that_fit_alike_are_a_doubt() -> None:
+    found = proposed(SKU=SKUS, Price=PRICES, **{"Retail price": PRICES}, Barcode=CODES, Name=NAMES)
+    assert any("may as well be Retail price" in doubt for doubt in found["standard_price"].doubts)
+
+
+def test_a_store_is_never_sure_and_its_numbers_are_listed_to_be_filled_in(tmp_path: Path) -> None:
+    rows = 10
+    source = table(
+        SKU=[f"A-{row}" for row in range(rows)],
+        Branch=["012", "045"] * 5,
+        Name=[f"Product {row}" for row in range(rows)],
+        Barcode=[CODES[row % 4] for row in range(rows)],
+    )
+    draft = drafted(source)
+    assert any(line.startswith("store_id") for line in draft.not_sure)
+    assert "values: {'012': 'YOUR-STORE-ID-1', '045': 'YOUR-STORE-ID-2'}" in as_yaml(draft)
+
+
+def test_repeated_skus_are_a_doubt() -> None:
+    found = proposed(SKU=["A", "A", "B", "B"], Barcode=CODES, Name=NAMES)
+    assert any("the same as another row" in doubt for doubt in found["item_sku"].doubts)
+
+
+def test_a_sum_in_the_last_row_is_left_out(tmp_path: Path) -> None:
+    source = table(SKU=[*SKUS, "Total"], Name=[*NAMES, None], Barcode=[*CODES, "4"], Price=[*PRICES, "17.98"])
+    draft = drafted(source)
+    assert [condition.expr for condition in draft.where] == ["\"SKU\" IS DISTINCT FROM 'Total'"]
+    assert draft.where[0].doubts
 
 
 def test_what_is_not_found_is_said_and_the_file_still_loads(tmp_path: Path) -> None:
-    text = as_yaml(column_facts(table(a=["x", "y"], b=["1", "2"])), SourceOptions(delimiter=";"), "x\n: y.csv")
+    draft = drafted(table(a=["x", "y"], b=["1", "2"]), {"options": {"delimiter": ";"}})
     path = tmp_path / "proposal.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(as_yaml(draft), encoding="utf-8")
     mapping = load_mapping(path)
     assert mapping.source.delimiter == ";"
-    assert mapping.store_names == ("YOUR-STORE-ID",)
     assert mapping.fields["external_product_id"].choices[0].expr == "NULL"
-    assert text.count("NOT SURE: no column looks like") >= 3
+    assert as_yaml(draft).count("NOT SURE: no column looks like") >= 3
+    assert len(draft.not_sure) >= 3
 
 
-def test_strange_columns_and_values_do_no_harm(tmp_path: Path) -> None:
-    source = table(
-        **{"a \"b'": ["x\ny: z", "#"], "שם": ["\u202e", "'"], "select": [None, None], "Price: €": ["1", "x"]}
-    )
-    path = tmp_path / "proposal.yaml"
-    path.write_text(as_yaml(column_facts(source), SourceOptions(), "x"), encoding="utf-8")
-    assert len(apply_mapping(load_mapping(path), source).items) == 2
+STRANGE = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    names=st.lists(STRANGE.filter(str.strip), min_size=1, max_size=5, unique_by=str.casefold),
+    values=st.lists(st.lists(STRANGE | st.none(), min_size=5, max_size=5), max_size=4),
+)
+def test_strange_columns_and_values_do_no_harm(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], values: list[list[str | None]]
+) -> None:
+    source = table(**{name: [row[place] or None for row in values] for place, name in enumerate(names)})
+    path = tmp_path_factory.mktemp("strange") / "proposal.yaml"
+    path.write_text(as_yaml(drafted(source)), encoding="utf-8", newline="")
+    mapped = apply_mapping(load_mapping(path), source)
+    assert len(mapped.items) + len(mapped.excluded) >= len(source)

@@ -153,6 +153,22 @@ def _place(root: YamlNode, error: ErrorDetails) -> YamlNode:
     return replace(node, node=node.key) if context.get("at_key") and node.key else node
 
 
+def validated_options(model: type[Model], values: dict[str, Any]) -> Model:
+    """What a command's options say, as a model of the file's.
+
+    Raises:
+        MappingError: they are not as the model says; the message names the option.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+    # Not chained, as in `validated`.
+    option = str(error["loc"][-1]).replace("_", "-") if error["loc"] else "the options"
+    problem, remedy = _sentence(error)
+    raise MappingError(f"--{option} {problem}", remedy)
+
+
 # What replaces the messages of pydantic's own checks: https://docs.pydantic.dev/latest/errors/validation_errors/
 _SENTENCES = {
     "string_unicode": ("holds a character that is not text", "remove it, and save the file as UTF-8"),

@@ -108,6 +108,13 @@ class FieldMapping:
         """The names of `stores`."""
         return tuple(store.name for store in self.stores)
 
+    @property
+    def columns(self) -> set[str]:
+        """Every column that an expression names, in lower case, whether the export has it or not."""
+        own = [alternatives for store in self.stores for alternatives in (*store.where, *store.fields.values())]
+        every = [*self.where, *self.fields.values(), *self.additional_barcodes, *own]
+        return {name.casefold() for written in every for choice in written.choices for name in choice.columns}
+
     def place(self, of: MappedField | Alternatives) -> str:
         """The beginning of a message about an expression."""
         return f"{self.path}, line {of.line}, {of.label}"

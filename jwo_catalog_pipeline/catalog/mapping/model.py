@@ -25,6 +25,7 @@ from jwo_catalog_pipeline.catalog.mapping.file import not_mapped, wrong
 from jwo_catalog_pipeline.catalog.mapping.language import Fields, OptionalField, Store, Where
 from jwo_catalog_pipeline.catalog.mapping.levels import RuleLevels
 from jwo_catalog_pipeline.catalog.mapping.part import NOTHING, Part, Text
+from jwo_catalog_pipeline.catalog.source.fill_down import FillDown
 from jwo_catalog_pipeline.catalog.source.options import FORMATS, SourceOptions
 
 BARCODES = "barcodes"  # the one way in which rows can be merged
@@ -65,6 +66,21 @@ class Options(Part):
     )
 
 
+class FillDownKeys(Part):
+    """Which blank cells take the value of the cell above."""
+
+    columns: list[Text] = Field(min_length=1, description="These columns; one that the export lacks is passed over.")
+    by: list[Text] = Field(
+        default_factory=list,
+        min_length=1,
+        description="Only among neighbouring rows that are the same in the first of these columns that the export has.",
+    )
+
+    def as_option(self) -> FillDown:
+        """What is written, as the reader takes it."""
+        return FillDown(tuple(self.columns), tuple(self.by))
+
+
 class Source(Part):
     """How to read the export."""
 
@@ -79,11 +95,13 @@ class Source(Part):
     )
     sheet: Text = Field(default=NOTHING, description="Workbooks: the sheet; default: the only one that holds a table.")
     options: Options = Field(default_factory=Options, description="How a text file is written.")
+    fill_down: FillDownKeys | None = Field(default=None, description="Blank cells that take the value above.")
 
     def as_options(self) -> SourceOptions:
         """What is written, with the defaults of the reader for the rest."""
-        written = self.model_dump(exclude_unset=True)
-        return SourceOptions(**written.pop("options", {}), **written)
+        written = self.model_dump(exclude_unset=True, exclude={"fill_down"})
+        fill_down = self.fill_down.as_option() if self.fill_down else None
+        return SourceOptions(**written.pop("options", {}), **written, fill_down=fill_down)
 
 
 def _known_merge(name: str) -> str:

@@ -28,6 +28,8 @@ from jwo_catalog_pipeline.catalog.rules.rules import (
     MAPPING_ERRORS,
     SOURCE_ROW,
 )
+from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN
+from jwo_catalog_pipeline.catalog.source.reading import with_source_file
 
 # Bytes of an expression's result: far above the 255 characters of a field, far below what harms.
 MAX_RESULT = 10_000
@@ -70,6 +72,7 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
     Raises:
         MappingError: an expression names a column that the export has not, or does not fit its columns.
     """
+    source = with_named_columns(mapping, source)
     fitted = fit_mapping(mapping, [str(column) for column in source.columns if column != SOURCE_ROW])
     with connect_locked() as db:
         register(db, "source", pa.Table.from_pandas(source, preserve_index=False))
@@ -87,6 +90,11 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
     if len(breaks):
         items[LINE_BREAKS] = items[SOURCE_ROW].map(breaks).astype("str")
     return Mapped(items, excluded, merged, fitted)
+
+
+def with_named_columns(mapping: FieldMapping, source: pd.DataFrame) -> pd.DataFrame:
+    """The export with the column `source_file` where the mapping names it."""
+    return with_source_file(source) if FILE_COLUMN in mapping.columns else source
 
 
 def _evaluated(db: duckdb.DuckDBPyConnection, fitted: FittedMapping, group: StoreGroup) -> pd.DataFrame:

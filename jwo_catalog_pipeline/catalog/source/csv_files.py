@@ -25,7 +25,6 @@ from jwo_catalog_pipeline.catalog.source.csv_dialect import (
     unclosed,
     unequal,
 )
-from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions, is_tab_separated
 from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped, without_blank_rows
 from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
@@ -133,18 +132,13 @@ def _records(
         if diagnosis := diagnose(path, header, dialect, name):
             raise diagnosis from error
         table = None
-        why = f": {reason(error)}"
-    if table is not None:
-        if _is_header(table, header) and _counted(body, dialect) == len(table):
-            return table.slice(1)
-        why = ""
+    if table is not None and _is_header(table, header) and _counted(body, dialect) == len(table):
+        return table.slice(1)
     exact = _with_python(body, header, dialect, name)
     if table is not None:
         with_content = len(without_blank_rows(table.slice(1))[0])
         if _is_header(table, header) and with_content == len(without_blank_rows(exact)[0]):
             return table.slice(1)
-    if not len(exact) and table is None:
-        raise SourceFileError(f"{name} cannot be read as CSV{why}", "export it again")
     return exact
 
 

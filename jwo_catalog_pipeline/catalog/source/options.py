@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.catalog.source.fill_down import FillDown
 
 WORKBOOKS = ("xlsx", "xls", "ods")
 FORMATS = ("csv", "json", "jsonl", "parquet", *WORKBOOKS)
@@ -29,6 +30,7 @@ class SourceOptions:
         quote: CSV only: one character, or empty where the file quotes nothing.
         escape: CSV only: the character before a quote inside a quoted field; None: the quote itself.
         encoding: CSV, JSON and JSON Lines: a Python codec.
+        fill_down: Blank cells that take the value above; None: none do.
     """
 
     format: str | None = None
@@ -39,6 +41,7 @@ class SourceOptions:
     quote: str = '"'
     escape: str | None = None
     encoding: str = "utf-8"
+    fill_down: FillDown | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.source.csv_files import read_csv
+from jwo_catalog_pipeline.catalog.source.fill_down import filled_down
 from jwo_catalog_pipeline.catalog.source.json_files import read_json
 from jwo_catalog_pipeline.catalog.source.options import (
     FILE_COLUMN,
@@ -69,6 +70,8 @@ def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFr
     table = pa.concat_tables([read.table.select(first.column_names) for read in reads])
     frame = pd.DataFrame(table.combine_chunks().to_pandas()).astype("str")
     frame.insert(0, SOURCE_ROW, np.arange(1, len(frame) + 1, dtype="int64"))
+    if source.fill_down:
+        frame = filled_down(frame, source.fill_down, files[0].name)
     several = len(files) > 1
     frame.attrs[NOTES] = [
         f"{_base(file.name)}: {note}" if several else note

@@ -42,7 +42,7 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
         notes: what the reader has noted.
 
     Raises:
-        SourceFileError: a column has a name that the pipeline needs.
+        SourceFileError: a column has a name that the pipeline needs, or one with a zero byte.
     """
     found = Read(pa.table([]), list(notes))
     kept: list[pa.ChunkedArray] = []
@@ -51,6 +51,11 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
     taken = {label.casefold() for label in names if label.strip()} | {FILE_COLUMN}
     seen: set[str] = set()
     for number, (column, label) in enumerate(zip(columns, names, strict=True), start=1):
+        if "\0" in label:
+            raise SourceFileError(
+                f"{name}: the name of column {number} holds a zero byte: the file is damaged, or is no text",
+                "export it again",
+            )
         wanted = label
         if not label.strip():
             if _is_blank(column):
