@@ -155,7 +155,7 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     with with_status(f"mapping {export}"), local_export(export) as (file, uri):
         loaded = load_mapping(path)
         mapped = apply_mapping(loaded, read_source(file, loaded.source, uri))
-        validation = validate(mapped.items, _stores(stores), with_warnings=True)
+        validation = validate(mapped.items, _stores(stores), loaded.levels, with_warnings=True)
         rows = row_results.row_results(mapped, validation)
         row_results.write_rows(rows, output)
     counts = row_results.status_counts(rows)

@@ -164,7 +164,7 @@ def mapped_catalog(
         check_read_as(source_catalog, mapping.source)
         mapped = apply_mapping(mapping, source_catalog)
         try:
-            validation = validate(mapped.items, policy.store_ids or None)
+            validation = validate(mapped.items, policy.store_ids or None, mapping.levels)
         except StructureError as error:
             yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise

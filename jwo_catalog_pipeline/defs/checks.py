@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.wording import plural
 
 STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
+STORE_RULE = "store_known"
 # All rules, including the one about stores, which is checked only if the stores are configured.
 _RULES = rules(store_ids=["any"])
 # Of the specs; the results leave the asset to Dagster, which knows it by the merchant's key.
@@ -59,7 +60,9 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
     """One result for each rule: how many rows break it, with samples."""
     asked = {result.name for result in validation.rules}
     for name in [rule.name for rule in _RULES if rule.name not in asked]:
-        description = "not checked, for JWO_STORE_IDS is not set"
+        description = (
+            "not checked, for JWO_STORE_IDS is not set" if name == STORE_RULE else "the mapping switches it off"
+        )
         yield dg.AssetCheckResult(passed=True, check_name=name, description=description)
     for result in validation.rules:
         metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
@@ -134,7 +137,8 @@ _REMEDY = (
 
 
 def _described(rule: Rule) -> str:
-    return rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+    text = rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+    return text if rule.forced else f"{text} The mapping file may set another level."
 
 
 def _severity(result: RuleResult) -> dg.AssetCheckSeverity:

@@ -171,7 +171,7 @@ def mapping(installation: Installation) -> Finding:
             path, _ = source.fetch(file, Path(folder))
             rows = read_source(path, field_mapping.source, file.uri)
             mapped = apply_mapping(field_mapping, rows)
-            checked = validate(mapped.items, policy.store_ids or None)
+            checked = validate(mapped.items, policy.store_ids or None, field_mapping.levels)
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")

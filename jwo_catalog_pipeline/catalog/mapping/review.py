@@ -125,7 +125,7 @@ def review_mapping(
         store_ids: The retailer's stores, if they are known.
     """
     mapped = apply_mapping(mapping, source)
-    return collect(mapping, source, mapped, validate(mapped.items, store_ids), export)
+    return collect(mapping, source, mapped, validate(mapped.items, store_ids, mapping.levels), export)
 
 
 def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validation: Validation, export: str) -> Review:
