@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,13 +155,14 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     from jwo_catalog_pipeline.catalog.source.reading import NOTES, read_export
     from jwo_catalog_pipeline.console import show_table
 
-    if any(output.resolve() == Path(each).resolve() for each in (export, path)):
+    target = str(output.resolve())
+    if target in (str(path.resolve()), str(Path(export).resolve())) or fnmatch(target, str(Path(export).resolve())):
         raise click.ClickException(f"{output} is what would be read; name another file to write")
     with with_status(f"mapping {export}"), local_export(export) as (files, _):
         loaded = load_mapping(path)
         source = read_export(files, loaded.source)
         mapped = apply_mapping(loaded, source)
-        validation = validate(mapped.items, _stores(stores), with_warnings=True)
+        validation = validate(mapped.items, _stores(stores), loaded.levels, with_warnings=True)
         rows = row_results.row_results(mapped, validation)
         row_results.write_rows(rows, output)
     counts = row_results.status_counts(rows)

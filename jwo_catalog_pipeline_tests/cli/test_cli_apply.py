@@ -160,3 +160,10 @@ def test_a_file_that_cannot_be_written_is_a_sentence(run, tmp_path: Path, output
     assert result.exit_code == 1
     assert expected in result.output
     assert (tmp_path / "items.csv").read_text(encoding="utf-8") == EXPORT
+
+
+def test_several_files_are_one_export_and_the_result_must_not_be_among_them(run, tmp_path: Path) -> None:
+    (tmp_path / "items_2.csv").write_text(EXPORT.replace("007", "008"), encoding="utf-8")
+    arguments = ["mapping", "apply", "items*.csv", "--mapping", "mapping.yaml", "--json", "-o"]
+    assert json.loads(CliRunner().invoke(main, [*arguments, "rows.csv"]).output)["rows"] == 20
+    assert "is what would be read" in CliRunner().invoke(main, [*arguments, "items_3.csv"]).output
