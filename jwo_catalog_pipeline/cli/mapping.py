@@ -105,6 +105,7 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
         source = read_source(file, loaded.source, uri)
         result = reviewing.review_mapping(loaded, source, file.name, _stores(stores))
     counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
+    counts |= {"excluded": result.excluded, "merged": len(result.merged)}
     if markdown:
         click.echo(reviewing.as_review_markdown(result))
         return
@@ -112,11 +113,16 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     target.write_text(reviewing.as_html(result), encoding="utf-8")
     if as_json:
         rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in result.rules}
-        print_json({**counts, "rules": rules, "page": str(target)})
+        conditions = {condition.place: condition.rows for condition in result.conditions}
+        print_json({**counts, "rules": rules, "conditions": conditions, "page": str(target)})
         return
     click.echo(
         f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {len(result.quarantined):,} would be quarantined"
+        + (f", {result.excluded:,} excluded" if result.excluded else "")
+        + (f", {len(result.merged):,} part of another" if len(result.merged) else "")
     )
+    for condition in result.conditions:
+        click.echo(f"  excluded {condition.rows:9,}  {condition.place}: {condition.note or condition.expression}")
     for rule in result.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")
@@ -149,7 +155,7 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     with with_status(f"mapping {export}"), local_export(export) as (file, uri):
         loaded = load_mapping(path)
         mapped = apply_mapping(loaded, read_source(file, loaded.source, uri))
-        validation = validate(mapped.items, _stores(stores), with_warnings=True)
+        validation = validate(mapped.items, _stores(stores), loaded.levels, with_warnings=True)
         rows = row_results.row_results(mapped, validation)
         row_results.write_rows(rows, output)
     counts = row_results.status_counts(rows)

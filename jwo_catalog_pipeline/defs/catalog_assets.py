@@ -38,11 +38,14 @@ from jwo_catalog_pipeline.defs.metadata import (
     constrained_schema,
     counts,
     field_mapping,
+    left_out,
     rows_and_columns,
     store_review,
 )
 from jwo_catalog_pipeline.defs.provenance import (
+    EXCLUDED,
     EXPORT,
+    MERGED,
     READ_AS,
     RUN_STAMP,
     SOURCE_FILE,
@@ -161,7 +164,7 @@ def mapped_catalog(
         check_read_as(source_catalog, mapping.source)
         mapped = apply_mapping(mapping, source_catalog)
         try:
-            validation = validate(mapped.items, policy.store_ids or None)
+            validation = validate(mapped.items, policy.store_ids or None, mapping.levels)
         except StructureError as error:
             yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise
@@ -172,6 +175,7 @@ def mapped_catalog(
     quarantined, items = validation.quarantined, validation.valid
     for table in (quarantined, items):
         table.attrs = {RUN_STAMP: context.run.run_id}
+        table.attrs |= {EXCLUDED: review.excluded, MERGED: len(review.merged)}
         table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
@@ -189,10 +193,11 @@ def mapped_catalog(
                 )
             ),
             "sample": dg.MetadataValue.md(as_markdown(quarantined.head(SAMPLE_ROWS))),
+            **left_out(review),
             "review": page,
         },
     )
-    share = share_result(validation, config.max_invalid_share)
+    share = share_result(validation, config.max_invalid_share, review.excluded)
     yield structure_result()
     yield share
     yield from rule_results(validation)
@@ -210,6 +215,7 @@ def mapped_catalog(
             "items_by_store": dg.MetadataValue.json(counts(items["store_id"])),
             "mapping_sha256": mapping.sha256,
             "field_mapping": field_mapping(review),
+            **left_out(review),
             "review": page,
             "sample": dg.MetadataValue.md(as_markdown(items.head(SAMPLE_ROWS))),
         },

@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.wording import plural
 
 STRUCTURE = "structure"
 INVALID_SHARE = "invalid_share"
+STORE_RULE = "store_known"
 # All rules, including the one about stores, which is checked only if the stores are configured.
 _RULES = rules(store_ids=["any"])
 # Of the specs; the results leave the asset to Dagster, which knows it by the merchant's key.
@@ -59,7 +60,9 @@ def rule_results(validation: Validation) -> Iterator[dg.AssetCheckResult]:
     """One result for each rule: how many rows break it, with samples."""
     asked = {result.name for result in validation.rules}
     for name in [rule.name for rule in _RULES if rule.name not in asked]:
-        description = "not checked, for JWO_STORE_IDS is not set"
+        description = (
+            "not checked, for JWO_STORE_IDS is not set" if name == STORE_RULE else "the mapping switches it off"
+        )
         yield dg.AssetCheckResult(passed=True, check_name=name, description=description)
     for result in validation.rules:
         metadata: dict[str, dg.MetadataValue] = {"rows": dg.MetadataValue.int(result.count)}
@@ -79,11 +82,16 @@ def structure_result() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=True, check_name=STRUCTURE)
 
 
-def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCheckResult:
-    """Whether enough rows are valid for the catalog to be sent."""
+def share_result(validation: Validation, max_invalid_share: float, excluded: int = 0) -> dg.AssetCheckResult:
+    """Whether enough rows are valid for the catalog to be sent; of those that the mapping does not exclude."""
     invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
     share = invalid / rows if rows else 1.0
-    if not rows:
+    if not rows and excluded:
+        description = (
+            f"`where` and `stores` of the field mapping exclude all of {plural(excluded, 'row')}: nothing is sent; "
+            "check the conditions with jwo-catalog mapping review"
+        )
+    elif not rows:
         description = "the source has no rows: nothing is sent; check the export"
     else:
         description = (
@@ -95,7 +103,13 @@ def share_result(validation: Validation, max_invalid_share: float) -> dg.AssetCh
         check_name=INVALID_SHARE,
         severity=dg.AssetCheckSeverity.ERROR,
         description=description,
-        metadata={"invalid_rows": invalid, "rows": rows, "share": share, "allowed_share": max_invalid_share},
+        metadata={
+            "invalid_rows": invalid,
+            "rows": rows,
+            "excluded_rows": excluded,
+            "share": share,
+            "allowed_share": max_invalid_share,
+        },
     )
 
 
@@ -123,7 +137,8 @@ _REMEDY = (
 
 
 def _described(rule: Rule) -> str:
-    return rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+    text = rule.description if rule.level == "error" else f"{rule.description} (a warning: the row goes on)"
+    return text if rule.forced else f"{text} The mapping file may set another level."
 
 
 def _severity(result: RuleResult) -> dg.AssetCheckSeverity:

@@ -49,6 +49,25 @@ def store_review(bucket: Bucket, review: Review) -> dg.MetadataValue:
     return dg.MetadataValue.path(bucket.uri(key))
 
 
+def left_out(review: Review) -> dict[str, dg.MetadataValue]:
+    """How many rows are excluded or part of another, by condition, with samples."""
+    found: dict[str, dg.MetadataValue] = {
+        "excluded": dg.MetadataValue.int(review.excluded),
+        "merged": dg.MetadataValue.int(len(review.merged)),
+    }
+    if review.conditions:
+        columns = ["condition", "expression", "note", "rows"]
+        rows = [(one.place, one.expression, one.note, one.rows) for one in review.conditions]
+        found["excluded_by"] = dg.MetadataValue.md(as_markdown(pd.DataFrame(rows, columns=columns)))
+    if review.excluded:
+        samples = [one.samples.head(SAMPLE_ROWS).assign(condition=one.place) for one in review.conditions if one.rows]
+        found["excluded_sample"] = dg.MetadataValue.md(as_markdown(pd.concat(samples)))
+    if len(review.merged):
+        merged = review.merged[["source_row", "merged_into", "store_id", "item_sku", "external_product_id"]]
+        found["merged_sample"] = dg.MetadataValue.md(as_markdown(merged.head(SAMPLE_ROWS)))
+    return found
+
+
 def field_mapping(review: Review) -> dg.MetadataValue:
     """A row for each mapped field: `field`, `expression`, `source_columns`, `filled`, `note`."""
     rows = [

@@ -10,7 +10,7 @@ from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.defs.checks import ChangesConfig, guard_results
 from jwo_catalog_pipeline.defs.io_manager import own_table_key, table_key
 from jwo_catalog_pipeline.defs.metadata import plan_tables, plan_values, rows_and_columns
-from jwo_catalog_pipeline.defs.provenance import check_same_run, export_of
+from jwo_catalog_pipeline.defs.provenance import EXCLUDED, MERGED, check_same_run, export_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
 from jwo_catalog_pipeline.upload.errors import PlanStopped
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
@@ -45,6 +45,7 @@ def plan_upload(
     return plan, {
         **rows_and_columns(plan.changes),
         "quarantined": len(quarantined),
+        **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
         **plan_values(plan),
         **plan_tables(plan, differences),
     }

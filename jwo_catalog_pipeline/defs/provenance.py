@@ -14,6 +14,7 @@ from jwo_catalog_pipeline.upload.exports import Export
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
 EXPORT = "export"  # the version that was read: `export_stamp`
+EXCLUDED, MERGED = "excluded", "merged"  # how many rows the mapping leaves out, or makes part of another item
 READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
 
 

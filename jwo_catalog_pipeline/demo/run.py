@@ -28,6 +28,7 @@ from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
 from jwo_catalog_pipeline.defs.in_process import BrokenRule, Pipeline, follow, open_pipeline
 from jwo_catalog_pipeline.defs.io_manager import table_key
+from jwo_catalog_pipeline.defs.provenance import EXCLUDED, MERGED
 from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.demo.dagster_ui import POLL_SECONDS, check_port, serve_ui
@@ -159,6 +160,7 @@ def _summary(
     pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: pd.DataFrame, bucket: Bucket
 ) -> dict[str, Any]:
     """What happened, as plain values."""
+    left_out = bucket.get_table(table_key("quarantined_items")).attrs
     return {
         "upload": upload,
         "source": os.environ["JWO_SOURCE_URI"],
@@ -166,6 +168,7 @@ def _summary(
         "items": {
             **{str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
             "quarantined": pipeline.row_count("quarantined_items"),
+            **{name: count for name in (EXCLUDED, MERGED) if (count := left_out.get(name))},
         },
         "quarantine_reasons": {rule.name: rule.rows for rule in broken if rule.stops},
         "warnings": {rule.name: rule.rows for rule in broken if not rule.stops},

@@ -170,7 +170,8 @@ def mapping(installation: Installation) -> Finding:
             field_mapping, file = source.mapping(), source.find()
             path, _ = source.fetch(file, Path(folder))
             rows = read_source(path, field_mapping.source, file.uri)
-            checked = validate(apply_mapping(field_mapping, rows).items, policy.store_ids or None)
+            mapped = apply_mapping(field_mapping, rows)
+            checked = validate(mapped.items, policy.store_ids or None, field_mapping.levels)
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")
@@ -178,6 +179,10 @@ def mapping(installation: Installation) -> Finding:
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
     message = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
     review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
+    if left_out := len(mapped.excluded):
+        message += f", {left_out:,} excluded"
+    if not of and left_out:
+        return problem(message, "check `where` and `stores` of the mapping: they exclude every row")
     if not of:
         return problem(message, "check what writes the export: an empty export sends nothing")
     if share > allowed:

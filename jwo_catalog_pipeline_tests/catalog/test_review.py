@@ -182,3 +182,38 @@ def test_rows_without_a_store_are_compared_as_well(tmp_path: Path) -> None:
     )
     assert found.became_valid["source_row"].tolist() == [1]
     assert "store_id_required" in found.became_valid["reasons"][0]
+
+
+def language(tmp_path: Path, name: str, more: str) -> FieldMapping:
+    path = tmp_path / name
+    path.write_text(mapping(tmp_path).path.read_text(encoding="utf-8") + "\n" + more, encoding="utf-8")
+    return load_mapping(path)
+
+
+def test_what_is_excluded_or_merged_is_shown_by_condition_with_samples(tmp_path: Path) -> None:
+    source = export(["Pen", "Pen", "<b>Gum</b>", "Tea", "Tea"])
+    source.loc[1, ["sku", "code"]] = ["A0", "96385074"]
+    more = "where:\n  - {expr: name <> '<b>Gum</b>', note: no gum}\n  - colour = 'red'\nmerge: barcodes\n"
+    review = review_mapping(language(tmp_path, "m.yaml", more), source, "export.csv")
+    assert (review.rows, review.items, review.excluded, len(review.merged)) == (5, 3, 1, 1)
+    assert [(condition.place, condition.rows) for condition in review.conditions] == [("where[1]", 1), ("where[2]", 0)]
+    for page in (as_html(review), as_review_markdown(review)):
+        assert "where[1]" in page.replace("\\", "")
+        assert "no gum" in page
+        assert "<b>Gum" not in page.replace("&lt;b&gt;", "").replace("\\<b", "")
+    assert "part of another" in as_html(review)
+    assert "**1** excluded, **1** part of another" in as_review_markdown(review)
+
+
+def test_a_difference_names_items_that_become_excluded_or_are_so_no_more(tmp_path: Path) -> None:
+    source = export(["Pen", "Gum", "Tea"])
+    old = language(tmp_path, "old.yaml", "where: name <> 'Tea'\n")
+    new = language(tmp_path, "new.yaml", "where: name <> 'Pen'\n")
+    diff = diff_mappings(old, new, source)
+    assert diff.became_excluded[["source_row", "item_sku", "condition"]].to_numpy().tolist() == [[1, "A0", "where"]]
+    assert diff.became_included["item_sku"].tolist() == ["A2"]
+    assert (diff.added, diff.removed) == (0, 0)
+    assert diff.findings() == {"changed", "keys", "excluded"}
+    text = as_diff_markdown(diff, "old", "new", "export.csv")
+    assert "**1** become excluded, 1 are excluded no more" in text
+    assert "Become excluded" in text

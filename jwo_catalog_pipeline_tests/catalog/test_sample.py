@@ -16,8 +16,12 @@ SAMPLE = Path(str(resources.files(generate.__package__)))
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]
 DATA = ROOT.parent / "shared" / "data" / "supermarket"
 SUPERMARKET = ROOT / "examples" / "supermarket.yaml"
-# Neither can happen with this mapping: its stores are a list, and it knows one further barcode.
-IMPOSSIBLE = {"store_id_length", "additional_barcodes_count"}
+# Cannot happen with this mapping: its stores are a list, it knows one further barcode, and clean() is around its texts.
+IMPOSSIBLE = {"store_id_length", "additional_barcodes_count", "item_sku_whitespace", "text_line_break"}
+# What spreadsheets and shops do to an export is not in the sample; `test_schema` has each.
+ELSEWHERE = {"barcode_characters", "barcode_rounded", "barcode_placeholder", "additional_barcodes_characters"}
+ELSEWHERE |= {"barcode_variable_weight", "barcode_one_sku", "item_sku_twins", "item_sku_characters"}
+ELSEWHERE |= {"item_name_letters", "item_name_markup", "text_encoding"}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +36,10 @@ def test_the_committed_file_is_what_the_generator_writes() -> None:
     assert (SAMPLE / "grocery.csv").read_bytes().decode() == generate.grocery_csv()
 
 
-def test_the_sample_breaks_every_rule_and_stays_below_the_limit(validated: Validation) -> None:
+def test_the_sample_breaks_every_rule_of_an_ordinary_export_and_stays_below_the_limit(validated: Validation) -> None:
     quiet = {rule.name for rule in validated.rules if not rule.count}
-    assert quiet == IMPOSSIBLE
+    assert quiet >= IMPOSSIBLE
+    assert quiet - ELSEWHERE == IMPOSSIBLE
     rows = len(validated.valid) + len(validated.quarantined)
     assert 2400 <= rows <= 2600
     assert 0.02 <= len(validated.quarantined) / rows <= 0.03

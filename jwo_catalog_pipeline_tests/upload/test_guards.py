@@ -18,7 +18,9 @@ from jwo_catalog_pipeline.upload.plan.guards import (
 from jwo_catalog_pipeline.upload.tables import PlanRow, columns
 
 
-def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = ("1.00", "1.10")) -> pd.DataFrame:
+def plan(
+    *groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = ("1.00", "1.10"), code: str = "4006381333931"
+) -> pd.DataFrame:
     """A plan with so many items of each kind; what is gone has no content."""
     rows = [
         {
@@ -30,11 +32,14 @@ def plan(*groups: tuple[str, int], store: str = "S1", prices: tuple[str, str] = 
             "published_hash": None if change == "insert" else "same",
             "published_price": None if change == "insert" else prices[0],
             "standard_price": prices[1] if change in ("insert", "update") else None,
+            "external_product_id": code if change in ("insert", "update") else None,
+            "external_product_id_type": None,
         }
         for change, count in groups
         for i in range(count)
     ]
-    return pd.DataFrame(rows, columns=[*columns(PlanRow), "standard_price"])
+    added = ["standard_price", "external_product_id", "external_product_id_type"]
+    return pd.DataFrame(rows, columns=[*columns(PlanRow), *added])
 
 
 def nothing() -> pd.DataFrame:
@@ -66,11 +71,16 @@ PLANS = {
         "S2",
     ),
     "source_truncated": (plan(("unchanged", 69), ("absent", 31)), plan(("unchanged", 70), ("absent", 30)), "31 of 100"),
+    "unknown_barcodes": (
+        pd.concat([plan(("insert", 189)), plan(("insert", 11), code="123456789", store="S2")]),
+        pd.concat([plan(("insert", 209)), plan(("insert", 11), code="123456789", store="S2")]),
+        "11 of 200",
+    ),
 }
 
 
 def test_every_guard_is_tested_here_or_with_whole_uploads() -> None:
-    assert [*PLANS, OLDER_EXPORT] == list(GUARDS)  # test_older_export
+    assert {*PLANS, OLDER_EXPORT} == set(GUARDS)  # test_older_export
 
 
 @pytest.mark.parametrize("guard", PLANS)

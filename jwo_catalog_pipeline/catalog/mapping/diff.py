@@ -145,7 +145,7 @@ def _items(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every item with its `reasons`, missing where it is valid, and what is excluded; both with the index `on`."""
     mapped = apply_mapping(mapping, source)
-    quarantined = validate(mapped.items, store_ids).quarantined
+    quarantined = validate(mapped.items, store_ids, mapping.levels).quarantined
     reasons = quarantined.set_index([quarantined[SOURCE_ROW], quarantined["store_id"]])["reasons"]
     keys = pd.MultiIndex.from_frame(mapped.items[[SOURCE_ROW, "store_id"]])
     return mapped.items.assign(reasons=reasons.reindex(keys).to_numpy()).set_index(on), mapped.excluded.set_index(on)

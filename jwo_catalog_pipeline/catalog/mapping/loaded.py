@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 from pydantic import RootModel
@@ -20,6 +20,7 @@ from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, read_yaml, valid
 from jwo_catalog_pipeline.catalog.mapping.language import Condition, Expression, Table
 from jwo_catalog_pipeline.catalog.mapping.lookup_tables import read_lookup
 from jwo_catalog_pipeline.catalog.mapping.model import MappingFile
+from jwo_catalog_pipeline.catalog.rules.rules import Level
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 
 
@@ -88,6 +89,7 @@ class FieldMapping:
         additional_barcodes: Expressions of further barcodes.
         stores: The stores that every row of the export stands for; empty where `store_id` is mapped.
         merge: Rows of one store and SKU that differ in their barcodes only are one item.
+        levels: The levels of rules that the file sets, by name.
         sha256: Of the file's bytes and those of the tables that it names, in hexadecimal.
     """
 
@@ -98,6 +100,7 @@ class FieldMapping:
     additional_barcodes: tuple[Alternatives, ...]
     stores: tuple[StoreMapping, ...]
     merge: bool
+    levels: dict[str, Level]
     sha256: str
 
     @property
@@ -143,6 +146,7 @@ def load_mapping(path: Path) -> FieldMapping:
             ),
             stores=tuple(loading.stores(root.at(["stores"]), file.stores)),
             merge=bool(file.merge),
+            levels={name: cast(Level, level) for name, level in file.rules.items()},
             sha256=loading.digest.hexdigest(),
         )
 

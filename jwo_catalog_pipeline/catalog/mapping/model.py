@@ -23,6 +23,7 @@ from pydantic import (
 from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
 from jwo_catalog_pipeline.catalog.mapping.file import not_mapped, wrong
 from jwo_catalog_pipeline.catalog.mapping.language import Fields, OptionalField, Store, Where
+from jwo_catalog_pipeline.catalog.mapping.levels import RuleLevels
 from jwo_catalog_pipeline.catalog.mapping.part import NOTHING, Part, Text
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown
 from jwo_catalog_pipeline.catalog.source.options import FORMATS, SourceOptions
@@ -142,6 +143,8 @@ class MappingFile(Part):
     additional_barcodes: list[OptionalField] = Field(
         default_factory=list, description="Further barcodes of the same product, one expression for each."
     )
+
+    rules: RuleLevels = Field(default_factory=dict, description="Levels of rules that Amazon does not force.")
 
     @field_validator("stores")
     @classmethod

@@ -107,6 +107,11 @@ class Review:
     rules: tuple[RuleResult, ...]
     unused_columns: tuple[str, ...]
 
+    @property
+    def items(self) -> int:
+        """How many items the rows make, valid or not."""
+        return self.valid + len(self.quarantined)
+
 
 def review_mapping(
     mapping: FieldMapping, source: pd.DataFrame, export: str, store_ids: Sequence[str] | None = None
@@ -120,7 +125,7 @@ def review_mapping(
         store_ids: The retailer's stores, if they are known.
     """
     mapped = apply_mapping(mapping, source)
-    return collect(mapping, source, mapped, validate(mapped.items, store_ids), export)
+    return collect(mapping, source, mapped, validate(mapped.items, store_ids, mapping.levels), export)
 
 
 def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validation: Validation, export: str) -> Review:

@@ -17,10 +17,17 @@ import pyarrow as pa
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping, StoreGroup, fit_mapping
 from jwo_catalog_pipeline.catalog.mapping.language import MAPPABLE_FIELDS
+from jwo_catalog_pipeline.catalog.mapping.line_breaks import line_breaks
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField
 from jwo_catalog_pipeline.catalog.mapping.merging import merge_barcodes
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import MEMORY_LIMIT, connect_locked, register
-from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, ITEM_FIELDS, MAPPING_ERRORS, SOURCE_ROW
+from jwo_catalog_pipeline.catalog.rules.rules import (
+    ADDITIONAL_BARCODES,
+    ITEM_FIELDS,
+    LINE_BREAKS,
+    MAPPING_ERRORS,
+    SOURCE_ROW,
+)
 from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN
 from jwo_catalog_pipeline.catalog.source.reading import with_source_file
 
@@ -37,7 +44,8 @@ class Mapped:
     missing), by row, and then in the order of the mapping's stores.
 
     Attributes:
-        items: The rows that are items, with `mapping_errors` (`str`, missing where there is none).
+        items: The rows that are items, with `mapping_errors` (`str`, missing where there is none), and with
+            `line_breaks` (`str`) where a field of the export holds several lines.
         excluded: The rows that do not meet a condition of the mapping, with `condition`: the first of those, by its
             place in the file, such as `where[2]`.
         merged: The rows that became part of another, with `merged_into`: the `source_row` of that.
@@ -77,6 +85,10 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
     if len(excluded):
         items = items.loc[~left_out].reset_index(drop=True)
     items, merged = merge_barcodes(items, merge=mapping.merge)
+    used = {column for expression in fitted.expressions for column in expression.columns}
+    breaks = line_breaks(source, used, mapping.source.delimiter or ",")
+    if len(breaks):
+        items[LINE_BREAKS] = items[SOURCE_ROW].map(breaks).astype("str")
     return Mapped(items, excluded, merged, fitted)
 
 

@@ -13,7 +13,7 @@ def text_at(places: np.ndarray, texts: np.ndarray, rows: int) -> pd.Series:
     """A column of so many rows (`str`, index from 0) with these texts at these places, and missing elsewhere."""
     column = pd.Series(np.nan, index=range(rows), dtype="str")
     if len(places):
-        column.iloc[places] = texts
+        column.iloc[places] = texts  # type: ignore[call-overload]
     return column
 
 
@@ -38,7 +38,10 @@ def others_named(groups: np.ndarray, skus: np.ndarray, texts: pa.Array) -> tuple
         for group, part in first.groupby("group")["sku"]
     }
     # Most rows of a large group are not among its first SKUs, and have one text in common.
-    common = [_in_words(list(of_group[group].values()), size - 1) for group, size in sizes.items()]
+    common = [
+        _in_words(list(of_group[group].values()), size - 1)
+        for group, size in zip(sizes.index.tolist(), sizes.tolist(), strict=True)
+    ]
     places = np.flatnonzero(np.isin(groups, sizes.index.to_numpy()))
     named = np.array(common, dtype=object)[np.searchsorted(sizes.index.to_numpy(), groups[places])]
     width = skus.max(initial=0) + 1

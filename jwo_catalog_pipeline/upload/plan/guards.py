@@ -9,19 +9,21 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog.rules.barcodes import barcode_facts
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.upload.exports import NO_HISTORY, ExportHistory, overtakes
 from jwo_catalog_pipeline.upload.model import utc
 from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
 from jwo_catalog_pipeline.wording import plural
 
-ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED, OLDER_EXPORT = (
+ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED, OLDER_EXPORT, UNKNOWN_BARCODES = (
     "archive_share",
     "changed_share",
     "price_jumps",
     "store_missing",
     "source_truncated",
     "older_export",
+    "unknown_barcodes",
 )
 GUARDS = {
     ARCHIVE_SHARE: "No larger share of the published SKUs is archived than allowed.",
@@ -30,6 +32,7 @@ GUARDS = {
     STORE_MISSING: "No store whose items Amazon holds has vanished from the source.",
     SOURCE_TRUNCATED: "No larger share of the published items is missing from the source than allowed.",
     OLDER_EXPORT: "The export is not older than the one that was applied last, by its content or by its file.",
+    UNKNOWN_BARCODES: "No larger share than allowed of the barcodes that are sent has the form of no known type.",
 }
 # So few changed items are a day's ordinary work, whatever share of a small catalog they are.
 FEW_ITEMS = 10
@@ -46,6 +49,8 @@ class GuardLimits:
         price_share: items whose price jumps.
         missing_share: items that are gone from the source since the last upload. 30 %: less than one of three part
             files, and more than any assortment loses between two exports.
+        unknown_share: barcodes of no known form, of the items that are sent. 5 %: of the published prices of five
+            supermarket chains 0.6 % are the chains' own codes.
     """
 
     archive_share: float = 0.05
@@ -53,6 +58,7 @@ class GuardLimits:
     price_factor: float = 3.0
     price_share: float = 0.02
     missing_share: float = 0.3
+    unknown_share: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def check_plan(
     """Ask every guard about a plan.
 
     Args:
-        plan: `PlanRow`, and `standard_price` in the rows that are sent.
+        plan: `PlanRow`, and in the rows that are sent `standard_price`, `external_product_id` and
+            `external_product_id_type`.
         quarantined: `store_id` of quarantined rows, which count as present.
         limits: the thresholds.
         seen: what the applied plan before this one had left missing.
@@ -129,6 +136,7 @@ def check_plan(
         _store_missing(missing_stores(plan, quarantined), published, seen),
         _truncated(len(published), int((~present).sum()), limits, seen),
         _older_export(exports),
+        _unknown_barcodes(plan[plan["change"].isin((INSERT, UPDATE))], limits),
     ]
     return [
         Verdict(guard, True, message, False, figures) if passed else _failed(guard, message, guard in allow, figures)
@@ -200,6 +208,15 @@ def _truncated(published: int, missing: int, limits: GuardLimits, seen: Acknowle
 def _older_export(exports: ExportHistory) -> _Finding:
     older = _why_older(exports)
     return OLDER_EXPORT, not older, older or "it is not known to be older than the export that was applied last", {}
+
+
+def _unknown_barcodes(sent: pd.DataFrame, limits: GuardLimits) -> _Finding:
+    facts = barcode_facts(sent["external_product_id"], sent["external_product_id_type"])
+    unknown = int((~facts["form_known"]).sum())
+    what = (
+        f"{unknown:,} of {plural(len(sent), 'barcode')} to send have the form of no known type, so they may never scan"
+    )
+    return _share(UNKNOWN_BARCODES, what, unknown, len(sent), limits.unknown_share)
 
 
 def _why_older(exports: ExportHistory) -> str:
