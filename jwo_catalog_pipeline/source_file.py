@@ -1,5 +1,7 @@
 """The retailer's export as a file: where it is, which version it is, and a local copy to read. S3 or a local path."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,50 +10,76 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.source.file_names import before_wildcard, has_wildcard, is_beside, is_match
+from jwo_catalog_pipeline.catalog.source.file_names import (
+    before_wildcard,
+    has_wildcard,
+    is_beside,
+    is_match,
+    part_files,
+    parts_glob,
+)
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
+from jwo_catalog_pipeline.source_errors import explained, listed, no_export, unreadable
 
 _CHUNK = 1 << 20
-_SHOWN = 3  # names of files that are passed over
-_MISSING = ("it does not exist", "check JWO_SOURCE_URI; a folder ends with /")
-_REPLACED = ("it was replaced while it was being read", "materialize source_catalog again")
-_PROBLEMS = {
-    "404": _MISSING,
-    "NoSuchKey": _MISSING,
-    "NoSuchBucket": ("its bucket does not exist", "check JWO_SOURCE_URI"),
-    "412": _REPLACED,
-    "PreconditionFailed": _REPLACED,
-}
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One version of the export. `etag` is S3's without its quotes, or made of size and time for a local file."""
+    """One version of the export. `etag` is S3's without its quotes, or made of size and time for a local file.
+
+    Where a glob matches several files, they are one export: its address is the glob, and `parts` are the files by name.
+    """
 
     uri: str
     etag: str
     size: int
     modified: datetime
+    parts: tuple[SourceFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """The files that it consists of."""
+        return self.parts or (self,)
 
     @property
     def version(self) -> str:
         """Names this version: another etag, or the same content written again, is another version."""
         return f"{self.uri} {self.etag} {self.modified:%Y-%m-%dT%H:%M:%SZ}"
 
+    @property
+    def oldest(self) -> SourceFile:
+        """The file that was written first."""
+        return min(self.files, key=lambda file: file.modified)
+
     def age_hours(self, now: datetime) -> float:
-        """How long ago it was written."""
-        return (now - self.modified).total_seconds() / 3600
+        """How long ago it was written; of several files, the oldest."""
+        return (now - self.oldest.modified).total_seconds() / 3600
 
 
 def find_source(uri: str, s3: Any) -> SourceFile:
-    """Find the export: the file written last of those that match, the last by name where two are of one second.
+    """Find the export: all files that a glob matches; of a folder, the file written last, by name where two are equal.
 
     Raises:
-        SourceFileError: as `find_files`.
+        SourceFileError: as `find_files`; or the newest file of a folder is one part of several.
     """
-    return find_files(uri, s3)[-1]
+    is_glob, files = _found(uri, s3)
+    if is_glob and len(files) > 1:
+        return _together(uri, files)
+    if parts := part_files([(_name(file), file.modified.timestamp()) for file in files]):
+        raise SourceFileError(
+            f"{uri} holds the parts of one export, and the newest file is only one of them: {listed(parts)}",
+            f"name them by a glob in JWO_SOURCE_URI, such as {uri.rstrip('/')}/{parts_glob(parts)}",
+        )
+    return files[-1]
+
+
+def _together(uri: str, files: list[SourceFile]) -> SourceFile:
+    by_name = tuple(sorted(files, key=lambda file: file.uri))
+    etag = hashlib.sha256("\n".join(file.version for file in by_name).encode()).hexdigest()
+    return SourceFile(uri, etag, sum(file.size for file in files), max(file.modified for file in files), by_name)
 
 
 def find_files(uri: str, s3: Any) -> list[SourceFile]:
@@ -66,42 +94,52 @@ def find_files(uri: str, s3: Any) -> list[SourceFile]:
     Raises:
         SourceFileError: there is none, or it may not be read; the message names it and the remedy.
     """
+    return _found(uri, s3)[1]
+
+
+def _found(uri: str, s3: Any) -> tuple[bool, list[SourceFile]]:
+    """Whether a glob found them, and the files."""
     if not uri:
         raise SourceFileError("JWO_SOURCE_URI is not set", "set it to the export's s3:// address or path")
     in_s3 = uri.startswith("s3://")
     try:
         if exact := _object(uri, s3) if in_s3 else _file(Path(uri).expanduser()):
-            return [exact]
-        pattern, found = _objects(uri, s3) if in_s3 else _files(uri)
+            return False, [exact]
+        is_glob, pattern, found = _objects(uri, s3) if in_s3 else _files(uri)
     except (ClientError, BotoCoreError) as error:
-        raise _explained(uri, error) from None
+        raise explained(uri, error) from None
     except OSError as error:
-        raise _unreadable(uri, error) from None
+        raise unreadable(uri, error) from None
     # Who names a marker wants it.
     exports = found if is_beside(pattern, size=1) else [file for file in found if not is_beside(_name(file), file.size)]
     if not exports:
-        raise _no_export(uri, found)
-    return sorted(exports, key=lambda file: (file.modified, file.uri))
+        raise no_export(uri, list(map(_name, found)))
+    return is_glob, sorted(exports, key=lambda file: (file.modified, file.uri))
 
 
-def check_readable(file: SourceFile, s3: Any) -> None:
+def check_readable(export: SourceFile, s3: Any) -> None:
     """Read one byte of exactly this version: a file that can be found may still be encrypted, archived or forbidden.
 
     Raises:
         SourceFileError: it cannot be read.
     """
+    for file in export.files:
+        _check_readable(file, s3)
+
+
+def _check_readable(file: SourceFile, s3: Any) -> None:
     if not file.uri.startswith("s3://"):
         try:
             with Path(file.uri).open("rb"):
                 return
         except OSError as error:
-            raise _unreadable(file.uri, error) from None
+            raise unreadable(file.uri, error) from None
     bucket, key = _split(file.uri)
     first = {"Range": "bytes=0-0"} if file.size else {}
     try:
         s3.get_object(Bucket=bucket, Key=key, IfMatch=f'"{file.etag}"', **first)["Body"].close()
     except (ClientError, BotoCoreError) as error:
-        raise _explained(file.uri, error) from None
+        raise explained(file.uri, error) from None
 
 
 def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
@@ -120,12 +158,31 @@ def fetch_source(file: SourceFile, folder: Path, s3: Any) -> tuple[Path, str]:
                 for chunk in body.iter_chunks(_CHUNK):
                     copy.write(chunk)
         except (ClientError, BotoCoreError) as error:
-            raise _explained(file.uri, error) from None
+            raise explained(file.uri, error) from None
     try:
         with path.open("rb") as opened:
             return path, hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(file.uri, error) from None
+        raise unreadable(file.uri, error) from None
+
+
+def fetch_export(export: SourceFile, folder: Path, s3: Any) -> tuple[list[ExportFile], str]:
+    """Local copies of exactly this version, in the order of their names, and the SHA-256 of all in hex.
+
+    Raises:
+        SourceFileError: one is gone, or was replaced since it was found.
+    """
+    if not export.parts:
+        path, sha256 = fetch_source(export, folder, s3)
+        return [ExportFile(path, export.uri)], sha256
+    files, digest = [], hashlib.sha256()
+    for number, part in enumerate(export.parts):
+        place = folder / str(number)  # two may have one name, in two folders
+        place.mkdir(exist_ok=True)
+        path, sha256 = fetch_source(part, place, s3)
+        files.append(ExportFile(path, part.uri))
+        digest.update(f"{_name(part)} {sha256}\n".encode())
+    return files, digest.hexdigest()
 
 
 # -- on disk ----------------------------------------------------------------------------------------------------------
@@ -140,10 +197,11 @@ def _file(path: Path) -> SourceFile | None:
     return SourceFile(str(path.resolve()), f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size, modified)
 
 
-def _files(uri: str) -> tuple[str, list[SourceFile]]:
-    """The last part of the glob, and the files that match it."""
+def _files(uri: str) -> tuple[bool, str, list[SourceFile]]:
+    """Whether it is a glob, its last part, and the files that match it."""
     path = Path(uri).expanduser().absolute()
-    if path.is_dir():
+    is_glob = not path.is_dir()
+    if not is_glob:
         pattern, paths = "*", [entry for entry in path.iterdir() if is_match(entry.name, "*")]
     elif has_wildcard(uri):
         _check_glob(uri)
@@ -152,7 +210,7 @@ def _files(uri: str) -> tuple[str, list[SourceFile]]:
         paths = [found for found in Path(path.anchor).glob(str(path)[1:]) if is_match(str(found), str(path))]
     else:
         raise SourceFileError(f"{uri} does not exist", "check JWO_SOURCE_URI")
-    return pattern, [file for file in map(_file, paths) if file]
+    return is_glob, pattern, [file for file in map(_file, paths) if file]
 
 
 # -- in S3 ------------------------------------------------------------------------------------------------------------
@@ -173,18 +231,18 @@ def _object(uri: str, s3: Any) -> SourceFile | None:
     return _version(bucket, key, head["ETag"], head["ContentLength"], head["LastModified"])
 
 
-def _objects(uri: str, s3: Any) -> tuple[str, list[SourceFile]]:
-    """The last part of the glob, and the objects that match it."""
+def _objects(uri: str, s3: Any) -> tuple[bool, str, list[SourceFile]]:
+    """Whether it is a glob, its last part, and the objects that match it."""
     bucket, key = _split(uri)
     if key.endswith("/") or not key:
         directly = _matching(bucket, key, "*", s3)
         if directly or not has_wildcard(key):
-            return "*", directly
+            return False, "*", directly
         key += "*"
     _check_glob(uri)
     folder = "".join(before_wildcard(key).rpartition("/")[:2])
     pattern = key.removeprefix(folder)
-    return pattern.rpartition("/")[2], _matching(bucket, folder, pattern, s3)
+    return True, pattern.rpartition("/")[2], _matching(bucket, folder, pattern, s3)
 
 
 def _matching(bucket: str, folder: str, pattern: str, s3: Any) -> list[SourceFile]:
@@ -222,23 +280,3 @@ def _name(file: SourceFile) -> str:
 def _check_glob(uri: str) -> None:
     if "**" in uri:
         raise SourceFileError(f"{uri} holds **", "name the folder: an export in a folder below it would be an old one")
-
-
-def _no_export(uri: str, found: list[SourceFile]) -> SourceFileError:
-    """No file matches, or only files that are passed over."""
-    noun = "object" if uri.startswith("s3://") else "file"
-    what = f"no {noun} matches {uri}" if has_wildcard(uri) else f"{uri} holds no {noun}"
-    if found:
-        names = ", ".join(sorted(map(_name, found))[:_SHOWN])
-        what += f" but markers, checksums and the like ({names})"
-    return SourceFileError(what, "check JWO_SOURCE_URI, or wait for the export; folders below do not count")
-
-
-def _unreadable(uri: str, error: OSError) -> SourceFileError:
-    return SourceFileError(f"cannot read {uri}: {error.strerror}", "check JWO_SOURCE_URI and the file's permissions")
-
-
-def _explained(uri: str, error: ClientError | BotoCoreError) -> SourceFileError:
-    code = error_code(error)
-    problem, remedy = _PROBLEMS.get(code) or s3_problem(error, "s3:GetObject and s3:ListBucket")
-    return SourceFileError(f"cannot read {uri}: {problem}", remedy)

@@ -161,7 +161,7 @@ def test_of_two_files_of_one_second_the_last_by_name_is_the_newest(tmp_path: Pat
     for name in ("b.csv", "c.csv", "a.csv"):
         (tmp_path / name).write_text("sku\n")
         os.utime(tmp_path / name, (1_800_000_000, 1_800_000_000))
-    assert find_source(f"{tmp_path}/*.csv", None).uri == str(tmp_path.resolve() / "c.csv")
+    assert find_source(f"{tmp_path}/", None).uri == str(tmp_path.resolve() / "c.csv")
 
 
 def test_the_newest_of_more_objects_than_one_page_holds(fresh: RunningSandbox) -> None:

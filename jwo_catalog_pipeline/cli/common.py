@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from jwo_catalog_pipeline.catalog.source.options import ExportFile
 
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -61,8 +64,8 @@ def with_status(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def local_export(where: str) -> Iterator[tuple[Path, str]]:
-    """A local copy of the export, and its path or s3:// address; `where` is anything that JWO_SOURCE_URI may be.
+def local_export(where: str) -> Iterator[tuple[list["ExportFile"], str]]:
+    """Local copies of the export's files, and its name; `where` is anything that JWO_SOURCE_URI may be.
 
     Raises:
         click.BadParameter: there is none, or it cannot be read.
@@ -73,17 +76,17 @@ def local_export(where: str) -> Iterator[tuple[Path, str]]:
 
     from jwo_catalog_pipeline.aws import aws_client
     from jwo_catalog_pipeline.catalog.errors import SourceFileError
-    from jwo_catalog_pipeline.source_file import fetch_source, find_source
+    from jwo_catalog_pipeline.source_file import fetch_export, find_source
 
     load_dotenv(Path(".env"))
     with tempfile.TemporaryDirectory() as folder:
         try:
             s3 = aws_client("s3") if where.startswith("s3://") else None
             file = find_source(where, s3)
-            path, _ = fetch_source(file, Path(folder), s3)
+            files, _ = fetch_export(file, Path(folder), s3)
         except SourceFileError as error:
             raise click.BadParameter(error.problem, param_hint="EXPORT") from None
-        yield path, file.uri
+        yield files, file.uri.rpartition("/")[2]
 
 
 def print_json(value: Any) -> None:

@@ -65,8 +65,8 @@ def init(export: str, output: Path | None, **written: str | None) -> None:
         raise click.ClickException(f"{output} exists; name another file, or remove it first")
     with with_status(f"looking at {export}"):
         options = source_options({name: value for name, value in written.items() if value is not None})
-        with local_export(export) as (file, uri):
-            draft = draft_mapping(file, uri, options)
+        with local_export(export) as (files, _):
+            draft = draft_mapping(files[0].path, files[0].name, options, files[1:])
     if output is None:
         click.echo(as_yaml(draft), nl=False)
         return
@@ -98,12 +98,12 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export}"), local_export(export) as (file, uri):
+    with with_status(f"mapping {export}"), local_export(export) as (files, name):
         loaded = load_mapping(path)
-        source = read_source(file, loaded.source, uri)
-        result = reviewing.review_mapping(loaded, source, file.name, _stores(stores))
+        source = read_export(files, loaded.source)
+        result = reviewing.review_mapping(loaded, source, name, _stores(stores))
     counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
     counts |= {"excluded": result.excluded, "merged": len(result.merged)}
     if markdown:
@@ -114,7 +114,9 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     if as_json:
         rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in result.rules}
         conditions = {condition.place: condition.rows for condition in result.conditions}
-        print_json({**counts, "rules": rules, "conditions": conditions, "page": str(target)})
+        print_json(
+            {**counts, "notes": list(result.notes), "rules": rules, "conditions": conditions, "page": str(target)}
+        )
         return
     click.echo(
         f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {len(result.quarantined):,} would be quarantined"
@@ -123,6 +125,8 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     )
     for condition in result.conditions:
         click.echo(f"  excluded {condition.rows:9,}  {condition.place}: {condition.note or condition.expression}")
+    for note in result.notes:
+        click.echo(f"  note     {note}")
     for rule in result.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")
@@ -147,14 +151,15 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     from jwo_catalog_pipeline.catalog.mapping.review import review_conditions
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.validation import validate
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import NOTES, read_export
     from jwo_catalog_pipeline.console import show_table
 
     if any(output.resolve() == Path(each).resolve() for each in (export, path)):
         raise click.ClickException(f"{output} is what would be read; name another file to write")
-    with with_status(f"mapping {export}"), local_export(export) as (file, uri):
+    with with_status(f"mapping {export}"), local_export(export) as (files, _):
         loaded = load_mapping(path)
-        mapped = apply_mapping(loaded, read_source(file, loaded.source, uri))
+        source = read_export(files, loaded.source)
+        mapped = apply_mapping(loaded, source)
         validation = validate(mapped.items, _stores(stores), loaded.levels, with_warnings=True)
         rows = row_results.row_results(mapped, validation)
         row_results.write_rows(rows, output)
@@ -162,12 +167,16 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     conditions = {condition.place: condition.rows for condition in review_conditions(mapped)}
     rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in validation.rules if rule.count}
     if as_json:
-        print_json({**counts, "rules": rules, "conditions": conditions, "file": str(output)})
+        print_json(
+            {**counts, "notes": source.attrs[NOTES], "rules": rules, "conditions": conditions, "file": str(output)}
+        )
         return
     show_table("", [{"status": name, "rows": count} for name, count in counts.items() if name != "rows"])
     found = [{"rows": rule["rows"], "level": rule["level"], "rule": name} for name, rule in rules.items()]
     found += [{"rows": rows, "level": "excluded", "rule": place} for place, rows in conditions.items() if rows]
     show_table("Why, rows by rule (a row may break several)", sorted(found, key=lambda each: -each["rows"]))
+    for note in source.attrs[NOTES]:
+        click.echo(f"note: {note}")
     click.echo(f"wrote {output}: {plural(counts['rows'], 'row')}")
 
 
@@ -188,18 +197,18 @@ def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...
     """Show as Markdown how the items of EXPORT differ under the mappings OLD and NEW."""
     from jwo_catalog_pipeline.catalog.mapping.diff import as_diff_markdown, diff_mappings
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export} twice"), local_export(export) as (file, uri):
+    with with_status(f"mapping {export} twice"), local_export(export) as (files, name):
         before, after = load_mapping(old), load_mapping(new)
-        source = read_source(file, before.source, uri)
+        source = read_export(files, before.source)
         same = before.source == after.source
-        source_as_new = None if same else read_source(file, after.source, uri)
+        source_as_new = None if same else read_export(files, after.source)
         difference = diff_mappings(before, after, source, source_as_new, _stores(stores))
     if as_json:
         print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(difference, old.name, new.name, file.name))
+        click.echo(as_diff_markdown(difference, old.name, new.name, name))
     if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

@@ -20,7 +20,7 @@ from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.validation import validate
-from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.catalog.source.reading import FILES, NOTES, read_export
 from jwo_catalog_pipeline.defs.checks import (
     STRUCTURE,
     CatalogConfig,
@@ -102,6 +102,8 @@ def source_catalog(
             "etag": file.etag,
             "version": file.version,
             "bytes": file.size,
+            "files": dg.MetadataValue.json(dict(rows.attrs[FILES])),
+            "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in rows.attrs[NOTES]) or "none"),
             "sha256": sha256,
             "modified": file.modified.isoformat(),
             "columns": dg.MetadataValue.json([str(name) for name in rows.columns if name != "source_row"]),
@@ -121,8 +123,8 @@ def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) ->
     newest = source.find()
     for _ in range(READS):
         file, read_at = newest, time.time()
-        path, sha256 = source.fetch(file, folder)
-        rows = read_source(path, mapping.source, file.uri)
+        files, sha256 = source.fetch(file, folder)
+        rows = read_export(files, mapping.source)
         if (newest := source.find()).version == file.version:
             return file, sha256, rows, read_at
     raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")

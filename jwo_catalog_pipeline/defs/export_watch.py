@@ -44,8 +44,9 @@ def is_too_old(file: SourceFile, max_age_hours: float, now: datetime) -> bool:
 
 
 def _age(file: SourceFile, max_age_hours: float) -> str:
+    oldest = file.oldest
     return (
-        f"{file.uri} was written on {file.modified:%Y-%m-%dT%H:%M:%SZ} and not since, which is more than "
+        f"{oldest.uri} was written on {oldest.modified:%Y-%m-%dT%H:%M:%SZ} and not since, which is more than "
         f"{max_age_hours:g} hours ago (JWO_SOURCE_MAX_AGE_HOURS)"
     )
 

@@ -14,6 +14,7 @@ import urllib3
 
 from jwo_catalog_pipeline.aws import aws_client, dynamodb_table
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, load_mapping
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
 from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.signing import (
@@ -31,7 +32,7 @@ from jwo_catalog_pipeline.defs.resource_fields import setting as _set
 from jwo_catalog_pipeline.defs.resource_fields import topic as _topic
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.settings import Settings, read_settings, readable_settings, unset_needed
-from jwo_catalog_pipeline.source_file import SourceFile, check_readable, fetch_source, find_source
+from jwo_catalog_pipeline.source_file import SourceFile, check_readable, fetch_export, find_source
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.alert_messages import Alert
 from jwo_catalog_pipeline.upload.dead_letters import dead_letter_alerts
@@ -66,9 +67,9 @@ class SourceResource(dg.ConfigurableResource[None]):
         """The current version of the export."""
         return find_source(self.uri, aws_client("s3") if self.uri.startswith("s3://") else None)
 
-    def fetch(self, file: SourceFile, folder: Path) -> tuple[Path, str]:
-        """A local copy of that version and its SHA-256."""
-        return fetch_source(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
+    def fetch(self, file: SourceFile, folder: Path) -> tuple[list[ExportFile], str]:
+        """Local copies of that version and its SHA-256."""
+        return fetch_export(file, folder, aws_client("s3") if file.uri.startswith("s3://") else None)
 
     def check_readable(self, file: SourceFile) -> None:
         """Raise a SourceFileError if that version cannot be read."""

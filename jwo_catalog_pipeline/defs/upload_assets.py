@@ -4,7 +4,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import dagster as dg
@@ -13,6 +13,7 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.source.fix_list import as_export, make_fix_list
+from jwo_catalog_pipeline.catalog.source.reading import FORMAT
 from jwo_catalog_pipeline.defs.applying import apply_upload
 from jwo_catalog_pipeline.defs.catalog_assets import DATA_TEAM, FRESH, GROUP
 from jwo_catalog_pipeline.defs.checks import (
@@ -178,7 +179,8 @@ def fix_list(
         fixes = make_fix_list(source_catalog, quarantined_items, rejected)
         options = read_as(source_catalog, source.mapping().source)
         fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri), READ_AS: asdict(options)}
-        name, content = as_export(fixes, options, fixes.attrs[SOURCE_FILE])
+        found = replace(options, format=options.format or source_catalog.attrs.get(FORMAT))
+        name, content = as_export(fixes, found, fixes.attrs[SOURCE_FILE])
         bucket.put(f"fix_list/{name}", content)
     except PipelineError as error:
         context.log.warning(f"fix_list stays as it is: {error}")

@@ -160,7 +160,7 @@ def mapping(installation: Installation) -> Finding:
     from jwo_catalog_pipeline.catalog.errors import MappingError
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.validation import validate
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
     from jwo_catalog_pipeline.defs.checks import CatalogConfig
     from jwo_catalog_pipeline.defs.export_watch import is_too_old
 
@@ -168,8 +168,8 @@ def mapping(installation: Installation) -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         try:
             field_mapping, file = source.mapping(), source.find()
-            path, _ = source.fetch(file, Path(folder))
-            rows = read_source(path, field_mapping.source, file.uri)
+            files, _ = source.fetch(file, Path(folder))
+            rows = read_export(files, field_mapping.source)
             mapped = apply_mapping(field_mapping, rows)
             checked = validate(mapped.items, policy.store_ids or None, field_mapping.levels)
         except MappingError as error:

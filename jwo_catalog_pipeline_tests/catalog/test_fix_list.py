@@ -24,6 +24,11 @@ FORMATS = {
     "under_key.json": SourceOptions(records="catalogItems"),
     "export.jsonl": SourceOptions(),
     "export.parquet": SourceOptions(),
+    "nested.json": SourceOptions(records="shop.products[].variants[]"),
+    "titles.csv": SourceOptions(header_row=4),
+    "backslashes.csv": SourceOptions(escape="\\"),
+    "export.xlsx": SourceOptions(sheet="Items", header_row=3),
+    "export.xls": SourceOptions(),
 }
 
 

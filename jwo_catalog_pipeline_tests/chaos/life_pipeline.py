@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.upload.alerts import (
 )
 from jwo_catalog_pipeline.upload.dead_letters import DEAD_LETTERS, dead_letter_alerts
 from jwo_catalog_pipeline.upload.exports import Export
-from jwo_catalog_pipeline.upload.model import upload_key
+from jwo_catalog_pipeline.upload.model import BatchState, upload_key
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.resuming import (
@@ -43,6 +43,7 @@ from jwo_catalog_pipeline_tests.chaos.life_runs import File, Upload
 from jwo_catalog_pipeline_tests.support.parts import Parts
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+UNSENT = {BatchState.PLANNED, BatchState.SENDING, BatchState.IN_DOUBT}
 OVERDUE_MINUTES = 90.0
 LONGEST_PAUSE_SECONDS = 3600  # of `waiting_items_sensor`
 
@@ -111,9 +112,17 @@ class Pipeline:
             return
         over = list(self.stuck) if state is RunState.SUCCEEDED or run.sent_in_full else [upload]
         if state is not RunState.FAILED or run.kind:
-            for each in over:
-                if since := self.stuck.pop(each, 0):
-                    self.stuck_periods.append((since, self.now))
+            self._goes_on(over)
+
+    def _goes_on(self, uploads: list[str]) -> None:
+        for upload in uploads:
+            if since := self.stuck.pop(upload, 0):
+                self.stuck_periods.append((since, self.now))
+
+    def _is_known(self, upload: str) -> bool:
+        """Whether news of Amazon has ended every doubt of an upload, and nothing else is left of it."""
+        batches = self.parts.ledger.batches(upload)
+        return bool(batches) and not UNSENT.intersection(batch.state for batch in batches)
 
     # -- Amazon ---------------------------------------------------------------------------------------------------
 
@@ -217,6 +226,7 @@ class Pipeline:
     def _alerts(self) -> None:
         ledger, looks = self.parts.ledger, Looks()
         self.ticks.append(self.now)
+        self._goes_on([upload for upload in self.stuck if self._is_known(upload)])
         url = self.parts.sandbox.environment["JWO_QUEUE_URL"]
         stuck = looks.at("open uploads", lambda: stuck_batches(ledger, OVERDUE_MINUTES))
         settled = looks.at("settled uploads", lambda: settled_alerts(ledger)) or {}

@@ -7,7 +7,7 @@ mapping file (see `draft_file.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from jwo_catalog_pipeline.catalog.mapping.systems import Base, Chosen, System, r
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS
 from jwo_catalog_pipeline.catalog.source.detection import Detected, detect
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown, filled_down
-from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
+from jwo_catalog_pipeline.catalog.source.reading import read_export
 from jwo_catalog_pipeline.wording import plural
 
 STORES_LISTED = 30  # as many stores are listed by their number; of more, a table is better
@@ -118,19 +119,21 @@ def source_options(written: dict[str, str]) -> dict[str, Any]:
     return source
 
 
-def draft_mapping(file: Path, name: str, written: dict[str, Any]) -> Draft:
+def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequence[ExportFile] = ()) -> Draft:
     """A first mapping for an export.
 
     Args:
         file: A local file.
         name: What messages call it; its suffix is the format that it claims.
         written: What `source_options` gives.
+        others: The other files of the export, which are read in the same way.
 
     Raises:
         SourceFileError: the file cannot be read.
     """
     detected = detect(file, name, written)
-    source = read_source(file, validated_options(Source, detected.source).as_options(), name)
+    options = validated_options(Source, detected.source).as_options()
+    source = read_export([ExportFile(file, name), *others], options)
     if any("\0" in str(column) for column in source.columns):
         raise SourceFileError(
             f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",

@@ -21,6 +21,7 @@ from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, ap
 from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.validation import MAX_SAMPLES, RuleResult, Validation, validate
+from jwo_catalog_pipeline.catalog.source.reading import NOTES, with_source_file
 
 EXAMPLES = 5  # of a field: first those that the mapping changed
 EXAMPLE_ROWS = 20_000  # examples are looked for in this many rows from the beginning
@@ -92,6 +93,7 @@ class Review:
         conditions: What each condition leaves out, in the order of the file.
         rules: What the rules found, where they found something.
         unused_columns: Columns of the export that the mapping does not name.
+        notes: What was noted when the export was read, in sentences.
     """
 
     export: str
@@ -106,6 +108,7 @@ class Review:
     conditions: tuple[ConditionReview, ...]
     rules: tuple[RuleResult, ...]
     unused_columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> int:
@@ -132,7 +135,8 @@ def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validat
     """Collect the review of what has been mapped and validated already; see `review_mapping`."""
     source = with_named_columns(mapping, source)
     items, head = mapped.items, mapped.items.head(EXAMPLE_ROWS)
-    rows = source[source[SOURCE_ROW].isin(head[SOURCE_ROW])].set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
+    rows = with_source_file(source)
+    rows = rows[rows[SOURCE_ROW].isin(head[SOURCE_ROW])].set_index(SOURCE_ROW).loc[head[SOURCE_ROW]]
     fields = tuple(_field(name, mapped, rows, validation) for name in ITEM_FIELDS)
     used = {column.casefold() for expression in mapped.mapping.expressions for column in expression.columns}
     unused = [str(name) for name in source.columns if name != SOURCE_ROW and name.casefold() not in used]
@@ -149,6 +153,7 @@ def collect(mapping: FieldMapping, source: pd.DataFrame, mapped: Mapped, validat
         conditions=tuple(review_conditions(mapped)),
         rules=tuple(rule for rule in validation.rules if rule.count),
         unused_columns=tuple(unused),
+        notes=tuple(source.attrs.get(NOTES, ())),
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import re
-from collections.abc import Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,59 +15,26 @@ import numpy as np
 import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.catalog.source.csv_dialect import (
+    FIELD_CHARACTERS,
+    Dialect,
+    Header,
+    as_yaml,
+    better_delimiter,
+    diagnose,
+    unclosed,
+    unequal,
+)
 from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions, is_tab_separated
 from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped, without_blank_rows
 from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
-from jwo_catalog_pipeline.wording import plural
 
 if TYPE_CHECKING:
-    import _csv
     from collections.abc import Iterator
 
 _PIECE = 16 << 20  # bytes
 _SEP = re.compile(rb"\"?sep=(.)\"?[ \t,;]*(\r\n|\n|\r)", re.IGNORECASE)
-_CUT_OFF = "the file is cut off here, or a quote in it is not doubled"
-_FIELD_CHARACTERS = 64 << 20  # no field is longer; Python's own bound is 128 KiB
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How the fields of a file are written."""
-
-    delimiter: str
-    quote: str
-    escape: str
-
-    def reader(self, lines: Iterable[str], *, strict: bool = True) -> _csv.Reader:
-        """Python's reader of records."""
-        csv.field_size_limit(_FIELD_CHARACTERS)
-        if not self.quote:
-            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=strict)
-        doubled = self.escape == self.quote
-        return csv.reader(
-            lines,
-            delimiter=self.delimiter,
-            quotechar=self.quote,
-            doublequote=doubled,
-            escapechar=None if doubled else self.escape,
-            strict=strict,
-        )
-
-
-@dataclass(frozen=True)
-class Header:
-    """The record of the names.
-
-    Attributes:
-        names: As they stand in the file.
-        line: The line on which it begins, from 1.
-        start: Where it begins, in bytes.
-    """
-
-    names: list[str]
-    line: int
-    start: int
 
 
 def read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, name: str) -> Read:
@@ -87,10 +52,10 @@ def read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, n
     header = _header(path, dialect, max(source.header_row, 2 if skipped else 1), name)
     with _from(path, header.start) as body:
         table = _records(db, body, header, dialect, name, path)
-    if len(header.names) == 1 and (better := _better_delimiter(header, dialect)):
+    if len(header.names) == 1 and (better := better_delimiter(header, dialect)):
         raise SourceFileError(
             f"{name}: the header has one column, {header.names[0]!r}",
-            f"set source.options.delimiter in the field mapping to {_yaml(better)}",
+            f"set source.options.delimiter in the field mapping to {as_yaml(better)}",
         )
     return shaped(table.columns, header.names, name, notes)
 
@@ -196,7 +161,7 @@ def _with_duckdb(db: duckdb.DuckDBPyConnection, body: Path, header: Header, dial
             "delimiter": dialect.delimiter,
             "quote": dialect.quote,
             "escape": dialect.escape,
-            "size": _FIELD_CHARACTERS,
+            "size": FIELD_CHARACTERS,
         },
     ).to_arrow_table()
 
@@ -244,69 +209,12 @@ def _with_python(body: Path, header: Header, dialect: Dialect, name: str) -> pa.
         try:
             for fields in reader:
                 if fields and len(fields) != width:
-                    raise _unequal(name, line, fields, width)
+                    raise unequal(name, line, fields, width)
                 for column, value in zip(columns, fields, strict=False):
                     column.append(value or None)
                 line = header.line + reader.line_num
         except csv.Error as error:
-            raise _unclosed(name, line, error) from error
+            raise unclosed(name, line, error) from error
     kind = pa.large_string()
     table = pa.table({f"c{number}": pa.array(column, kind) for number, column in enumerate(columns)})
     return table.slice(1)
-
-
-def diagnose(path: Path, header: Header, dialect: Dialect, name: str) -> SourceFileError | None:
-    """Say in plain words why a CSV file cannot be read; None where Python can read it.
-
-    Slower than DuckDB, and therefore asked only when DuckDB has refused the file.
-    """
-    check_utf8(path, name)
-    width = len(header.names)
-    hint = ""
-    if width == 1:
-        better = _better_delimiter(header, dialect)
-        which = f"set source.options.delimiter to {_yaml(better)}" if better else "set source.options.delimiter"
-        hint = f"; the header has only one column: check whether {dialect.delimiter!r} is the delimiter, or {which}"
-    with path.open(encoding="utf-8", newline="") as file:
-        file.seek(header.start)
-        reader = dialect.reader(file)
-        line = header.line
-        try:
-            for fields in reader:
-                if fields and len(fields) != width:
-                    error = _unequal(name, line, fields, width)
-                    if len(fields) < width and next(reader, None) is None:
-                        return SourceFileError(f"{error.problem}: {_CUT_OFF}", f"export it again{hint}")
-                    return SourceFileError(error.problem, f"{error.remedy}{hint}")
-                line = header.line + reader.line_num
-        except csv.Error as error:
-            return _unclosed(name, line, error)
-    return None
-
-
-def _unequal(name: str, line: int, fields: list[str], width: int) -> SourceFileError:
-    return SourceFileError(
-        f"{name}, line {line}: {plural(len(fields), 'field')} where the header has {width}",
-        "quote every field that holds the delimiter or a line end; if the names stand further down, set "
-        "source.header_row in the field mapping",
-    )
-
-
-def _unclosed(name: str, line: int, error: csv.Error) -> SourceFileError:
-    return SourceFileError(
-        f"{name}, line {line}: a quoted field that begins here does not end as it should ({error}): {_CUT_OFF}",
-        "export it again; if quotes mean nothing in this file, set source.options.quote to '' in the field mapping",
-    )
-
-
-def _better_delimiter(header: Header, dialect: Dialect) -> str:
-    """The delimiter that makes several columns of a header that has one."""
-    (text,) = header.names
-    counts = {mark: text.count(mark) for mark in (";", "\t", "|", ",", "^", "~") if mark != dialect.delimiter}
-    best = max(counts, key=lambda mark: counts[mark])
-    return best if counts[best] else ""
-
-
-def _yaml(delimiter: str) -> str:
-    """As a mapping file writes it."""
-    return '"\\t"' if delimiter == "\t" else f'"{delimiter}"'

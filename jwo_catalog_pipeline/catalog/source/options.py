@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown
@@ -42,6 +42,14 @@ class SourceOptions:
     escape: str | None = None
     encoding: str = "utf-8"
     fill_down: FillDown | None = None
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """A local file of an export, and what messages call it, such as its s3 uri."""
+
+    path: Path
+    name: str
 
 
 def format_of(name: str) -> str:

@@ -20,6 +20,7 @@ from jwo_catalog_pipeline.catalog.source.signatures import kind_of
 _PIECE = 1 << 20
 # A table packs to a tenth or a twentieth; a file that is made to fill a disk, to a thousandth.
 _MOST_TIMES, _ANYWAY_BYTES = 200, 100 << 20
+_WORKBOOK_NAMES = (".xlsx", ".xlsm", ".xlsb", ".ods")  # what has such a name and is cut off says so as a workbook
 _WORKBOOK_PARTS = ("[Content_Types].xml", "xl/workbook.xml", "xl/workbook.bin")
 
 
@@ -53,7 +54,7 @@ def unpacked(path: Path, name: str) -> Iterator[tuple[Path, str]]:
             not exactly one table.
     """
     kind = _kind(path, name)
-    if kind not in ("gzip", "zstd", "zip") or (kind == "zip" and is_workbook(path)):
+    if kind not in _UNPACK or (kind == "zip" and (is_workbook(path) or name.lower().endswith(_WORKBOOK_NAMES))):
         yield path, name
         return
     with TemporaryDirectory(prefix="jwo-source-") as folder:

@@ -7,7 +7,6 @@ Does not belong here: a format (see the modules beside this one), what the colum
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -20,7 +19,14 @@ from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.source.csv_files import read_csv
 from jwo_catalog_pipeline.catalog.source.fill_down import filled_down
 from jwo_catalog_pipeline.catalog.source.json_files import read_json
-from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN, FORMATS, WORKBOOKS, SourceOptions, format_of
+from jwo_catalog_pipeline.catalog.source.options import (
+    FILE_COLUMN,
+    FORMATS,
+    WORKBOOKS,
+    ExportFile,
+    SourceOptions,
+    format_of,
+)
 from jwo_catalog_pipeline.catalog.source.packed import is_workbook, unpacked
 from jwo_catalog_pipeline.catalog.source.parquet_files import read_parquet
 from jwo_catalog_pipeline.catalog.source.shaping import Read
@@ -29,17 +35,10 @@ from jwo_catalog_pipeline.catalog.source.text_files import actual_encoding, is_u
 from jwo_catalog_pipeline.catalog.source.workbooks import read_workbook
 from jwo_catalog_pipeline.wording import plural
 
-# Attributes of the table: what a person should know of it, in sentences; and each file with its number of rows.
-NOTES, FILES = "notes", "files"
+# Attributes of the table: what a person should know of it, in sentences; each file with its number of rows; and the
+# format, one of `FORMATS`.
+NOTES, FILES, FORMAT = "notes", "files", "format"
 _HEAD = 64 << 10  # bytes that show what a text is
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """A local file, and what messages call it, such as its s3 uri."""
-
-    path: Path
-    name: str
 
 
 def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
@@ -59,7 +58,7 @@ def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFr
         `source_row` (int64; 1 is the first record; the header and what has no content do not count), then the export's
         columns in its order, all `str`; empty is missing (NaN). Rows in the order of the file. Numbers of JSON,
         Parquet and workbooks become text without a needless `.0`, nested values become JSON text. The attribute
-        `NOTES` holds sentences, `FILES` the name and the number of rows of each file.
+        `NOTES` holds sentences, `FILES` the name and the number of rows of each file, `FORMAT` the format.
 
     Raises:
         SourceFileError: a file is missing, empty, cut off, not in its format, or the files differ in their columns.
@@ -80,6 +79,7 @@ def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFr
         for note in read.notes
     ]
     frame.attrs[FILES] = [[_base(file.name), len(read.table)] for file, read in zip(files, reads, strict=True)]
+    frame.attrs[FORMAT] = reads[0].format
     return frame
 
 
@@ -97,11 +97,13 @@ def _read(file: ExportFile, source: SourceOptions) -> Read:
         unpacked(file.path, file.name) as (path, name),
         duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db,
     ):
-        found = _found_format(path, name, source)
-        _check_format(found, source, name)
-        format_ = source.format or found or format_of(name)
+        said = _said(name) or _said(file.name)
+        found = _found_format(path, said, source)
+        _check_format(found, source, said, name)
+        format_ = source.format or found or said or format_of(name)
         read = _read_as(db, format_, path, source, name)
-    if not source.format and found and found != _said(name) and not {found, _said(name)} <= set(WORKBOOKS):
+    read.format = format_
+    if not source.format and found and found != said and not {found, said} <= set(WORKBOOKS):
         read.notes.insert(0, f"by its content the file is {found}")
     if name != file.name:
         read.notes.insert(0, f"read from {name.removeprefix(file.name + '/')} in the zip file")
@@ -124,20 +126,20 @@ def _read_as(db: duckdb.DuckDBPyConnection, format_: str, path: Path, source: So
     return read
 
 
-def _found_format(path: Path, name: str, source: SourceOptions) -> str:
+def _found_format(path: Path, said: str, source: SourceOptions) -> str:
     """What the content says: one of `FORMATS`, a kind that cannot be read, or "" for text that is a table."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     kind = kind_of(head)
     if kind == "zip":
-        return "xlsx" if is_workbook(path) else ""
+        return "xlsx" if is_workbook(path) or said in WORKBOOKS else ""
     if kind:
         return kind
     text = head.decode(actual_encoding(path, source.encoding), "ignore")
-    return text_kind(text, _said(name))
+    return text_kind(text, said)
 
 
-def _check_format(found: str, source: SourceOptions, name: str) -> None:
+def _check_format(found: str, source: SourceOptions, said: str, name: str) -> None:
     """Refuse what cannot be read, and what the mapping file takes for something else.
 
     Raises:
@@ -149,7 +151,7 @@ def _check_format(found: str, source: SourceOptions, name: str) -> None:
             "export it as CSV or as a workbook (.xlsx)"
             + ("; or open it in a spreadsheet program and save it as .xlsx" if found in ("html", "xml") else ""),
         )
-    said = source.format or _said(name)
+    said = source.format or said
     if source.format and found and found != said and not {found, said} <= set(WORKBOOKS):
         raise SourceFileError(
             f"{name} is {_SHOWN.get(found, found)}, and source.format is {said}",

@@ -22,10 +22,11 @@ _SHOWN = 5  # names in a note
 
 @dataclass
 class Read:
-    """What a reader gives: a table of text, empty text is null, and what a person should know of it, in sentences."""
+    """What a reader gives: a table of text, empty text is null; what a person should know of it; and the format."""
 
     table: pa.Table
     notes: list[str] = field(default_factory=list)
+    format: str = ""
 
 
 def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, notes: Sequence[str] = ()) -> Read:

@@ -38,7 +38,9 @@ def read_workbook(path: Path, source: SourceOptions, name: str) -> Read:
         )
     where = f"{name}, sheet {sheet!r}"
     cells = _cells(workbook, sheet, where)
-    errors = error_cells(path, workbook.sheet_names.index(sheet))
+    # The reader leaves errors empty. To find them takes as long as the reading, so not where no cell is empty.
+    empty = any(column.null_count for column in cells.slice(source.header_row).columns)
+    errors = error_cells(path, workbook.sheet_names.index(sheet)) if empty else {}
     if errors:
         cells = _with_errors(cells, errors)
     number = source.header_row
