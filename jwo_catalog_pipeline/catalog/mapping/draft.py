@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.mapping.column_facts import ColumnFacts, column_facts, result_facts, total_row
 from jwo_catalog_pipeline.catalog.mapping.file import validated_options
 from jwo_catalog_pipeline.catalog.mapping.locations import Location, find_locations
@@ -133,6 +134,11 @@ def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequen
     detected = detect(file, name, written)
     options = validated_options(Source, detected.source).as_options()
     source = read_export([ExportFile(file, name), *others], options)
+    if any("\0" in str(column) for column in source.columns):
+        raise SourceFileError(
+            f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",
+            "export it again, as CSV or as a workbook",
+        )
     return make_draft(source, detected, file.name)
 
 

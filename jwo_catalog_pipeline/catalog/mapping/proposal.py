@@ -166,13 +166,16 @@ def _undressed(proposal: Proposed, source: pd.DataFrame) -> Proposed:
     return replace(proposal, expression=expression)
 
 
+_REPEATED = "the same as another row; if those differ in the barcode only, add `merge: barcodes`"
+
+
 def _with_repetitions(sku: Proposed, store: Proposed | None, source: pd.DataFrame) -> Proposed:
     key = [sku.column, store.column] if store else [sku.column]
     head = source.head(ROWS_LOOKED_AT)
     repeated = float(head[head[sku.column].notna()].duplicated(key, keep=False).mean())
     if not repeated > 0.02:
         return sku
-    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have the same as another row"))
+    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have {_REPEATED}"))
 
 
 _UNSURE = "it does not fit well"
