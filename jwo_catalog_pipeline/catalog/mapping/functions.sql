@@ -1,9 +1,8 @@
--- The functions that the project adds to DuckDB's SQL: for field mappings, and for the rules in schema.py.
+-- The functions that the project adds to DuckDB's SQL: for field mappings, and for the rules of barcodes and texts.
 -- This is the only place that knows the GS1 and ISBN rules (GS1 General Specifications, sections 7.9 and 5.2; ISO 2108).
 -- Each macro binds its argument once, as `list_transform([x], lambda v: ...)[1]`: DuckDB pastes a macro's argument
 -- wherever it is named, so nested calls would otherwise grow exponentially.
 -- Names that begin with an underscore are helpers and are closed to mappings.
-
 -- Is the last digit the check digit of the others? n: the whole code as a number; leading zeros do not count.
 -- GS1: weights 3 and 1 from the right, beginning with 3 beside the check digit.
 CREATE MACRO _gs1_right(n) AS list_transform([n], lambda v: (
@@ -99,8 +98,7 @@ CREATE MACRO _barcode_facts(code, declared) AS list_transform([{'c': code::VARCH
                'fault': _barcode_fault(p.c), 'number': _code_number(p.c, p.t)} END)[1];
 
 -- Digits of other scripts (Arabic, Persian, full width, Devanagari) as ASCII ones.
-CREATE MACRO _ascii_digits(x) AS translate(x, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९',
-    '0123456789012345678901234567890123456789');
+CREATE MACRO _ascii_digits(x) AS translate(x, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९', repeat('0123456789', 4));
 
 -- The digits that a spreadsheet's 4.006381333931E+12 stands for; NULL where it shows fewer than the number has, for then
 -- it was rounded. One digit may lack if `checked`: a last 0 that is not written, where it is a right check digit.
@@ -114,8 +112,7 @@ CREATE MACRO _unrounded(x, checked) AS list_transform(
 
 -- A whole number without the `.0` that a spreadsheet or a float gave it. `4.000` may be four thousand, and stays.
 CREATE MACRO _whole(x) AS CASE
-    WHEN regexp_full_match(x, '[0-9]+[.,]0+') AND NOT regexp_full_match(x, '[0-9]{1,3}[.,]000')
-        THEN regexp_extract(x, '^[0-9]+') END;
+    WHEN regexp_full_match(x, '[0-9]+[.,]0+') AND NOT regexp_full_match(x, '[0-9]{1,3}[.,]000') THEN regexp_extract(x, '^[0-9]+') END;
 
 -- Undoes the signs that keep a spreadsheet from taking text for a number: ="0123", '0123, "0123".
 CREATE MACRO _unprotected(x) AS list_transform([x], lambda v: CASE
@@ -155,12 +152,10 @@ CREATE MACRO unquote(x) AS list_transform([x::VARCHAR], lambda v: CASE
 
 -- Currencies as shops write them. Not the codes that are also words (ALL, CUP, TOP), and no sign for cents.
 CREATE MACRO _currency() AS '(?:(?i:'
-    || 'AED|AFN|AMD|ANG|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BGN|BHD|BIF|BMD|BND|BOB|BRL|BSD|BTN|BWP|BYN|BZD|CAD|CDF|CHF'
-    || '|CLP|CNY|COP|CRC|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|GMD|GNF|GTQ|GYD|HKD|HNL|HRK'
-    || '|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD'
-    || '|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG'
-    || '|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TRY|TTD|TWD'
-    || '|TZS|UAH|UGX|USD|UYU|UZS|VES|VND|VUV|WST|XAF|XCD|XOF|XPF|YER|ZAR|ZMW'
+    || 'AED|AFN|AMD|ANG|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BGN|BHD|BIF|BMD|BND|BOB|BRL|BSD|BTN|BWP|BYN|BZD|CAD|CDF|CHF|CLP|CNY|COP|CRC|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD'
+    || '|FKP|GBP|GEL|GHS|GIP|GMD|GNF|GTQ|GYD|HKD|HNL|HRK|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD|MDL|MGA|MKD'
+    || '|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|SVC'
+    || '|SYP|SZL|THB|TJS|TMT|TND|TRY|TTD|TWD|TZS|UAH|UGX|USD|UYU|UZS|VES|VND|VUV|WST|XAF|XCD|XOF|XPF|YER|ZAR|ZMW'
     || '|kr|kč|zł|s?fr|euros?|lei|din|rm|rp|rs|nis|tl|kn|dhs?|лв|руб|грн|дин|ש["״]?ח)\.?'
     || '|(?:[A-Z]{1,2})?[$£¤¥֏؋৲৳฿៛₠-₤₦-⃀﷼﹩＄￡￥￦]|Ft|S/\.?|р\.|円|元|圓|원|บาท|đ)';
 
@@ -182,8 +177,8 @@ CREATE MACRO _number(x) AS list_transform([_price_parts(x::VARCHAR)], lambda p: 
     WHEN p.before <> '' AND NOT regexp_full_match(p.before, '(?:' || _currency() || ' ?){0,2}[.,]?|R ?') THEN NULL
     WHEN p.behind = '' THEN regexp_extract(p.before, '[.,]$') || _grouped(p.number)
     WHEN NOT regexp_full_match(p.behind, '(?:[.,:/][\p{Pd}=]{0,2})?(?: ?' || _currency() || '){0,2}') THEN NULL
-    WHEN p.behind[1] IN (':', '/') AND NOT regexp_matches(p.behind, '^.[\p{Pd}=]') THEN NULL
-    WHEN p.behind[1] IN ('.', ',') AND NOT regexp_matches(p.behind, '^.[\p{Pd}=]') AND regexp_matches(p.number, '[.,]') THEN NULL
+    WHEN NOT regexp_matches(p.behind, '^.[\p{Pd}=]')
+        AND (p.behind[1] IN (':', '/') OR (p.behind[1] IN ('.', ',') AND regexp_matches(p.number, '[.,]'))) THEN NULL
     WHEN p.behind[1] NOT IN ('.', ',', ':', '/') THEN regexp_extract(p.before, '[.,]$') || _grouped(p.number)
     WHEN regexp_matches(p.before, '[.,]$') AND NOT regexp_matches(p.before, '[[:alpha:]]\.$') THEN NULL
     ELSE _grouped(p.number || CASE WHEN p.behind[1] = ',' OR (p.behind[1] IN (':', '/')
@@ -231,20 +226,15 @@ CREATE MACRO clean(x) AS list_transform([x::VARCHAR], lambda s: CASE
 
 -- The names of HTML 4's entities, and beside them what they stand for. White space and what nobody sees is in _entity.
 CREATE MACRO _entity_names() AS string_split(
-    'AElig Aacute Acirc Agrave Alpha Aring Atilde Auml Beta Ccedil Chi Dagger Delta ETH Eacute Ecirc Egrave'
-    || ' Epsilon Eta Euml Gamma Iacute Icirc Igrave Iota Iuml Kappa Lambda Mu Ntilde Nu OElig Oacute Ocirc Ograve'
-    || ' Omega Omicron Oslash Otilde Ouml Phi Pi Prime Psi Rho Scaron Sigma THORN Tau Theta Uacute Ucirc Ugrave'
-    || ' Upsilon Uuml Xi Yacute Yuml Zeta aacute acirc acute aelig agrave alefsym alpha amp and ang aring asymp'
-    || ' atilde auml bdquo beta brvbar bull cap ccedil cedil cent chi circ clubs cong copy crarr cup curren dArr'
-    || ' dagger darr deg delta diams divide eacute ecirc egrave empty epsilon equiv eta eth euml euro exist fnof'
-    || ' forall frac12 frac14 frac34 frasl gamma ge gt hArr harr hearts hellip iacute icirc iexcl igrave image'
-    || ' infin int iota iquest isin iuml kappa lArr lambda lang laquo larr lceil ldquo le lfloor lowast loz lsaquo'
-    || ' lsquo lt macr mdash micro middot minus mu nabla ndash ne ni not notin nsub ntilde nu oacute ocirc oelig'
-    || ' ograve oline omega omicron oplus or ordf ordm oslash otilde otimes ouml para part permil perp phi pi piv'
-    || ' plusmn pound prime prod prop psi quot rArr radic rang raquo rarr rceil rdquo real reg rfloor rho rsaquo'
-    || ' rsquo sbquo scaron sdot sect sigma sigmaf sim spades sub sube sum sup sup1 sup2 sup3 supe szlig tau'
-    || ' there4 theta thetasym thorn tilde times trade uArr uacute uarr ucirc ugrave uml upsih upsilon uuml weierp'
-    || ' xi yacute yen yuml zeta apos', ' ');
+    'AElig Aacute Acirc Agrave Alpha Aring Atilde Auml Beta Ccedil Chi Dagger Delta ETH Eacute Ecirc Egrave Epsilon Eta Euml Gamma Iacute Icirc Igrave Iota Iuml Kappa Lambda'
+    || ' Mu Ntilde Nu OElig Oacute Ocirc Ograve Omega Omicron Oslash Otilde Ouml Phi Pi Prime Psi Rho Scaron Sigma THORN Tau Theta Uacute Ucirc Ugrave Upsilon Uuml Xi Yacute Yuml'
+    || ' Zeta aacute acirc acute aelig agrave alefsym alpha amp and ang aring asymp atilde auml bdquo beta brvbar bull cap ccedil cedil cent chi circ clubs cong copy crarr cup'
+    || ' curren dArr dagger darr deg delta diams divide eacute ecirc egrave empty epsilon equiv eta eth euml euro exist fnof forall frac12 frac14 frac34 frasl gamma ge gt hArr'
+    || ' harr hearts hellip iacute icirc iexcl igrave image infin int iota iquest isin iuml kappa lArr lambda lang laquo larr lceil ldquo le lfloor lowast loz lsaquo lsquo lt'
+    || ' macr mdash micro middot minus mu nabla ndash ne ni not notin nsub ntilde nu oacute ocirc oelig ograve oline omega omicron oplus or ordf ordm oslash otilde otimes ouml'
+    || ' para part permil perp phi pi piv plusmn pound prime prod prop psi quot rArr radic rang raquo rarr rceil rdquo real reg rfloor rho rsaquo rsquo sbquo scaron sdot sect'
+    || ' sigma sigmaf sim spades sub sube sum sup sup1 sup2 sup3 supe szlig tau there4 theta thetasym thorn tilde times trade uArr uacute uarr ucirc ugrave uml upsih upsilon uuml'
+    || ' weierp xi yacute yen yuml zeta apos', ' ');
 CREATE MACRO _entity_signs() AS
     'ÆÁÂÀΑÅÃÄΒÇΧ‡ΔÐÉÊÈΕΗËΓÍÎÌΙÏΚΛΜÑΝŒÓÔÒΩΟØÕÖΦΠ″ΨΡŠΣÞΤΘÚÛÙΥÜΞÝŸΖáâ´æàℵα&∧∠å≈ãä„β¦•∩ç¸¢χˆ♣≅©↵∪¤⇓†↓°δ♦÷éêè∅'
     || 'ε≡ηðë€∃ƒ∀½¼¾⁄γ≥>⇔↔♥…íî¡ìℑ∞∫ι¿∈ïκ⇐λ⟨«←⌈“≤⌊∗◊‹‘<¯—µ·−μ∇–≠∋¬∉⊄ñνóôœò‾ωο⊕∨ªºøõ⊗ö¶∂‰⊥φπϖ±£′∏∝ψ"⇒√⟩»→⌉”ℜ®⌋'
@@ -260,8 +250,7 @@ CREATE MACRO _numbered(number) AS list_transform([number], lambda n: CASE
 
 -- What stands for an entity, without its & and ;. NULL where it is none.
 CREATE MACRO _entity(name) AS list_transform([name], lambda e: CASE
-    WHEN regexp_full_match(e, '#[0-9]{1,7}') THEN _numbered(e[2:]::INTEGER)
-    WHEN regexp_full_match(e, '#[xX][0-9A-Fa-f]{1,6}') THEN _numbered(TRY_CAST('0x' || e[3:] AS INTEGER))
+    WHEN regexp_full_match(e, '#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}') THEN _numbered(TRY_CAST(replace(lower(e), '#x', '#0x')[2:] AS INTEGER))
     WHEN e IN ('nbsp', 'ensp', 'emsp', 'thinsp', 'NBSP') THEN ' '
     WHEN e IN ('shy', 'zwnj', 'zwj', 'lrm', 'rlm') THEN ''
     ELSE coalesce(_entity_signs()[list_position(_entity_names(), e)],
@@ -272,7 +261,6 @@ CREATE MACRO _without_entities(x) AS array_to_string(list_transform(
     regexp_extract_all(regexp_replace(x, '&(?:amp;)+(#?[0-9A-Za-z]+;)', '&\1', 'g'), '&#?[0-9A-Za-z]{1,9};|[^&]+|&'), lambda t:
     CASE WHEN starts_with(t, '&') AND ends_with(t, ';') THEN coalesce(_entity(t[2:-2]), t) ELSE t END), '');
 
--- The end of a tag.
 CREATE MACRO _attributes() AS '(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|''[^'']*''|[^\s"''<>]+))*\s*/?>';
 
 -- A tag is a known name, and attributes with values: `a < b`, `<3` and `<Brand>` are none.
@@ -301,8 +289,7 @@ CREATE MACRO plain(x) AS list_transform([x::VARCHAR], lambda s: CASE
 CREATE MACRO ascii(x) AS list_transform([x::VARCHAR], lambda s: CASE
     WHEN regexp_full_match(s, '[\x20-\x7E]*') THEN nullif(trim(s), '')
     ELSE list_transform([translate(strip_accents(_ascii_digits(
-        replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
-        replace(replace(replace(s, chr(0), ''),
+        replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(s, chr(0), ''),
         'ß', 'ss'), 'ẞ', 'SS'), 'æ', 'ae'), 'Æ', 'AE'), 'œ', 'oe'), 'Œ', 'OE'), 'þ', 'th'), 'Þ', 'Th'), '№', 'No'),
         '€', 'EUR'), '£', 'GBP'), '…', '...'), '™', ''), '½', '1/2'), '¼', '1/4'), '¾', '3/4'))),
         'øØłŁđĐðÐħĦıŧŦŋŊªºµ²³¹‘’‚ʼ“”„«»–—−‐‑×· ' || chr(9) || chr(10) || chr(13),

@@ -1,7 +1,7 @@
 """What a field mapping does to a real export, for the people who review it.
 
 Belongs here: collecting the facts, and the two ways to show them: one HTML page, or Markdown for a pull request.
-Does not belong here: the rules (see `schema.py`), and how two mappings differ (see `mapping_diff.py`).
+Does not belong here: the rules (see `rulebook.py`), and how two mappings differ (see `mapping_diff.py`).
 """
 
 from __future__ import annotations

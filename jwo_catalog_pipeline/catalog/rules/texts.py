@@ -91,10 +91,10 @@ def _matches(texts: pa.Array, pattern: str, of_missing: bool = False) -> np.ndar
 
 
 def _lettered(names: pa.Array) -> np.ndarray:
-    """Whether a name has a letter, or is missing."""
+    """Whether a name has a letter or an &, which is a word, or is missing."""
     lettered = _matches(names, "[A-Za-z]", of_missing=True)
     others = np.flatnonzero(~lettered)
-    lettered[others] = _matches(names.take(others), r"\pL|^$")
+    lettered[others] = _matches(names.take(others), r"\pL|&|^$")
     return lettered
 
 
