@@ -3,14 +3,14 @@
 import gzip
 import random
 import re
-from pathlib import Path
 
 import pytest
 from stdnum import ean, isbn
 
+from jwo_catalog_pipeline_tests.support import ROOT
 from jwo_catalog_pipeline_tests.support.sql_functions import results
 
-REAL_DAYS = Path(__file__).parents[3] / "shared" / "data" / "supermarket"
+REAL_DAYS = ROOT.parent / "shared" / "data" / "supermarket"
 
 
 @pytest.mark.parametrize(
