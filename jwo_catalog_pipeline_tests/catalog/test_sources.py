@@ -222,6 +222,7 @@ def test_a_zip_that_holds_not_one_table_is_refused(tmp_path: Path, content: byte
         ("x.json", b'{"products": [{"items": [{"a": 1}]}]}', {}, r"set source.records .* products\[\]"),
         ("x.csv", b'[{"a": 1}]', {"format": "csv"}, "is a JSON document, and source.format is csv; set source.format"),
         ("x.parquet", b"a,b\n1,2\n", {}, "is no Parquet file"),
+        ("x.json", b'{"products": {"A": {"sku": "A"}, "B": {"sku": "B"}}}', {}, "is one object.*such as products"),
         ("x.csv", b"\0" * 50, {}, "column 1 holds a zero byte"),
     ],
 )

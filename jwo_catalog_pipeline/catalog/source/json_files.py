@@ -148,13 +148,14 @@ def _unnested(db: duckdb.DuckDBPyConnection, number: int, outer: list[tuple[str,
 
 
 def _under_keys(db: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether every value of the objects is an object itself."""
+    """Whether every value of the objects is an object itself, and a record, which holds more than objects and lists."""
     found = _first(
         db,
-        "SELECT count(*), count(*) FILTER (json_type(value) <> 'OBJECT') FROM (SELECT unnest(json_extract(record, "  # noqa: S608
-        f"'$.*')) AS value FROM {table})",
+        "SELECT count(*), count(*) FILTER (json_type(value) <> 'OBJECT'), count(*) FILTER (len(list_filter("  # noqa: S608
+        "json_extract(value, '$.*'), lambda x: json_type(x) NOT IN ('OBJECT', 'ARRAY'))) > 0) "
+        f"FROM (SELECT unnest(json_extract(record, '$.*')) AS value FROM {table})",
     )
-    return bool(found and found[0] and not found[1])
+    return bool(found and found[0] and not found[1] and found[2])
 
 
 def _has_keys(db: duckdb.DuckDBPyConnection, number: int) -> bool:
@@ -269,12 +270,18 @@ def _paths(value: object, path: str, depth: int) -> set[str]:
     if depth > 5:
         return set()
     if isinstance(value, dict):
+        if path and value and all(_is_record(each) for each in value.values()):
+            return {path}
         inner = (_paths(each, f"{path}.{key}" if path else key, depth + 1) for key, each in value.items())
         return set().union(*inner)
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
         inside = (_paths(each, f"{path}[]", depth + 1) for each in value[:20])
         return ({f"{path}[]"} if path else set()).union(*inside)
     return set()
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict) and any(not isinstance(each, dict | list) for each in value.values())
 
 
 def _explained(error: duckdb.Error, name: str, format_: str, records: str | None) -> SourceFileError:

@@ -16,7 +16,7 @@ from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped
 from jwo_catalog_pipeline.catalog.source.workbook_errors import error_cells
 
-_MIDNIGHT = " 00:00:00"  # of a date without a time
+_MIDNIGHTS = (" 00:00:00", "T00:00:00")  # of a date without a time, in Excel's formats and in ods
 _SHOWN = 10  # sheets in a message
 
 
@@ -77,9 +77,10 @@ def _cells(workbook: fastexcel.ExcelReader, sheet: str, where: str) -> pa.Table:
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Empty text is null; a date has no time."""
-    dates = pc.ends_with(column, _MIDNIGHT)
-    if pc.any(dates).as_py():
-        column = pc.if_else(dates, pc.replace_substring(column, _MIDNIGHT, ""), column)
+    for midnight in _MIDNIGHTS:
+        dates = pc.ends_with(column, midnight)
+        if pc.any(dates).as_py():
+            column = pc.if_else(dates, pc.replace_substring(column, midnight, ""), column)
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.large_string()), column)
 
 
