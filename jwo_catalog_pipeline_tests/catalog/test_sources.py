@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 import xlsxwriter
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
@@ -272,6 +272,8 @@ def test_what_csv_writes_is_read(
     tmp_path_factory: pytest.TempPathFactory, table: tuple[list[str], list[list[str]]], end: str, quoting: Any
 ) -> None:
     header, rows = table
+    # Python's csv leaves a lone \r unquoted, which its own reader then takes for the end of a line.
+    assume(quoting == csv.QUOTE_ALL or not any("\r" in cell for row in (header, *rows) for cell in row))
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator=end, quoting=quoting).writerows([header, *rows])
     folder = tmp_path_factory.mktemp("csv")
