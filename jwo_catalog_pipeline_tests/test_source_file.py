@@ -242,6 +242,7 @@ def test_all_files_that_a_glob_matches_are_one_export_by_name(place: Place, tmp_
     [
         ["part-00000-4f1c.csv", "part-00001-4f1c.csv", "part-00002-4f1c.csv"],
         ["items_1_of_2.csv", "items_2_of_2.csv"],
+        ["items-1.csv", "items-2.csv", "items-3.csv"],
         ["0000_part_00.parquet", "0001_part_00.parquet"],
     ],
 )

@@ -16,6 +16,7 @@ _PART = re.compile(
     r"|(?<![0-9])0[0-9]{4}",
     re.IGNORECASE,
 )
+_UNNAMED_PARTS = 100  # more files than that, of which none is called a part, are those of many days
 _TOGETHER_SECONDS = 600  # the parts of one export are written within ten minutes
 _BESIDE = re.compile(
     r"""
@@ -63,8 +64,8 @@ def is_beside(name: str, size: int) -> bool:
 def part_files(files: Sequence[tuple[str, float]]) -> list[str]:
     """The names of the parts of one export to which the newest file belongs, by name; empty where it is a whole one.
 
-    Parts say that they are some, differ in one number, which counts from 0 or 1 without a gap, and were written within
-    minutes. The files of several days say nothing, or a date.
+    Parts differ in one number, which counts from 0 or 1 without a gap, and were written within minutes. Two files must
+    also say that they are parts; of three, nothing else is likely. The files of several days bear a date.
 
     Args:
         files: names and times in epoch seconds, the newest last.
@@ -72,13 +73,16 @@ def part_files(files: Sequence[tuple[str, float]]) -> list[str]:
     if len(files) < 2:
         return []
     newest, at = files[-1]
-    if not _PART.search(newest):
-        return []
+    fewest, most = (2, len(files)) if _PART.search(newest) else (3, _UNNAMED_PARTS)
     near = sorted({name for name, time in files if at - time <= _TOGETHER_SECONDS})
     for place in range(len(_DIGITS.findall(newest))):
         numbers = {name: number for name in near if (number := _differs_at(name, newest, place)) is not None}
         values = sorted(numbers.values())
-        if len(values) > 1 and values[0] in (0, 1) and values == list(range(values[0], values[0] + len(values))):
+        if (
+            fewest <= len(values) <= most
+            and values[0] in (0, 1)
+            and values == list(range(values[0], values[0] + len(values)))
+        ):
             return sorted(numbers)
     return []
 
