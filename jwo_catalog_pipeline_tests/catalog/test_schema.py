@@ -119,6 +119,10 @@ def test_all_rows_of_a_repeated_key_are_errors() -> None:
     assert rule.samples["source_row"].tolist() == [1, 3]
 
 
+def test_a_missing_barcode_breaks_one_rule() -> None:
+    assert list(broken(items({}, {CODE: None, KIND: None}))) == ["external_product_id_required"]
+
+
 def test_rows_without_a_key_repeat_no_other() -> None:
     """With -1 for what is missing, (second store, no SKU) was once taken for (first store, last SKU)."""
     frame = items(

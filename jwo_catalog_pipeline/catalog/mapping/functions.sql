@@ -64,6 +64,7 @@ CREATE MACRO _ambiguous(code) AS list_transform([code], lambda c:
 -- What keeps a text from being a barcode: 1 it is not one code of digits, 2 a spreadsheet rounded it, 3 it stands for
 -- none; 0 nothing. Excel writes a long number with six digits, 4.00638E+12, and once saved it is 4006380000000.
 CREATE MACRO _barcode_fault(code) AS list_transform([trim(code, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))], lambda c: CASE
+    WHEN c IS NULL THEN 0
     WHEN regexp_full_match(c, '[0-9]{6,8}0{6}') AND NOT regexp_full_match(c, '0+') THEN 2
     WHEN c <> '' AND regexp_full_match(c, '[0-9]+') AND rtrim(c, c[1]) = '' THEN 3
     WHEN regexp_full_match(code, '|[0-9]+|[0-9]{9}X') THEN 0
