@@ -240,6 +240,7 @@ def test_the_export_of_a_known_system_is_recognised_and_mapped(tmp_path: Path, n
     check(applied(tmp_path, EXPORTS / name, system), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "title_lines"), [("square.csv", 0), ("clover.csv", 0), ("lightspeed_r.csv", 3), ("odoo_labels.csv", 0)]
 )

@@ -136,6 +136,7 @@ def test_a_bad_file_is_a_sentence_and_a_remedy(folder: Path, content: bytes, nam
     assert result.output.strip()
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(content=st.binary(max_size=200), name=st.sampled_from(["a.csv", "a.xlsx", "a.json", "a.jsonl", "a.txt", "a"]))
 def test_any_bytes_end_in_a_mapping_or_a_sentence(
@@ -149,6 +150,7 @@ def test_any_bytes_end_in_a_mapping_or_a_sentence(
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), max_size=6)),
@@ -165,6 +167,7 @@ def test_any_csv_gives_a_mapping_that_can_be_applied(
         outcomes(folder / "a.csv", folder / "m.yaml")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not on this machine")
 @pytest.mark.parametrize(
     "case", sorted(CASES.glob("*/expected.json")) if CASES.is_dir() else [], ids=lambda p: p.parent.name
