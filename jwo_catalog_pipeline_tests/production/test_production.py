@@ -183,6 +183,7 @@ def test_a_task_that_the_platform_stops_ends_as_quickly_and_the_upload_goes_on_b
     del world.settings["JWO_API_REQUESTS_PER_SECOND"]
 
 
+@pytest.mark.thorough
 def test_an_outage_at_night_heals_by_itself_and_nobody_is_woken(
     world: Deployment, shop: Shop, mailbox: Mailbox
 ) -> None:
@@ -244,6 +245,7 @@ def test_doctor_finds_nothing_to_mend(world: Deployment) -> None:
     assert {name for name, each in found.items() if each["status"] == "problem"} == set()
 
 
+@pytest.mark.thorough
 def test_without_a_dead_letter_queue_people_still_hear_of_what_a_guard_stopped(
     world: Deployment, shop: Shop, mailbox: Mailbox
 ) -> None:

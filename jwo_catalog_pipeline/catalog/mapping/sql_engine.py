@@ -6,6 +6,7 @@ Does not belong here: reading files; this database cannot.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import resources
 
@@ -27,13 +28,23 @@ FUNCTIONS = resources.files(__package__).joinpath("functions.sql").read_text(enc
 
 
 def connect_locked() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB with the project's functions that can reach neither files nor settings."""
-    db = duckdb.connect()
+    """Open a connection with the project's functions that can reach neither files nor settings.
+
+    All connections of a process are to one database in memory, in which nothing is stored: it takes a tenth of a second
+    to define the functions, and a run needs several connections. What one registers, no other sees.
+    """
+    return _locked_database(os.getpid(), MEMORY_LIMIT).cursor()
+
+
+@cache
+def _locked_database(process: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """The database of a process: its threads do not survive a fork."""
+    db = duckdb.connect(config={"python_enable_replacements": False})  # as a setting it would hold for this one alone
     db.execute(FUNCTIONS)
     db.execute(
         # Arrow's large strings are what pandas holds, so nothing is converted.
-        f"SET arrow_large_buffer_size = true; SET memory_limit = '{MEMORY_LIMIT}'; SET temp_directory = ''; "
-        "SET python_enable_replacements = false; SET enable_external_access = false; SET lock_configuration = true"
+        f"SET arrow_large_buffer_size = true; SET memory_limit = '{memory_limit}'; SET temp_directory = ''; "
+        "SET enable_external_access = false; SET lock_configuration = true"
     )
     return db
 
