@@ -234,7 +234,13 @@ def check(found: Outcomes, expected: Expected) -> None:
     assert {sku for _, sku in found} == skus
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+# Seconds each: the others are thorough tests.
+USUAL = ("shopify.csv", "square.csv", "woocommerce.csv")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.thorough) for name in SAMPLES]
+)
 def test_the_export_of_a_known_system_is_recognised_and_mapped(tmp_path: Path, name: str) -> None:
     system, expected = SAMPLES[name]
     check(applied(tmp_path, EXPORTS / name, system), expected)
