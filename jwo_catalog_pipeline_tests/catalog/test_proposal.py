@@ -135,7 +135,10 @@ STRANGE = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 @settings(max_examples=25, deadline=None)
 @given(
-    names=st.lists(STRANGE.filter(str.strip), min_size=1, max_size=5, unique_by=str.casefold),
+    # The readers refuse a zero byte in a name.
+    names=st.lists(
+        STRANGE.filter(lambda name: name.strip() and "\0" not in name), min_size=1, max_size=5, unique_by=str.casefold
+    ),
     values=st.lists(st.lists(STRANGE | st.none(), min_size=5, max_size=5), max_size=4),
 )
 def test_strange_columns_and_values_do_no_harm(

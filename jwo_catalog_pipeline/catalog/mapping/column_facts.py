@@ -74,7 +74,7 @@ def result_facts(source: pd.DataFrame, expressions: dict[str, str], conditions: 
     every = " AND ".join(f"({condition})" for condition in conditions) or "true"
     with connect_locked() as db:
         register(db, "every_row", table)
-        db.execute(f"CREATE TABLE source AS SELECT * FROM every_row WHERE {every}")  # noqa: S608 - of ready mappings
+        db.execute(f"CREATE TEMP TABLE source AS SELECT * FROM every_row WHERE {every}")  # noqa: S608 - of ready mappings
         counted = db.execute("SELECT count(*) FROM source").fetchone()
         return {name: _facts(db, name, f"({sql})", counted[0] if counted else 0) for name, sql in expressions.items()}
 

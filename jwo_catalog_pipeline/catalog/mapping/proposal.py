@@ -166,7 +166,10 @@ def _undressed(proposal: Proposed, source: pd.DataFrame) -> Proposed:
     return replace(proposal, expression=expression)
 
 
-_REPEATED = "the same as another row; if those differ in the barcode only, add `merge: barcodes`"
+_REPEATED = (
+    "the same as another row; if those differ in the barcode only, add `merge: barcodes`; if each file is a store's, "
+    "map store_id from the column source_file"
+)
 
 
 def _with_repetitions(sku: Proposed, store: Proposed | None, source: pd.DataFrame) -> Proposed:
