@@ -1,4 +1,4 @@
-"""What is found out about a file that nobody has described: encoding, delimiter, header row, list in JSON."""
+"""What is found out about a file without a description: encoding, delimiter, header row, list in JSON."""
 
 from pathlib import Path
 from typing import Any

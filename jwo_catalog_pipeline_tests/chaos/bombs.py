@@ -64,7 +64,7 @@ def _head(*headers: bytes) -> bytes:
 def _dripped(head: bytes, unit: bytes) -> Iterator[bytes]:
     yield head
     for each in repeat(unit):
-        time.sleep(DRIP_SECONDS)
+        time.sleep(DRIP_SECONDS)  # a server that drips: each byte comes before the time-out of a read
         yield each
 
 

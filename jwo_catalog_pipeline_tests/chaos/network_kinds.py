@@ -128,7 +128,7 @@ def _continue_first(x: Exchange) -> None:
 
 def _slow(x: Exchange) -> None:
     reply = x.forward()
-    time.sleep(SLOW_SECONDS)
+    time.sleep(SLOW_SECONDS)  # the fault is that the answer is slow
     x.send(reply.bytes("Connection: close"))
 
 

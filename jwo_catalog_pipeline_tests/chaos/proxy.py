@@ -147,7 +147,7 @@ class Proxy:
             except OSError:  # while it was free, another process took the port for a moment
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.01)
+                time.sleep(0.01)  # the other process frees it by itself
                 continue
             self._listener.settimeout(0.05)
             self._port = self._listener.getsockname()[1]
@@ -170,7 +170,7 @@ class Proxy:
         while not self._stopped:
             listener = self._listener
             if listener is None:
-                time.sleep(0.002)
+                time.sleep(0.002)  # until the listener is there again: nothing says so
                 continue
             with suppress(OSError):
                 client, _ = listener.accept()

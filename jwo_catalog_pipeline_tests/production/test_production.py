@@ -184,9 +184,7 @@ def test_a_task_that_the_platform_stops_ends_as_quickly_and_the_upload_goes_on_b
 
 
 @pytest.mark.thorough
-def test_an_outage_at_night_heals_by_itself_and_nobody_is_woken(
-    world: Deployment, shop: Shop, mailbox: Mailbox
-) -> None:
+def test_an_outage_at_night_heals_by_itself_without_an_alert(world: Deployment, shop: Shop, mailbox: Mailbox) -> None:
     """Five tries lasted for 11 s, then the upload had failed, and no sensor resumed it."""
     shop.export(first=CHANGED, changed=CHANGED, price="5.99")
     world.sandbox.misbehave(error_retry=10_000)

@@ -250,7 +250,7 @@ _SKU = ("SKU", "Artikelnummer", "UGS")
 
 
 def _without_hidden_parents(source: pd.DataFrame) -> list[Line]:
-    """A variation says that it is published, even where its product is not; which ones these are, only rows tell."""
+    """A variation says that it is published, even where its product is not; which ones these are, only the rows say."""
     found = [next((name for name in names if name in source), None) for names in (_PUBLISHED, _PARENT, _SKU)]
     if None in found or "ID" not in source:
         return []
@@ -261,8 +261,8 @@ def _without_hidden_parents(source: pd.DataFrame) -> list[Line]:
     if affected.empty:
         return []
     parents = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(affected[parent].unique()))
-    told = plural(len(affected), "variation")
-    doubt = f"{told} said to be published, of products that are not; keep this list up to date"
+    affected_variations = plural(len(affected), "variation")
+    doubt = f"{affected_variations} said to be published, of products that are not; keep this list up to date"
     expr = f"coalesce({quoted(str(parent))}, '') NOT IN ({parents})"
     return [Line(expr, doubts=(doubt,), rest={"note": "variations of private products"})]
 

@@ -138,7 +138,7 @@ CREATE MACRO _bare_code(x) AS list_transform([regexp_replace(x, '^[\s\p{Z}\p{Cf}
         WHEN regexp_full_match(c, '[0-9]{1,14}|[0-9]{9}X') THEN c
         ELSE x END)[1])[1])[1];
 
--- Removes separators and what nobody sees, undoes what spreadsheets do, and puts back lost leading zeros, up to the
+-- Removes separators and invisible characters, undoes what spreadsheets do, and puts back lost leading zeros, up to the
 -- shortest length (8, 12, 13, 14) with a right check digit. Up to 6 digits (perhaps a PLU), a valid ISBN-10 and
 -- whatever fits no length are left alone.
 -- The first branch, here and below, is a quick way out for what needs nothing done.
@@ -217,7 +217,7 @@ CREATE MACRO price(x) AS list_transform([x::VARCHAR], lambda v: CASE
         WHEN CASE sep WHEN ',' THEN regexp_matches(n, ',.*[.,]') ELSE regexp_matches(n, '\..*[.,]') END THEN NULL
         ELSE _decimal(n) END, nullif(x::VARCHAR, '')))[1];
 
--- Trims, makes one space of all white space, drops control characters and what nobody sees: marks of text direction,
+-- Trims, makes one space of all white space, drops control and invisible characters: marks of text direction,
 -- spaces of no width, byte order marks. The joiners U+200C and U+200D stay, for some scripts write with them.
 CREATE MACRO clean(x) AS list_transform([x::VARCHAR], lambda s: CASE
     WHEN regexp_full_match(s, '[\x21-\x7E]+(?: [\x21-\x7E]+)*') THEN s
@@ -225,7 +225,7 @@ CREATE MACRO clean(x) AS list_transform([x::VARCHAR], lambda s: CASE
     '[\x00-\x08\x0E-\x1F\x7F-\x{84}\x{86}-\x{9F}\x{61C}\x{200B}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}\x{2066}-\x{2069}\x{FEFF}]',
     '', 'g'), '[\s\x0B\x{85}\p{Z}]+', ' ', 'g')), '') END)[1];
 
--- The names of HTML 4's entities, and beside them what they stand for. White space and what nobody sees is in _entity.
+-- The names of HTML 4's entities, and beside them what they stand for. White space and invisible characters are in _entity.
 CREATE MACRO _entity_names() AS string_split(
     'AElig Aacute Acirc Agrave Alpha Aring Atilde Auml Beta Ccedil Chi Dagger Delta ETH Eacute Ecirc Egrave Epsilon Eta Euml Gamma Iacute Icirc Igrave Iota Iuml Kappa Lambda'
     || ' Mu Ntilde Nu OElig Oacute Ocirc Ograve Omega Omicron Oslash Otilde Ouml Phi Pi Prime Psi Rho Scaron Sigma THORN Tau Theta Uacute Ucirc Ugrave Upsilon Uuml Xi Yacute Yuml'

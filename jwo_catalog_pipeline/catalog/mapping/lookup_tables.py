@@ -24,7 +24,7 @@ def read_lookup(node: YamlNode, path: Path, table: Table) -> tuple[dict[str, str
 
     Args:
         node: The place in the mapping file that names the table; messages begin with it.
-        path: The file; its name tells the format, as that of an export does.
+        path: The file; its name says the format, as that of an export does.
         table: The columns.
 
     Raises:

@@ -114,7 +114,7 @@ BARCODE_WARNINGS = [
         "barcode_unambiguous",
         CODE,
         "warning",
-        "An 8-digit barcode is valid as EAN8 or as UPC-E, not as both; if both, only the product can tell.",
+        "An 8-digit barcode is valid as EAN8 or as UPC-E, not as both; if both, look at the product.",
         "'{value}' is right both as EAN8 and as UPC-E",
         lambda items: ~items["form_ambiguous"],
     ),

@@ -24,7 +24,7 @@ TEXT_ERRORS = [
         "item_name_letters",
         "item_name",
         "error",
-        "A name has a letter, of any script, or an &; a number alone tells nobody what was sold.",
+        "A name has a letter, of any script, or an &; a number alone does not say what was sold.",
         "'{value}' has no letter",
         lambda items: items["name_lettered"],
     ),

@@ -53,7 +53,7 @@ def text_facts(items: pd.DataFrame, skus: np.ndarray, sku_texts: pd.Index) -> pd
         sku_texts: Each SKU once.
 
     Returns:
-        Same index. Booleans: `sku_spaced` (white space around it, line ends, what nobody sees), `sku_unusual`,
+        Same index. Booleans: `sku_spaced` (white space around it, line ends, invisible characters), `sku_unusual`,
         `name_lettered`, `name_marked` (holds HTML). `str`, missing where all is well: `sku_twins` (the SKUs that are
         the same but for capitals and white space), `text_damaged` (a text that was read with a wrong encoding),
         `text_broken` (a text with a line break).

@@ -35,7 +35,7 @@ class _Bounded:
         if self._left < 0:
             raise SourceFileError(
                 f"{self._name} is more than {_MOST_TIMES} times as large once it is unpacked; no table is",
-                "unpack the file, look at it, and give the table itself",
+                "unpack the file, and give the table itself if it is one",
             )
         return self._file.write(piece)
 
