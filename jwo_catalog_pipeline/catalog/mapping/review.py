@@ -22,6 +22,7 @@ from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.validation import MAX_SAMPLES, RuleResult, Validation, validate
 from jwo_catalog_pipeline.catalog.source.reading import NOTES, with_source_file
+from jwo_catalog_pipeline.wording import plural
 
 EXAMPLES = 5  # of a field: first those that the mapping changed
 EXAMPLE_ROWS = 20_000  # examples are looked for in this many rows from the beginning
@@ -225,7 +226,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = cell
+    environment.filters |= {"cell": cell, "count_of": plural}
     environment.globals["as_markdown"] = as_markdown
     return environment
 
