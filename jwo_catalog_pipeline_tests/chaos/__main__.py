@@ -22,6 +22,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, show
 from jwo_catalog_pipeline_tests.chaos.kills import DAYS, LARGE, SMALL, STORES
+from jwo_catalog_pipeline_tests.chaos.ordinary_life import Lived
 from jwo_catalog_pipeline_tests.support import ROOT
 from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
 
@@ -30,7 +31,7 @@ LANES = 2  # as many as there are cores
 ENOUGH_SECONDS = 1800  # a part that takes so long hangs
 ALONE = ["rate"]
 LIFE, WEEKS, WEEKS_A_SHARE = "ordinary_life", 200, 20
-PARTS = [LIFE, "races", "network", "messages", "runs", "secrets", "hostile"]
+PARTS = ["races", "network", "messages", "runs", "secrets", "hostile"]
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,13 @@ WRONG = ("lost", "unaccounted", "stale", "unrecorded")
 def main(arguments: list[str]) -> int:
     """Run all parts, or those that are named; the exit code says whether all figures hold."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(['kills', *ALONE, *PARTS])}; all if none is named")
+    parser.add_argument(
+        "parts", nargs="*", help=f"of {', '.join(['kills', *ALONE, LIFE, *PARTS])}; all if none is named"
+    )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     options = parser.parse_args(arguments)
-    wanted = options.parts or ["kills", *ALONE, *PARTS]
+    wanted = options.parts or ["kills", *ALONE, LIFE, *PARTS]
     began, tallies, figures = time.monotonic(), list[dict[str, Any]](), list[Figure]()
     columns = (SpinnerColumn(), TextColumn("{task.description:28}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -120,9 +123,10 @@ def main(arguments: list[str]) -> int:
         def part(name: str) -> list[Figure]:
             return [Figure(**each) for each in timed(name, [f"{PACKAGE}.{name}", "--json"])]
 
-        def life(first: int) -> list[Figure]:
+        def life(first: int) -> Lived:
             share = [f"--seed={first}", f"--weeks={WEEKS_A_SHARE}", "--json"]
-            return [Figure(**each) for each in timed(f"{LIFE}, from week {first}", [f"{PACKAGE}.{LIFE}", *share])]
+            found = timed(f"{LIFE}, from week {first}", [f"{PACKAGE}.{LIFE}", *share])
+            return Lived(found["weeks"], Counter(found["happened"]), Counter(found["wrong"]))
 
         def killing(share: Killing) -> None:
             items = len(STORES) * share.skus
@@ -133,12 +137,17 @@ def main(arguments: list[str]) -> int:
         with ThreadPoolExecutor(LANES) as lanes:
             shares = [lanes.submit(killing, share) for share in KILLINGS] if "kills" in wanted else []
             weeks = range(1, WEEKS + 1, WEEKS_A_SHARE) if LIFE in wanted else []
-            others = [lanes.submit(life, first) for first in weeks]
-            others += [lanes.submit(part, name) for name in PARTS if name in wanted and name != LIFE]
+            lives = [lanes.submit(life, first) for first in weeks]
+            others = [lanes.submit(part, name) for name in PARTS if name in wanted]
             for share in shares:
                 share.result()
             if shares:
                 figures = [*kill_figures(tallies), *figures]
+            if lives:
+                lived = Lived()
+                for each in lives:
+                    lived.add(each.result())
+                figures.append(lived.figure())
             for other in others:
                 figures += other.result()
     if options.json:

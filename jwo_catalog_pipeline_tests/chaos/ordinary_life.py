@@ -6,6 +6,7 @@ A week is reproduced by its number: `--seed N --weeks 1 --verbose` shows the N-t
 """
 
 import argparse
+import json
 import random
 import sys
 import time
@@ -23,7 +24,8 @@ from jwo_catalog_pipeline.catalog_api.signing import AmbientCredentials
 from jwo_catalog_pipeline.storage import Bucket, Listed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.send import retrying
-from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
+from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline_tests.chaos.figures import Figure, own_sandbox, show
 from jwo_catalog_pipeline_tests.chaos.life_checker import Wrong, check_amazon, check_people, check_rest, check_words
 from jwo_catalog_pipeline_tests.chaos.life_events import Week
 from jwo_catalog_pipeline_tests.chaos.life_pipeline import HOUR, MINUTE, Pipeline
@@ -113,32 +115,48 @@ def cheaply() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def life_figures(
+@dataclass
+class Lived:
+    """What some weeks came to."""
+
+    weeks: int = 0
+    happened: Counter[str] = field(default_factory=Counter)  # events by kind
+    wrong: Counter[str] = field(default_factory=Counter)  # findings by the names of WRONG
+
+    def add(self, other: "Lived") -> None:
+        """Count the other's weeks too."""
+        self.weeks += other.weeks
+        self.happened.update(other.happened)
+        self.wrong.update(other.wrong)
+
+    def figure(self) -> Figure:
+        """As a line of the table of `make chaos`."""
+        events = f"{self.happened.total():,} events of {plural(len(self.happened), 'kind')}"
+        return Figure(
+            "Ordinary life: within two hours of the last trouble Amazon holds the newest export",
+            f"{plural(self.weeks, 'week')}, {events}",
+            ", ".join(f"{self.wrong[name]} {what}" for name, what in WRONG.items()),
+            not any(self.wrong.values()),
+        )
+
+
+def live_weeks(
     sandbox: RunningSandbox,
     weeks: int = WEEKS,
     seed: int = 1,
     on_week: Callable[[int, Week, Wrong, float], None] = lambda *found: None,
-) -> list[Figure]:
+) -> Lived:
     """Live so many weeks, of which the first has this seed."""
-    installation, sums, happened = Installation(sandbox), Counter[str](), Counter[str]()
+    installation, lived = Installation(sandbox), Lived()
     for number in range(seed, seed + weeks):
         began = time.monotonic()
         week, wrong = live(installation, number)
-        happened.update(week.happened)
-        sums.update(wrong.counts())
+        lived.add(Lived(1, Counter(week.happened), Counter(wrong.counts())))
         for name, found in vars(wrong).items():
             for each in found[:5]:
                 sys.stderr.write(f"week {number}, {name}: {each}\n")
         on_week(number, week, wrong, time.monotonic() - began)
-    said = ", ".join(f"{sums[name]} {what}" for name, what in WRONG.items())
-    return [
-        Figure(
-            "Ordinary life: within two hours of the last trouble Amazon holds the newest export",
-            f"weeks {seed} to {seed + weeks - 1}, {happened.total():,} events of {len(happened)} kinds",
-            said,
-            not any(sums.values()),
-        )
-    ]
+    return lived
 
 
 WRONG = {
@@ -156,7 +174,7 @@ def main() -> int:
     parser.add_argument("--weeks", type=int, default=WEEKS)
     parser.add_argument("--seed", type=int, default=1, help="of the first week (default: 1)")
     parser.add_argument("--verbose", action="store_true", help="print what happened in each week")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the counts alone")
     options = parser.parse_args()
 
     def on_week(number: int, week: Week, wrong: Wrong, seconds: float) -> None:
@@ -164,7 +182,16 @@ def main() -> int:
             lines = [*week.pipeline.journal, f"week {number}: {seconds:.1f} s, {vars(wrong)}"]
             sys.stderr.write("\n".join(lines) + "\n")
 
-    return alone(lambda sandbox: life_figures(sandbox, options.weeks, options.seed, on_week))
+    sandbox = own_sandbox()
+    try:
+        lived = live_weeks(sandbox, options.weeks, options.seed, on_week)
+    finally:
+        sandbox.stop()
+    if options.json:
+        sys.stdout.write(json.dumps(vars(lived)) + "\n")
+    else:
+        show([lived.figure()])
+    return 0 if lived.figure().holds else 1
 
 
 if __name__ == "__main__":
