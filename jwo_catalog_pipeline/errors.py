@@ -49,6 +49,7 @@ PipelineError
     PlanStopped (terminal)
     QueueUnavailable
     AlertsUnavailable
+  DiskFull
   InstanceUnusable
   RunFailed
   RowsInvalid (terminal)

@@ -53,6 +53,14 @@ def _merchant(value: str) -> str:
     return value
 
 
+def _memory(value: str) -> str:
+    """An amount as DuckDB writes it."""
+    if value and not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", value.strip(), re.IGNORECASE):
+        raise ValueError("no amount of memory")
+    return value.strip()
+
+
+MemoryAmount = Annotated[str, AfterValidator(_memory)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 MerchantName = Annotated[str, AfterValidator(_merchant)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
@@ -157,6 +165,12 @@ class Settings(BaseSettings):
         "how old uploads are when what is no longer needed of them is removed",
         gt=0,
         allow_inf_nan=False,
+    )
+    memory_limit: MemoryAmount = _variable(
+        "JWO_MEMORY_LIMIT",
+        "",
+        "what DuckDB may use in each process, such as 2GB; empty: half of the container's memory",
+        allowed="an amount of memory, such as 512MB or 2GB",
     )
     merchant: MerchantName = _variable(
         "JWO_MERCHANT",

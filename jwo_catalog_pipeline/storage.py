@@ -7,24 +7,28 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.errors import PipelineError, TerminalError
 from jwo_catalog_pipeline.failpoints import effect
+from jwo_catalog_pipeline.table_file import COMPRESSION, TableFile, as_arrow
 
-# zstd: a third of snappy's size on catalogs, at the same speed.
-COMPRESSION = "zstd"
 _ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket", "remove": "s3:DeleteObject"}
 FRESH_SECONDS = 86_400
 DELETED_TOGETHER = 1000  # S3's limit
-HASHED_ROWS = 65_536  # at a time: a few MB
+PARQUET = "application/vnd.apache.parquet"
+# Above this a file goes in parts, several at a time. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20, max_concurrency=4)
 
 
 class StorageError(PipelineError):
@@ -40,33 +44,6 @@ def table_bytes(table: pd.DataFrame | pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(as_arrow(table), buffer, compression=COMPRESSION)
     return buffer.getvalue()
-
-
-def as_arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
-    """A table as Arrow has it, without its index."""
-    return table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
-
-
-def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
-    """Feed a table to a `hashlib` object: names, types and values; equal tables give equal hashes."""
-    arrow = as_arrow(table).replace_schema_metadata()
-    with pa.ipc.new_stream(pa.PythonFile(_HashSink(hashed), "w"), arrow.schema) as stream:
-        for first in range(0, len(arrow), HASHED_ROWS):
-            piece = arrow.slice(first, HASHED_ROWS)
-            # Two parts, because Arrow copies only then, and a slice is written with bytes of its neighbours.
-            stream.write_table(pa.concat_tables([piece.slice(0, 1), piece.slice(1)]).combine_chunks())
-
-
-class _HashSink(io.RawIOBase):
-    def __init__(self, hashed: Any) -> None:
-        self._hashed = hashed
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        self._hashed.update(content)
-        return len(content)
 
 
 @dataclass(frozen=True)
@@ -188,12 +165,42 @@ class Bucket:
     def put_table(self, key: str, table: pd.DataFrame | pa.Table) -> int:
         """Write a table as Parquet, without its index; gives the size in bytes."""
         content = table_bytes(table)
-        self.put(key, content, "application/vnd.apache.parquet")
+        self.put(key, content, PARQUET)
         return len(content)
 
     def get_table(self, key: str) -> pd.DataFrame:
         """Read a table written by `put_table`."""
         return pq.read_table(io.BytesIO(self.get(key))).to_pandas()
+
+    def put_file(self, key: str, path: Path, content_type: str = PARQUET) -> None:
+        """Write an object from a file, a large one in parts; it is durable, and whole, when this returns.
+
+        Raises:
+            StorageError: the bucket is missing, or may not be written.
+        """
+        try:
+            with effect(f"bucket: {_kind(key)}"):
+                self.client.upload_file(str(path), self.name, key, {"ContentType": content_type}, Config=_TRANSFER)
+        except S3UploadFailedError as error:
+            cause = error.__context__
+            if not isinstance(cause, ClientError | BotoCoreError):
+                raise
+            raise self._explained(cause, "write", key) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "write", key) from None
+
+    def fetch(self, key: str, path: Path) -> TableFile:
+        """Read a table into a file of this machine.
+
+        Raises:
+            NoSuchObject: there is none.
+            StorageError: the bucket is missing, or may not be read.
+        """
+        try:
+            self.client.download_file(self.name, key, str(path), Config=_TRANSFER)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "read", key) from None
+        return TableFile(path)
 
     def uri(self, key: str) -> str:
         """The object's s3:// address, for people."""

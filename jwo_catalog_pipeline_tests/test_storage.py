@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwo_catalog_pipeline import storage
-from jwo_catalog_pipeline.storage import as_arrow, hash_table, table_bytes
+from jwo_catalog_pipeline import table_file
+from jwo_catalog_pipeline.storage import table_bytes
+from jwo_catalog_pipeline.table_file import as_arrow, hash_table
 
 TEXTS = st.lists(st.none() | st.text(max_size=9), max_size=40)
 
@@ -30,7 +31,7 @@ def a_table(texts: list[str | None]) -> pa.Table:
 @pytest.fixture(autouse=True, scope="module")
 def small_pieces():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "HASHED_ROWS", 8)
+        patch.setattr(table_file, "HASHED_ROWS", 8)
         yield
 
 

@@ -10,7 +10,8 @@ import dagster as dg
 import pandas as pd
 
 from jwo_catalog_pipeline.defs.columns import COLUMNS
-from jwo_catalog_pipeline.storage import Bucket, NoSuchObject, hash_table
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.table_file import hash_table
 
 TABLES = "assets"  # the folder of all tables
 # What an upload is made of. Each upload has its own, so that two that run at once do not read each other's.

@@ -18,7 +18,7 @@ from jwo_catalog_pipeline.catalog_api.requests import (
     upload_body,
     upload_bounds,
 )
-from jwo_catalog_pipeline.storage import as_arrow
+from jwo_catalog_pipeline.table_file import as_arrow
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, items
 
 

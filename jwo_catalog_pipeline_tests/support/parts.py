@@ -16,7 +16,8 @@ from jwo_catalog_pipeline.catalog_api.report import report_http
 from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
-from jwo_catalog_pipeline.storage import Bucket, as_arrow
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import as_arrow
 from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch

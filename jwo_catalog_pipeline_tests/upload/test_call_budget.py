@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.defs.resources import resources_from
-from jwo_catalog_pipeline.storage import as_arrow
+from jwo_catalog_pipeline.table_file import as_arrow
 from jwo_catalog_pipeline.upload.errors import LedgerUnavailable
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger

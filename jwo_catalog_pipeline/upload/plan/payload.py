@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS, Operation
 from jwo_catalog_pipeline.catalog_api.requests import serialiser
-from jwo_catalog_pipeline.storage import as_arrow, hash_table
+from jwo_catalog_pipeline.table_file import as_arrow, hash_table
 from jwo_catalog_pipeline.upload.batch_ids import whole_id
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
