@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jwo_catalog_pipeline.catalog.mapping.draft import PLACEHOLDER, Draft, Line
+from jwo_catalog_pipeline.catalog.mapping.draft import Draft, Line
 from jwo_catalog_pipeline.catalog.mapping.proposal import quoted
+from jwo_catalog_pipeline.catalog.mapping.store_files import PLACEHOLDER
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 
 
