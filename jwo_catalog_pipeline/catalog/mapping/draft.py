@@ -20,9 +20,10 @@ from jwo_catalog_pipeline.catalog.mapping.file import validated_options
 from jwo_catalog_pipeline.catalog.mapping.locations import Location, find_locations
 from jwo_catalog_pipeline.catalog.mapping.model import Source
 from jwo_catalog_pipeline.catalog.mapping.proposal import REPEATED, Proposed, evidence, propose, quoted
-from jwo_catalog_pipeline.catalog.mapping.store_files import PLACEHOLDER, StoreFiles, find_store_files
+from jwo_catalog_pipeline.catalog.mapping.store_files import StoreFiles, find_store_files
 from jwo_catalog_pipeline.catalog.mapping.systems import Base, Chosen, System, ready_mapping, recognise
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS
+from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
 from jwo_catalog_pipeline.catalog.source.detection import Detected
 from jwo_catalog_pipeline.catalog.source.detection_of_several import detect_all
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown, filled_down

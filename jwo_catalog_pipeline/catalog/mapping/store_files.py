@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.mapping.column_facts import SOURCE_FILE
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import connect_locked, register
+from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
 from jwo_catalog_pipeline.catalog.source.reading import FILES
 
-PLACEHOLDER = "YOUR-STORE-ID"
 FILES_LISTED = 100  # of more, a table is better
 _SHARED = 0.2  # of the SKUs; parts of one catalog share next to none
 _REPEATED = 0.02  # within a file; of more, the file holds several stores or variants itself
