@@ -13,13 +13,8 @@ from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.published_state import (
-    batch_body,
-    batch_outcomes,
-    keep_so_far,
-    outcomes_of,
-    published_state,
-)
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_outcomes, keep_so_far, outcomes_of
+from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty

@@ -27,16 +27,8 @@ from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.closing import Closing, closed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
-from jwo_catalog_pipeline.upload.published_state import (
-    batch_body,
-    batch_items,
-    batches_state,
-    fold,
-    outcomes_key,
-    outcomes_state,
-    report_key,
-    state_before,
-)
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_items, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.published_state import batches_state, fold, outcomes_state, state_before
 from jwo_catalog_pipeline.upload.snapshots import Before, keep_snapshot, read_before, write_before
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+(?:\.[12])*)(?:\.([a-z]+))?\.\w+")

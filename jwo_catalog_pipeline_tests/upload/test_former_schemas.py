@@ -12,7 +12,8 @@ from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_body, body_key, items_key, published_state
+from jwo_catalog_pipeline.upload.outcomes import batch_body, body_key, items_key
+from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import item_history
 from jwo_catalog_pipeline.upload.recovery import rebuild_state, salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans

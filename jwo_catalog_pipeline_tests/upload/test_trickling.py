@@ -13,7 +13,8 @@ from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.published_state import outcomes_key, published_state, so_far_key
+from jwo_catalog_pipeline.upload.outcomes import outcomes_key, so_far_key
+from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import rebuild_state
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline_tests.support.calls import counted_calls

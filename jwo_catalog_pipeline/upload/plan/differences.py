@@ -9,8 +9,9 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.storage import Bucket, StorageError
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.outcomes import batch_body
 from jwo_catalog_pipeline.upload.plan.changes import UPDATE
-from jwo_catalog_pipeline.upload.published_state import batch_body, with_batch_ids
+from jwo_catalog_pipeline.upload.published_state import with_batch_ids
 
 # Bodies to read, up to 9.5 MB each: a plan's page must not take longer than the plan.
 COMPARED_BATCHES = 3

@@ -36,8 +36,8 @@ from jwo_catalog_pipeline.upload.errors import (
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, left_to_send, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, UploadRecord, utc
+from jwo_catalog_pipeline.upload.outcomes import batch_body, body_key
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
-from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.at_once import send_at_once
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload
