@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 
 from jwo_catalog_pipeline.settings import readable_settings
-from jwo_catalog_pipeline.table_file import PIECE_ROWS, TableFile
+from jwo_catalog_pipeline.table_file import PIECE_ROWS, TableFile, as_frame
 
 LEAST_BYTES = 256 << 20  # with less DuckDB cannot work with large tables
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -43,8 +44,8 @@ def connect(folder: Path, share: float = 1.0) -> Iterator[duckdb.DuckDBPyConnect
 
 def view(db: duckdb.DuckDBPyConnection, name: str, table: TableFile) -> None:
     """Let SQL read a table under a name; the column `file_row_number` says where a row is, from 0."""
-    path = str(table.path).replace("'", "''")
-    db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet('{path}', file_row_number = true)")
+    file = f"read_parquet('{quoted(table.path)}', file_row_number = true)"
+    db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {file}")
 
 
 def pieces(
@@ -52,6 +53,26 @@ def pieces(
 ) -> pa.RecordBatchReader:
     """The rows of a query, a piece at a time; they are computed as they are read."""
     return db.sql(query, params=parameters or {}).to_arrow_reader(PIECE_ROWS)
+
+
+def tables(
+    db: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, object] | None = None
+) -> Iterator[pa.Table]:
+    """The same as tables, as they are written to a file."""
+    return (pa.Table.from_batches([batch]) for batch in pieces(db, query, parameters))
+
+
+def ask(query: str, parameters: dict[str, object] | None = None, **named: TableFile) -> pd.DataFrame:
+    """The few rows that a query finds in tables, which it calls by these names."""
+    with connect(next(iter(named.values())).path.parent) as db:
+        for name, table in named.items():
+            view(db, name, table)
+        return as_frame(db.sql(query, params=parameters or {}).to_arrow_table())
+
+
+def quoted(text: str | Path) -> str:
+    """A text within single quotes of SQL."""
+    return str(text).replace("'", "''")
 
 
 def memory_limit() -> int:

@@ -8,72 +8,85 @@ it is matched with an ingestion (`results/in_doubt`). That one carries what Amaz
 before anything else is sent of its items; so they carry the time of the doubt, and wait.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
+from jwo_catalog_pipeline.engine import connect, quoted, tables, view
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.upload.batch_ids import former_id
+from jwo_catalog_pipeline.table_file import TableFile, write_table
+from jwo_catalog_pipeline.upload.folding import SCHEMA, Layer, fold
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
 from jwo_catalog_pipeline.upload.outcomes import batch_items, outcomes_of
-from jwo_catalog_pipeline.upload.snapshots import read_before
+from jwo_catalog_pipeline.upload.snapshots import fetch_snapshot, read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
+from jwo_catalog_pipeline.work_folder import new_path
 
-_KEY = ["store_id", "item_sku"]
+T = TypeVar("T")
+TOGETHER = 12  # batches whose outcomes are in memory together
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
+_NAMED = "upload, named, store_id, item_sku"
+_SINCE = SCHEMA.append(pa.field("named", pa.large_string()))
+_BACK = pa.schema([(name, pa.large_string()) for name in ("store_id", "item_sku", "upload", "named")])
 
 
-def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
-    """What Amazon is known to hold: `Published`, one row per item, ordered by store and SKU.
+_SINCE_THEN = f"SELECT * EXCLUDE (file_row_number, named) FROM since SEMI JOIN waiting USING ({_NAMED})"  # noqa: S608
+_BEFORE_THAT = f"""
+SELECT * EXCLUDE (file_row_number) FROM {{table}} SEMI JOIN (
+  SELECT * FROM given_back SEMI JOIN waiting USING ({_NAMED}) WHERE upload = '{{upload}}'
+) USING (store_id, item_sku)"""  # noqa: S608 (our text)
+
+
+def published_state(ledger: Ledger, bucket: Bucket, folder: Path) -> TableFile:
+    """What Amazon is known to hold: `Published`, one row per item, in an order that follows from what was sent.
 
     A missing `content_hash` means that what Amazon holds of the item is not known (its batch was refused as a whole,
-    cancelled, or given back unsent), so that the next plan sends it again.
+    cancelled, or given back unsent), so that the next plan sends it again. The table is in the folder.
     """
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record is None:
-        return empty(Published)
-    return fold([*_layers_before(ledger, bucket, head, record.plan), batches_state(bucket, ledger.batches(head))])
+        return fold([], folder)
+    return fold(
+        [*_layers_before(ledger, bucket, head, record.plan, folder), layer_of(ledger, bucket, head, folder)], folder
+    )
 
 
-def state_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> pd.DataFrame:
+def state_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str, folder: Path) -> TableFile:
     """The published state before an upload was planned, with what has become since of what was in flight then."""
-    return fold(_layers_before(ledger, bucket, upload, plan))
+    return fold(_layers_before(ledger, bucket, upload, plan, folder), folder)
 
 
-def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> list[pd.DataFrame]:
+def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str, folder: Path) -> list[Layer]:
     before = read_before(bucket, upload, plan)
-    snapshot = with_batch_ids(bucket.get_table(before.snapshot), "batch")
-    layers = [batches_state(bucket, ledger.batches(layer)) for layer in before.layers]
-    return [_as_of_now(ledger, bucket, snapshot), *layers]
+    snapshot = fetch_snapshot(bucket, before.snapshot, folder)
+    later = [layer_of(ledger, bucket, layer, folder) for layer in before.layers]
+    return [*_as_of_now(ledger, bucket, snapshot, folder), *later]
 
 
-def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Lay tables of `Published` over each other, the newest last.
-
-    What is archived in the end is left out, unless another ingestion may archive it once more.
-    """
-    table = pd.concat([empty(Published), *layers], ignore_index=True)
-    over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
-    kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
-    # Rows are moved once: a table of a million items takes 200 MB.
-    order = key_order(table)
-    return conform(Published, table.take(order[kept[order]]).reset_index(drop=True))
+def layer_of(ledger: Ledger, bucket: Bucket, upload: str, folder: Path) -> Layer:
+    """What an upload did to the published state of its items."""
+    return Layer(write_table(new_path(folder, "layer"), state_pieces(bucket, ledger.batches(upload)), SCHEMA))
 
 
-def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
+def state_pieces(bucket: Bucket, batches: Iterable[Batch]) -> Iterator[pd.DataFrame]:
     """What batches did to their items' published state, `Published`; no rows of what was not sent.
 
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    return outcomes_state(sent, outcomes_of(bucket, sent))
+    for some in _few(sent):
+        yield conform(Published, outcomes_state(some, outcomes_of(bucket, some)))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -125,42 +138,79 @@ def _reasons(items: pd.DataFrame) -> pd.Series:
     return reasons
 
 
-def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataFrame:
-    """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
-    open_before = (before["state"] == PublishedState.IN_FLIGHT) | (before["doubted_at"] > 0)
-    waiting = before[open_before]
-    by_upload = {
-        upload: {member.id: member for member in ledger.batches(upload)} for upload in waiting["upload"].unique()
-    }
-    parts = [before[~open_before]]
-    for upload, rows in waiting.groupby("upload"):
-        members = by_upload[str(upload)]
-        known = rows["batch"].isin(members)
-        parts.append(rows[~known])  # pruned: long overtaken, or no longer waited for
-        leaves = [
-            (leaf, mine[_KEY])
-            for batch, mine in rows[known].groupby("batch")
-            for leaf in _parts_of(members[str(batch)], members)
-        ]
+def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: TableFile, folder: Path) -> list[Layer]:
+    """A snapshot, and over it what has become since of the items that were in flight, or in doubt."""
+    with connect(folder) as db:
+        view(db, "snapshot", snapshot)
+        db.execute(
+            """CREATE TEMP TABLE waiting AS
+            SELECT file_row_number, upload, batch AS named, store_id, item_sku FROM snapshot
+            WHERE state = 'in_flight' OR doubted_at > 0"""
+        )
+        carriers = _carriers(ledger, db.sql("SELECT DISTINCT upload, named FROM waiting ORDER BY ALL").fetchall())
+        if not carriers:
+            return [Layer(snapshot)]
+        view(db, "since", write_table(new_path(folder, "since"), _since(bucket, carriers), _SINCE))
+        given_back = [carrier for carrier in carriers if carrier.batch.state in _NOT_SENT]
+        view(db, "given_back", write_table(new_path(folder, "given_back"), _given_back(bucket, given_back), _BACK))
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-        sent = [(leaf, mine) for leaf, mine in leaves if leaf.state not in _NOT_SENT]
-        outcomes = outcomes_of(bucket, [leaf for leaf, _ in sent])
-        parts += [
-            outcomes_state([leaf], [table]).merge(mine) for (leaf, mine), table in zip(sent, outcomes, strict=True)
+        changed = _SINCE_THEN
+        for number, (upload, plan) in enumerate(sorted({(one.batch.upload, one.batch.plan) for one in given_back})):
+            # What was true before a batch that was given back after the snapshot still is.
+            view(db, f"before_{number}", state_before(ledger, bucket, upload, plan, folder))
+            changed += f" UNION ALL {_BEFORE_THAT.format(table=f'before_{number}', upload=quoted(upload))}"
+        changed += " ORDER BY store_id, item_sku"
+        updates = write_table(new_path(folder, "updates"), tables(db, changed), SCHEMA)
+        db.register(
+            "carried", pa.table({"upload": [c.batch.upload for c in carriers], "named": [c.named for c in carriers]})
+        )
+        overtaken = db.sql("SELECT file_row_number FROM waiting SEMI JOIN carried USING (upload, named)").fetchnumpy()
+    return [Layer(snapshot, overtaken["file_row_number"]), Layer(updates)]
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """A batch that carries items of the batch that a snapshot names."""
+
+    named: str
+    batch: Batch
+
+
+def _carriers(ledger: Ledger, named: Sequence[tuple[str, str]]) -> list[_Carrier]:
+    """What carries the items of these batches now; nothing of batches that were pruned.
+
+    Those are long overtaken, or no longer waited for.
+    """
+    found = []
+    for upload, mine in groupby(named, key=itemgetter(0)):
+        members = {member.id: member for member in ledger.batches(upload)}
+        found += [
+            _Carrier(batch, leaf)
+            for _, batch in mine
+            if batch in members
+            for leaf in _parts_of(members[batch], members)
         ]
-        for leaf, mine in leaves:
-            if leaf.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
-                given_back = batch_items(bucket, leaf)[_KEY].merge(mine)
-                parts.append(state_before(ledger, bucket, str(upload), leaf.plan).merge(given_back))
-    return pd.concat(parts, ignore_index=True)
+    return found
 
 
-def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The table with ids of batches in a column, which up to schema 2 held numbers, 0 for none."""
-    if not pd.api.types.is_integer_dtype(table[column]):
-        return table
-    ids = {number: former_id(number) for number in table[column].unique() if number}
-    return table.assign(**{column: table[column].astype("object").map(ids).astype("str")})
+def _since(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:
+    """The published state that follows from these, and `named`."""
+    sent = [carrier for carrier in carriers if carrier.batch.state not in _NOT_SENT]
+    for _, mine in groupby(sent, key=lambda carrier: carrier.batch.upload):
+        for some in _few(list(mine)):
+            outcomes = outcomes_of(bucket, [carrier.batch for carrier in some])
+            for carrier, table in zip(some, outcomes, strict=True):
+                yield outcomes_state([carrier.batch], [table]).assign(named=carrier.named)
+
+
+def _few(batches: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER))
+
+
+def _given_back(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:
+    for carrier in carriers:
+        keys = batch_items(bucket, carrier.batch)[["store_id", "item_sku"]]
+        yield keys.assign(upload=carrier.batch.upload, named=carrier.named)
 
 
 def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:

@@ -16,13 +16,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import pandas as pd
 from tenacity import Retrying, retry_if_exception
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import (
     AnotherUploadSince,
     BatchTaken,
@@ -71,7 +71,7 @@ class Sender:
         default_factory=lambda: threading.Semaphore(PREPARED_AT_ONCE), init=False, repr=False
     )
 
-    def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+    def apply(self, upload: str, changes: TableFile, fields: list[str]) -> list[Batch]:
         """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
 
         Args:
