@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import duckdb
 import pandas as pd
@@ -25,12 +26,36 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MI
 
 @contextmanager
 def connect(folder: Path, share: float = 1.0) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory that moves to the folder what does not fit.
+    """A connection to a database in memory that moves to the folder what does not fit.
+
+    Opening a database takes as long as planning some thousand items, so who works in a folder in which one is open gets
+    a connection to that; what one connection makes, no other sees. The last one closes it.
 
     Args:
         folder: of `work_folder`.
         share: of the memory that all of the process may use.
     """
+    key = (folder, share)
+    with _opening:
+        db, users = _open.get(key) or (_database(folder, share), 0)
+        _open[key] = db, users + 1
+    try:
+        with db.cursor() as connection:
+            yield connection
+    finally:
+        with _opening:
+            db, users = _open.pop(key)
+            if users > 1:
+                _open[key] = db, users - 1
+            else:
+                db.close()
+
+
+_opening = Lock()
+_open: dict[tuple[Path, float], tuple[duckdb.DuckDBPyConnection, int]] = {}
+
+
+def _database(folder: Path, share: float) -> duckdb.DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{int(memory_limit() * share)}B",
         "temp_directory": str(folder / "spilled"),
@@ -38,8 +63,7 @@ def connect(folder: Path, share: float = 1.0) -> Iterator[duckdb.DuckDBPyConnect
         "autoinstall_known_extensions": False,
         "python_enable_replacements": False,
     }
-    with duckdb.connect(config=config) as db:
-        yield db
+    return duckdb.connect(config=config)
 
 
 def view(db: duckdb.DuckDBPyConnection, name: str, table: TableFile) -> None:

@@ -13,6 +13,7 @@ from jwo_catalog_pipeline.defs.io_manager import own_table_key, table_key
 from jwo_catalog_pipeline.defs.metadata import plan_tables, plan_values, rows_and_columns
 from jwo_catalog_pipeline.defs.provenance import EXCLUDED, MERGED, check_same_run, export_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
+from jwo_catalog_pipeline.engine import connect
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import PlanStopped
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
@@ -44,15 +45,18 @@ def plan_upload(
     check_same_run(items, quarantined)
     ledger, bucket, upload = storage.open_ledger(), storage.open_bucket(), context.partition_key
     settings = policy.plan_settings(config.retry_rejected, config.allow, planner(context))
-    plan = make_plan(ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings, folder, export_of(items))
-    differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
-    return plan, {
-        **rows_and_columns(plan.changes),
-        "quarantined": quarantined.rows,
-        **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
-        **plan_values(plan),
-        **plan_tables(plan, differences),
-    }
+    with connect(folder):  # for all that follows
+        plan = make_plan(
+            ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings, folder, export_of(items)
+        )
+        differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
+        return plan, {
+            **rows_and_columns(plan.changes),
+            "quarantined": quarantined.rows,
+            **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
+            **plan_values(plan),
+            **plan_tables(plan, differences),
+        }
 
 
 def planner(context: dg.AssetExecutionContext) -> str:

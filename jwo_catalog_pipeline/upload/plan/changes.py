@@ -77,7 +77,6 @@ def plan_changes(
         was rejected and has not changed since is held; everything else follows from its hash. An absent item is only
         named, unless its SKU is gone from all stores and archiving is on.
     """
-    db.execute("SET preserve_insertion_order = false")  # the plan is sorted, and nothing else has an order
     for name, table in {"items": items, "every_published": published, "quarantined": quarantined}.items():
         view(db, name, table)
     unidentified = _count(db, "quarantined WHERE item_sku IS NULL AND external_product_id IS NOT NULL")

@@ -108,8 +108,8 @@ def make_plan(
         raise _already_applied(upload)
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
-    published = published_state(ledger, bucket, folder)
     with connect(folder) as db:
+        published = published_state(ledger, bucket, folder)
         changes = plan_changes(db, items, published, quarantined, fields, _rules(ledger, settings), folder)
         figures = count_plan(db, settings.limits.price_factor)
     history = _history(ledger, base, export)
