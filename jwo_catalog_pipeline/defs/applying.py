@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.rules.validation import revalidate
@@ -16,8 +15,9 @@ from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.plan.changes import to_send
+from jwo_catalog_pipeline.upload.plan.changes import SENT_KINDS
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.wording import plural
@@ -48,7 +48,7 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    revalidate(to_send(changes.frame()), policy.store_ids or None)
+    _check_again(ledger, upload, changes, policy)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -65,7 +65,7 @@ def apply_upload(
     again = partial(_plan_again, context, storage, policy, folder) if ours else None
     newest_first = NewestFirst(sender, again, partial(_wait, context), context.log.info)
     try:
-        batches = newest_first.apply(upload, changes.frame(), list(ITEM_FIELDS))
+        batches = newest_first.apply(upload, changes, list(ITEM_FIELDS))
     except Overtaken as overtaken:
         if not ours:
             _tidy_up(storage, upload)
@@ -78,10 +78,16 @@ def apply_upload(
 
 def _plan_again(
     context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
-) -> pd.DataFrame:
-    changes = plan_again(context, storage, policy, folder).frame()
-    revalidate(to_send(changes), policy.store_ids or None)
+) -> TableFile:
+    changes = plan_again(context, storage, policy, folder)
+    _check_again(storage.open_ledger(), context.partition_key, changes, policy)
     return changes
+
+
+def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource) -> None:
+    """Check what is about to be sent, unless these very rules, with these stores, have checked it."""
+    frame = changes.frame()
+    revalidate(frame[frame["change"].isin(SENT_KINDS)], policy.store_ids or None)
 
 
 def _tidy_up(storage: StorageResource, upload: str) -> None:

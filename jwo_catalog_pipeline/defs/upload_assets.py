@@ -83,8 +83,8 @@ def catalog_changes(
     with upload_step(context, storage):
         folder = step_folder(work, "catalog_changes")
         tables = jwo_catalog, quarantined_items
-        plan, changes, metadata = plan_upload(context, config, storage, policy, folder, *tables)
-    yield dg.MaterializeResult(value=changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
+        plan, metadata = plan_upload(context, config, storage, policy, folder, *tables)
+    yield dg.MaterializeResult(value=plan.changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
     yield from guard_results(plan.verdicts)
     with upload_step(context, storage):
         check_not_stopped(plan)

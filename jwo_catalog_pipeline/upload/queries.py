@@ -10,20 +10,18 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.published_state import (
-    batch_body,
-    batch_outcomes,
-    keep_so_far,
-    outcomes_of,
-    published_state,
-)
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_outcomes, keep_so_far, outcomes_of
+from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
+from jwo_catalog_pipeline.work_folder import work_folder
 
 _KEY = ["store_id", "item_sku"]
 
@@ -158,8 +156,17 @@ def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) ->
             rows = _of(batch_outcomes(bucket, batch), sku, store)
             if len(rows):
                 sent += _sendings(bucket, batch, rows)
-    now = _of(published_state(ledger, bucket), sku, store)
+    with work_folder() as folder:
+        now = rows_of(published_state(ledger, bucket, folder), sku, store)
     return {"sent": sent, "published": records(now[["store_id", "state", "reason", "upload"]])}
+
+
+def rows_of(table: TableFile, sku: str, store: str | None) -> pd.DataFrame:
+    """The rows of a SKU, in every store or in one, by store."""
+    query = (
+        "FROM rows SELECT * EXCLUDE (file_row_number) WHERE item_sku = $sku AND store_id = coalesce($store, store_id)"
+    )
+    return ask(f"{query} ORDER BY store_id", {"sku": sku, "store": store}, rows=table)
 
 
 def _sendings(bucket: Bucket, batch: Batch, rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -210,7 +217,8 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: 
         `source_row`, `store_id`, `item_sku`, `reason`, `upload`: rejected items whose content is still what was
         rejected; one that was corrected since is not listed.
     """
-    published = published_state(ledger, bucket)
+    with work_folder() as folder:
+        published = published_state(ledger, bucket, folder).frame()
     rejected = published[(published["state"] == PublishedState.REJECTED) & (published["operation"] == UPLOAD.name)]
     current = items[items["item_sku"].isin(rejected["item_sku"])].merge(rejected[_KEY])
     unchanged = item_documents(current, fields).merge(rejected, on=[*_KEY, "content_hash"])

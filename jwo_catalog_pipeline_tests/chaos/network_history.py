@@ -16,7 +16,6 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
@@ -189,7 +188,7 @@ class History:
         told = self.told.get(list(self.uploads)[-1])
         if not self.troubles and told is not None and (told == "accepted").all():
             return False
-        known = published_state(self.parts.ledger, self.parts.bucket)
+        known = self.parts.state()
         wanted = item_hashes(self.source, FIELDS)
         same = known[known["state"] == "accepted"].merge(wanted, on=["store_id", "item_sku", "content_hash"])
         return not len(same) == len(known) == len(wanted)
@@ -211,7 +210,7 @@ class History:
             yield "redirected: the target was contacted"
 
     def _unaccounted(self, keys: set[tuple[str, str]]) -> Iterator[str]:
-        table = published_state(self.parts.ledger, self.parts.bucket)
+        table = self.parts.state()
         state = dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)

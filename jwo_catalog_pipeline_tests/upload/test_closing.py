@@ -11,9 +11,8 @@ from jwo_catalog_pipeline.upload.closing import close_upload
 from jwo_catalog_pipeline.upload.errors import LeaseHeld, NothingApplied, UploadClosed, UploadStopped
 from jwo_catalog_pipeline.upload.ledger.closing import Closing
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import item_history, overview
-from jwo_catalog_pipeline.upload.recovery import rebuild_state, salvage
+from jwo_catalog_pipeline.upload.recovery import salvage
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.hearing import hear, kinds
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
@@ -30,7 +29,7 @@ def states(parts: Parts, upload: str) -> list[str]:
 
 
 def assert_rebuilt_is_the_same(parts: Parts) -> None:
-    running, rebuilt = published_state(parts.ledger, parts.bucket), rebuild_state(parts.ledger, parts.bucket).now
+    running, rebuilt = parts.state(), parts.rebuilt()
     assert table_bytes(running) == table_bytes(rebuilt)
 
 

@@ -7,7 +7,7 @@ import pytest
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.parts import Parts, items

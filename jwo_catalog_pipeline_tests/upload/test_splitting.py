@@ -9,7 +9,7 @@ from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.catalog_api.responses import Response, raise_for_status
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.outcomes import body_key
 from jwo_catalog_pipeline.upload.queries import overview, upload_outcomes
 from jwo_catalog_pipeline.upload.send import bisect as splitting
 from jwo_catalog_pipeline.upload.waiting import Waits

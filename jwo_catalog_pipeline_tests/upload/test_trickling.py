@@ -13,8 +13,7 @@ from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.published_state import outcomes_key, published_state, so_far_key
-from jwo_catalog_pipeline.upload.recovery import rebuild_state
+from jwo_catalog_pipeline.upload.outcomes import outcomes_key, so_far_key
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline_tests.support.calls import counted_calls
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
@@ -54,7 +53,7 @@ def calls_of_one_report(parts: Parts, upload: str, batches: list[Batch]) -> Coun
     report(parts, batches[half])
     with counted_calls() as calls:
         parts.settler().settle(upload)
-        published_state(parts.ledger, parts.bucket)  # which fix_list reads in the same run
+        parts.state()  # which fix_list reads in the same run
     report(parts, *batches[half + 1 :])
     parts.settler().settle(upload)
     return calls
@@ -73,9 +72,7 @@ def test_reports_that_trickle_in_make_the_same_tables_as_reports_that_come_at_on
         report(parts, batch)
         trickled, problems = parts.settler().settle("u1")
         assert problems == []
-        assert table_bytes(published_state(parts.ledger, parts.bucket)) == table_bytes(
-            rebuild_state(parts.ledger, parts.bucket).now
-        )
+        assert table_bytes(parts.state()) == table_bytes(parts.rebuilt())
     assert set(trickled["outcome"]) == {"accepted", "rejected", "failed"}
     parts.bucket.client.delete_object(Bucket=parts.bucket.name, Key=so_far_key(batches[0]))
     at_once, _ = parts.settler().settle("u1")
@@ -105,7 +102,7 @@ def test_a_person_who_materializes_again_has_every_report_read_again(parts: Part
     second, problems = parts.settler().settle("u1")
     assert (problems, second.equals(first)) == ([], True)
     assert "misread" not in set(parts.bucket.get_table(outcomes_key(settled))["message"])
-    assert "misread" not in set(published_state(parts.ledger, parts.bucket)["reason"])
+    assert "misread" not in set(parts.state()["reason"])
 
 
 def test_runs_of_the_sensor_store_the_same_asset_as_one_run_for_all(project: Project) -> None:

@@ -31,7 +31,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older, uploads_of_a_tick
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.notices import News
-from jwo_catalog_pipeline.upload.published_state import batch_items
+from jwo_catalog_pipeline.upload.outcomes import batch_items
 from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline.wording import plural
 

@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import Batch, BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_items, forget_so_far, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import batch_items, forget_so_far, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.queries import upload_outcomes
 
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
