@@ -1,7 +1,7 @@
 """From Amazon's messages to the outcome of every item, against DuckDB alone reading the same reports.
 
-The upload is sent first, and the sandbox writes its reports; then the sensors' ticks are measured, and the run that they
-ask for. Each side has a sandbox of its own.
+The upload is sent first, and the sandbox writes its reports; then the sensors' ticks are measured, and the run that
+they ask for. Each side has a sandbox of its own.
 """
 
 import json
@@ -47,13 +47,15 @@ def duckdb_alone(reports: Path) -> dict[str, float]:
 def settling() -> dict[str, float]:
     """What the asset does, without Dagster and its stored table."""
     from jwo_catalog_pipeline.defs.resources import resources_from, settler
+    from jwo_catalog_pipeline.work_folder import work_folder
 
     resources = resources_from(os.environ)
     began = time.time()
-    outcomes, problems = settler(resources["storage"], resources["catalog_api"]).settle(UPLOAD)
-    if problems:
-        raise SystemExit(f"upload {UPLOAD} does not settle: {problems}")
-    return {"began": began, "ended": time.time(), "items": len(outcomes)}
+    with work_folder() as folder:
+        outcomes, problems = settler(resources["storage"], resources["catalog_api"]).settle(UPLOAD, folder)
+        if problems:
+            raise SystemExit(f"upload {UPLOAD} does not settle: {problems}")
+        return {"began": began, "ended": time.time(), "items": outcomes.rows}
 
 
 def ticking() -> dict[str, float]:

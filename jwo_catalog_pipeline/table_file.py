@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
@@ -106,6 +107,13 @@ class TableFile:
                 hashed.update(block)
                 left -= len(block)
         return hashed.hexdigest()
+
+
+def rows_with(table: TableFile, column: str, values: Iterable[Any]) -> pd.DataFrame:
+    """The rows that have one of these values in a column, in their order; only these are in memory together."""
+    wanted = pa.array(values, table.schema.field(column).type)
+    found = [piece.filter(pc.is_in(piece[column], value_set=wanted)) for piece in table.pieces()]
+    return as_frame(pa.concat_tables([table.schema.empty_table(), *found]))
 
 
 def read_frame(source: Path | BinaryIO, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -208,7 +216,7 @@ def as_arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
 def hash_pieces(hashed: Any, pieces: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Feed a table to a `hashlib` object: names, types and values. How it is cut into pieces makes no difference."""
     with pa.ipc.new_stream(pa.PythonFile(_HashSink(hashed), "w"), schema.remove_metadata()) as stream:
-        for piece in _of_equal_length(pieces, HASHED_ROWS):
+        for piece in of_equal_length(pieces, HASHED_ROWS):
             # Two parts, because Arrow copies only then, and a slice is written with bytes of its neighbours.
             stream.write_table(pa.concat_tables([piece.slice(0, 1), piece.slice(1)]).combine_chunks())
 
@@ -219,7 +227,7 @@ def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
     hash_pieces(hashed, [arrow], arrow.schema)
 
 
-def _of_equal_length(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+def of_equal_length(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """The same rows in pieces of `rows`, but for the last one."""
     waiting: list[pa.Table] = []
     count = 0

@@ -17,12 +17,14 @@ import pandas as pd
 from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import as_frame
 from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
 from jwo_catalog_pipeline.upload.outcomes import batch_items, outcomes_of
 from jwo_catalog_pipeline.upload.snapshots import read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
+from jwo_catalog_pipeline.work_folder import work_folder
 
 _KEY = ["store_id", "item_sku"]
 # Nothing of these was ingested, as far as is known by now.
@@ -73,7 +75,12 @@ def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    return outcomes_state(sent, outcomes_of(bucket, sent))
+    return outcomes_state(sent, _outcome_frames(bucket, sent))
+
+
+def _outcome_frames(bucket: Bucket, batches: Sequence[Batch]) -> list[pd.DataFrame]:
+    with work_folder() as folder:
+        return [as_frame(table) for table in outcomes_of(bucket, batches, folder)]
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -144,7 +151,7 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataF
         ]
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
         sent = [(leaf, mine) for leaf, mine in leaves if leaf.state not in _NOT_SENT]
-        outcomes = outcomes_of(bucket, [leaf for leaf, _ in sent])
+        outcomes = _outcome_frames(bucket, [leaf for leaf, _ in sent])
         parts += [
             outcomes_state([leaf], [table]).merge(mine) for (leaf, mine), table in zip(sent, outcomes, strict=True)
         ]

@@ -18,16 +18,18 @@ from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.matching import match_outcomes
 from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Operation
-from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
+from jwo_catalog_pipeline.catalog_api.report import read_report
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import as_frame
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
 from jwo_catalog_pipeline.upload.closing import apply_closing, stored_closing, waits
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
 from jwo_catalog_pipeline.upload.ledger.closing import Closing, closed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
-from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_items, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_item_table, batch_items, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.published_state import batches_state, fold, outcomes_state, state_before
 from jwo_catalog_pipeline.upload.snapshots import Before, keep_snapshot, read_before, write_before
 
@@ -109,7 +111,7 @@ def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
         return batches_state(bucket, [batch])
     report = read_report(bucket.get(report_key(batch)), archive=batch.operation.removes)
-    return outcomes_state([batch], [match_outcomes(batch_items(bucket, batch), report)])
+    return outcomes_state([batch], [as_frame(match_outcomes(batch_item_table(bucket, batch), report))])
 
 
 # -- salvage ----------------------------------------------------------------------------------------------------------
