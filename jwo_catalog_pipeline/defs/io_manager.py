@@ -16,6 +16,7 @@ import pandas as pd
 from jwo_catalog_pipeline.defs.columns import COLUMNS
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.table_file import TableFile, hash_table, table_of
+from jwo_catalog_pipeline.work_folder import explained
 
 TABLES = "assets"  # the folder of all tables
 # What an upload is made of. Each upload has its own, so that two that run at once do not read each other's.
@@ -62,6 +63,10 @@ class ParquetIOManager(dg.IOManager):
         except NoSuchObject as error:
             name = context.asset_key.to_user_string()
             raise dg.Failure(f"{name} has not been materialized yet ({error}); materialize it first") from None
+        except OSError as error:
+            if (said := explained(error)) is error:
+                raise
+            raise dg.Failure(str(said), allow_retries=False) from error
         return table if context.dagster_type.typing_type is TableFile else table.frame()
 
     def _put(self, key: str, table: TableFile) -> None:
@@ -72,7 +77,9 @@ class ParquetIOManager(dg.IOManager):
     def _get(self, key: str) -> TableFile:
         etag, table = self._stored.get(key, ("", None))
         written = self._bucket.written(key) if table else None
-        return table if table and written and written.etag == etag else self._bucket.fetch(key, self._path())
+        if table and written and written.etag == etag:
+            return table
+        return self._bucket.fetch(key, self._path())
 
     def _path(self) -> Path:
         return self._folder / f"{uuid4().hex}.parquet"
