@@ -16,7 +16,6 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline.upload.waiting import Waits
@@ -155,7 +154,7 @@ class History:
     def _settle(self) -> bool:
         troubles, accepted = [], True
         for upload in self.parts.ledger.open_uploads():
-            outcomes, problems = self.parts.settler().settle(upload)
+            outcomes, problems = self.parts.results(upload)
             self.told[upload] = outcomes["outcome"]
             troubles += problems
             accepted &= bool((outcomes["outcome"] == "accepted").all())
@@ -217,7 +216,7 @@ class History:
         for upload, batches in self._recorded().items():
             yield from (f"unaccounted: batch {each.id} is {each.state}" for each in batches if not each.is_closed)
             if upload not in self.told:  # refused as a whole, and so never settled
-                self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
+                self.told[upload] = self.parts.outcomes(upload)["outcome"]
             if len(self.told[upload]) != sum(batch.items for batch in leaf_batches(batches)):
                 yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 
