@@ -10,7 +10,7 @@ before anything else is sent of its items; so they carry the time of the doubt, 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,12 +85,10 @@ def state_pieces(bucket: Bucket, batches: Iterable[Batch], folder: Path) -> Iter
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
+    outcomes = outcomes_of(bucket, sent, folder)
     for some in _few(sent):
-        yield conform(Published, outcomes_state(some, _frames(bucket, some, folder)))
-
-
-def _frames(bucket: Bucket, batches: Sequence[Batch], folder: Path) -> list[pd.DataFrame]:
-    return [as_frame(table) for table in outcomes_of(bucket, batches, folder)]
+        frames = [as_frame(table) for table in islice(outcomes, len(some))]
+        yield conform(Published, outcomes_state(some, frames))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -201,10 +199,10 @@ def _since(bucket: Bucket, carriers: Sequence[_Carrier], folder: Path) -> Iterat
     """The published state that follows from these, and `named`."""
     sent = [carrier for carrier in carriers if carrier.batch.state not in _NOT_SENT]
     for _, mine in groupby(sent, key=lambda carrier: carrier.batch.upload):
-        for some in _few(list(mine)):
-            outcomes = _frames(bucket, [carrier.batch for carrier in some], folder)
-            for carrier, table in zip(some, outcomes, strict=True):
-                yield outcomes_state([carrier.batch], [table]).assign(named=carrier.named)
+        of_upload = list(mine)
+        outcomes = outcomes_of(bucket, [carrier.batch for carrier in of_upload], folder)
+        for carrier, table in zip(of_upload, outcomes, strict=True):
+            yield outcomes_state([carrier.batch], [as_frame(table)]).assign(named=carrier.named)
 
 
 def _few(batches: Sequence[T]) -> Iterator[Sequence[T]]:
