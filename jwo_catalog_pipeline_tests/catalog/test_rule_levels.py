@@ -11,9 +11,8 @@ from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.diff import diff_mappings
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.review import review_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.rules.validation import Validation, revalidate, validate
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, export, source, write
+from jwo_catalog_pipeline_tests.support.tables import Validation, apply_mapping, revalidate, validate
 
 ACCENT = export(name=["Café", "Gum"])
 

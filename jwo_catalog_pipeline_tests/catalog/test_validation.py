@@ -8,8 +8,8 @@ import pytest
 
 from jwo_catalog_pipeline.catalog.errors import InvalidItems, StructureError
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import revalidate, validate
 from jwo_catalog_pipeline_tests.support.mapped_items import CODE, KIND, items
+from jwo_catalog_pipeline_tests.support.tables import revalidate, validate
 
 
 def test_rows_are_parted_and_ordered() -> None:
