@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import changing, costing, reading, starting, uploading, workbooks
-from benchmarks.ground import spread
+from benchmarks.ground import MAPPING, make_export, spread
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
 
@@ -26,6 +26,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 DOCUMENTS = {"costing": DOCUMENT.with_name("readiness.md")}
 SIZES = [10_000, 100_000, 1_000_000]
 LIBRARIES = ["dagster", "duckdb", "pandas", "pandera", "pyarrow", "boto3", "moto", "dlt"]
+BOUND_BYTES = 3_000_000_000
 Rows = list[dict[str, str]]
 
 
@@ -48,18 +49,40 @@ def _profile(rows: int, rounds: int, folder: Path) -> Rows:
 
 def _large(sizes: list[int], rounds: int, folder: Path) -> Rows:
     """How time and memory grow, against the smallest of the sizes."""
-    found = {
-        rows: uploading.measure(rows, rounds, folder, sides=[uploading.STEPS])[1][uploading.STEPS] for rows in sizes
-    }
-    base = found[sizes[0]]
+    sides, found = [uploading.STEPS, uploading.DAGSTER], {}
+    for rows in sizes:
+        for side, runs in uploading.measure(rows, rounds, folder, sides=sides)[1].items():
+            found[rows, side] = runs
     return [
         {
             "rows": f"{rows:,}",
-            "seconds": spread([run["in_all"] for run in runs]),
-            "times": spread([run["in_all"] / other["in_all"] for run, other in zip(runs, base, strict=True)]),
+            "side": side,
+            "before the first call, s": spread([run["before"] for run in runs]),
+            "that, to the shortest time of sending": spread([run["before_to_floor"] for run in runs]),
+            "seconds in all": spread([run["in_all"] for run in runs]),
+            "CPU µs an item": spread([1e6 * run["cpu"] / rows for run in runs], 1),
             "peak MB": spread([run["peak_mb"] for run in runs], 0),
+            "that, to the smallest": spread(
+                [run["peak_mb"] / other["peak_mb"] for run, other in zip(runs, found[sizes[0], side], strict=True)]
+            ),
         }
-        for rows, runs in found.items()
+        for (rows, side), runs in found.items()
+    ]
+
+
+def _bounded(sizes: list[int], folder: Path) -> Rows:
+    """The largest of the sizes, in Dagster, in a control group of 3 GB."""
+    make_export(sizes[-1], folder / "export.csv")
+    (folder / "mapping.yaml").write_text(MAPPING)
+    found = uploading.run(uploading.DAGSTER, folder, uploading.LIMIT, memory=BOUND_BYTES)
+    return [
+        {
+            "rows": f"{sizes[-1]:,}",
+            "may use, GB": f"{BOUND_BYTES / 1e9:.1f}",
+            "sent": f"{found['items']:,.0f}",
+            "seconds": f"{found['in_all']:,.0f}",
+            "peak MB": f"{found['peak_mb']:,.0f}",
+        }
     ]
 
 
@@ -90,15 +113,22 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
     "starting": ("Waiting", lambda sizes, rounds, folder: starting.measure(rounds, folder)),
     "costing": ("The AWS bill of a month", lambda sizes, _, folder: costing.measure(sizes[-1], folder)),
     "large": ("How it grows", _large),
+    "bounded": ("Within a bound of memory", lambda sizes, _, folder: _bounded(sizes, folder)),
 }
-ON_REQUEST = {"large"}  # takes many GB of memory: --rows 1000000 5000000
+# These take minutes, and the sandbox many GB of memory: --rows 1000000 3000000 10000000
+ON_REQUEST = {"large", "bounded"}
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("suites", nargs="*", metavar="suite", help=f"{', '.join(SUITES)} (default: all but large)")
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        metavar="suite",
+        help=f"{', '.join(SUITES)} (default: all but {' and '.join(sorted(ON_REQUEST))})",
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of the export")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="write the tables into the documents in docs/")

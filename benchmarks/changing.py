@@ -10,7 +10,17 @@ from pathlib import Path
 
 import urllib3
 
-from benchmarks.ground import MAPPING, make_export, requests_of, run_child, sandbox, spread
+from benchmarks.ground import (
+    AMAZON_WORKS_ELSEWHERE,
+    MAPPING,
+    make_export,
+    put_source,
+    requests_of,
+    run_child,
+    sandbox,
+    spread,
+)
+from benchmarks.uploading import DAGSTER, STEPS, run_in_dagster
 from jwo_catalog_pipeline.defs.resources import resources_from, settler
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 
@@ -38,35 +48,52 @@ def settle(upload: str, control: str) -> None:
 
 
 def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:
-    """The second upload, each time against the first; the row of the table."""
+    """The second upload, each time against the first, and the plain script, which sends all; a row for each side."""
     (folder / "mapping.yaml").write_text(MAPPING)
     make_export(rows, folder / "first.csv")
     make_export(rows, folder / "second.csv", CHANGED_SHARE)
-    command = [sys.executable, "-m", "benchmarks.uploading"]
     # In processes of their own: clients are kept as long as their process, and each sandbox has its own address.
     settling = [sys.executable, "-m", "benchmarks.changing"]
-    runs, calls = [], 0
-    with sandbox("--delay", "86400") as control:
-        run_child([*command, str(folder / "first.csv"), str(folder / "mapping.yaml"), "0"])
-        run_child([*settling, "0", control])
-        for number in range(1, rounds + 1):
-            before, export = len(requests_of(control)), folder / ("second.csv" if number % 2 else "first.csv")
-            runs.append(run_child([*command, str(export), str(folder / "mapping.yaml"), str(number)]))
-            calls = requests_of(control)[before:]
-            runs[-1]["changed"] = sum(call["items"] for call in calls)
-            runs[-1]["needless"] = len(calls) - math.ceil(runs[-1]["changed"] / BATCH)
-            run_child([*settling, str(number), control])
+    runs: dict[str, list[dict[str, float]]] = {side: [] for side in (DAGSTER, STEPS)}
+    plain = [_plain(folder) for _ in range(rounds)]
+    for side, found in runs.items():
+        with sandbox("--delay", "86400") as control:
+            for number in range(rounds + 1):
+                before, export = len(requests_of(control)), folder / ("second.csv" if number % 2 else "first.csv")
+                found.append(_upload(side, export, folder / "mapping.yaml", str(number)))
+                calls = requests_of(control)[before:]
+                found[-1]["changed"] = sum(call["items"] for call in calls)
+                found[-1]["needless"] = len(calls) - math.ceil(found[-1]["changed"] / BATCH)
+                run_child([*settling, str(number), control])
     return [
         {
             "rows": f"{rows:,}",
-            "changed": spread([run["changed"] for run in runs], 0),
-            "calls more than needed": spread([run["needless"] for run in runs], 0),
-            "seconds": spread([run["ended"] - run["began"] for run in runs]),
-            "CPU s in all": spread([run["cpu"] for run in runs]),
-            "of these, until the last call": spread([run["cpu_steps"] for run in runs]),
-            "peak MB": spread([run["peak_mb"] for run in runs], 0),
+            "side": side,
+            "changed": spread([run["changed"] for run in found[1:]], 0),
+            "calls more than needed": spread([run["needless"] for run in found[1:]], 0),
+            "seconds": spread([run["ended"] - run["began"] for run in found[1:]]),
+            "CPU s": spread([run["cpu"] for run in found[1:]]),
+            "CPU to plain script": spread(
+                [run["cpu"] / other["cpu"] for run, other in zip(found[1:], plain, strict=True)]
+            ),
+            "peak MB": spread([run["peak_mb"] for run in found[1:]], 0),
         }
+        for side, found in runs.items()
     ]
+
+
+def _upload(side: str, export: Path, mapping: Path, upload: str) -> dict[str, float]:
+    if side == DAGSTER:
+        put_source(export, mapping)
+        return run_in_dagster(upload)
+    return run_child([sys.executable, "-m", "benchmarks.uploading", str(export), str(mapping), upload])
+
+
+def _plain(folder: Path) -> dict[str, float]:
+    """The plain script compares nothing, so it sends all."""
+    with sandbox(*AMAZON_WORKS_ELSEWHERE):
+        command = [sys.executable, "-m", "benchmarks.plain_script"]
+        return run_child([*command, str(folder / "second.csv"), str(folder / "mapping.yaml"), "0"])
 
 
 if __name__ == "__main__":

@@ -86,13 +86,16 @@ def put_source(export: Path, mapping: Path) -> None:
     os.environ.update(JWO_SOURCE_URI=f"s3://{os.environ['JWO_BUCKET']}/{key}", JWO_MAPPING=str(mapping))
 
 
-def run_child(command: Sequence[str]) -> dict[str, Any]:
-    """Run a command to its end.
+def run_child(command: Sequence[str], memory: int | None = None) -> dict[str, Any]:
+    """Run a command to its end, with at most so many bytes of memory, those of its files in memory among them.
 
     Returns:
         What it printed as JSON in its last line, if it did, and `cpu` seconds and `peak_mb` of its process.
     """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        _memory_group(memory) as join,
+        subprocess.Popen([*join, *command], stdout=subprocess.PIPE, text=True) as process,
+    ):
         with ThreadPoolExecutor(1) as watcher:
             peak = watcher.submit(_peak_mb, process.pid)
             output = process.stdout.read()
@@ -103,6 +106,28 @@ def run_child(command: Sequence[str]) -> dict[str, Any]:
     last = output.strip().splitlines()[-1] if output.strip() else ""
     found = json.loads(last) if last.startswith("{") else {}
     return {**found, "cpu": used.ru_utime + used.ru_stime, "peak_mb": peak.result()}
+
+
+@contextmanager
+def _memory_group(memory: int | None) -> Iterator[list[str]]:
+    """What a command must begin with to run in a control group of so much memory; nothing where there is no limit.
+
+    https://docs.kernel.org/admin-guide/cgroup-v1/memory.html; the second version has other names for the same.
+    """
+    if memory is None:
+        yield []
+        return
+    first = Path("/sys/fs/cgroup/memory").is_dir()
+    group = Path("/sys/fs/cgroup", "memory" if first else "", f"jwo-bench-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / ("memory.limit_in_bytes" if first else "memory.max")).write_text(str(memory))
+    except OSError as error:
+        raise SystemExit(f"no control group can be made here ({error}): run this as root") from None
+    try:
+        yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+    finally:
+        group.rmdir()
 
 
 def _peak_mb(pid: int) -> float:

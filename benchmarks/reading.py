@@ -56,7 +56,8 @@ def duckdb_alone(export: Path, mapping_path: Path) -> dict[str, float]:
         return {"seconds": time.perf_counter() - begin}
 
 
-SIDES = {"the pipeline": ours, "DuckDB alone": duckdb_alone}
+ALONE = "DuckDB alone"
+SIDES = {"the pipeline": ours, ALONE: duckdb_alone}
 
 
 def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:
@@ -67,7 +68,7 @@ def measure(rows: int, rounds: int, folder: Path) -> list[dict[str, str]]:
     for _ in range(rounds):
         for side, runs in found.items():
             runs.append(run_child([sys.executable, "-m", "benchmarks.reading", side, str(folder)]))
-    alone = [run["seconds"] for run in found["DuckDB alone"]]
+    alone = [run["seconds"] for run in found[ALONE]]
     return [
         {
             "rows": f"{rows:,}",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from benchmarks import reading
 from benchmarks.ground import (
     AMAZON_WORKS_ELSEWHERE,
     MAPPING,
@@ -60,17 +61,17 @@ def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]
     return {**steps, "ended": time.time(), "cpu_steps": time.process_time() - cpu}
 
 
-def _run_in_dagster() -> dict[str, float]:
-    """`catalog_upload_job` as Dagster runs it, in a process of its own."""
+def run_in_dagster(upload: str = UPLOAD, memory: int | None = None) -> dict[str, float]:
+    """`catalog_upload_job` as Dagster runs it, in a process of its own; see `run_child`."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["DAGSTER_HOME"] = home
         Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         with dg.DagsterInstance.get() as instance:
-            instance.add_dynamic_partitions("catalog_uploads", [UPLOAD])
+            instance.add_dynamic_partitions("catalog_uploads", [upload])
             command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "jwo_catalog_pipeline.definitions"]
-            command += ["-j", "catalog_upload_job", "--tags", json.dumps({"dagster/partition": UPLOAD})]
+            command += ["-j", "catalog_upload_job", "--tags", json.dumps({"dagster/partition": upload})]
             # Its log goes nowhere: the events are what is read.
-            found = run_child(["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command])
+            found = run_child(["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command], memory)
             (run,) = instance.get_run_records()
             times = {
                 record.dagster_event.event_type_value: record.timestamp
@@ -80,16 +81,17 @@ def _run_in_dagster() -> dict[str, float]:
     return {**found, "began": times["PIPELINE_START"], "ended": times["STEP_SUCCESS"]}
 
 
-def run(side: str, folder: Path, limit: int) -> dict[str, float]:
+def run(side: str, folder: Path, limit: int, memory: int | None = None) -> dict[str, float]:
     """One upload to a fresh sandbox: what `run_child` gives, and what the calls say."""
     export, mapping = folder / "export.csv", folder / "mapping.yaml"
     with sandbox(*AMAZON_WORKS_ELSEWHERE, limit=limit) as control:
         if side == DAGSTER:
             put_source(export, mapping)
-            found = _run_in_dagster()
+            found = run_in_dagster(memory=memory)
         else:
             script = {STEPS: "uploading", PLAIN: "plain_script", DLT: "dlt_script"}[side]
-            found = run_child([sys.executable, "-m", f"benchmarks.{script}", str(export), str(mapping), UPLOAD])
+            command = [sys.executable, "-m", f"benchmarks.{script}", str(export), str(mapping), UPLOAD]
+            found = run_child(command, memory)
         calls = requests_of(control)
     first = min(datetime.fromisoformat(call["time"]).timestamp() for call in calls)
     accepted = [call for call in calls if call["http_status"] == 201]
@@ -102,6 +104,7 @@ def run(side: str, folder: Path, limit: int) -> dict[str, float]:
         "sending": sending,
         "items": sum(call["items"] for call in accepted),
         "to_floor": sending / (len(accepted) / LIMIT),
+        "before_to_floor": (first - found["began"]) / (len(accepted) / LIMIT),
         "items_a_second": sum(call["items"] for call in accepted) / sending,
         "needless": len(calls) - len(accepted),
     }
@@ -115,8 +118,10 @@ def measure(
     (folder / "mapping.yaml").write_text(MAPPING)
     found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     for _ in range(rounds):
+        alone = run_child([sys.executable, "-m", "benchmarks.reading", reading.ALONE, str(folder)])["seconds"]
         for side, runs in found.items():
             runs.append(run(side, folder, limit))
+            runs[-1]["before_to_alone"] = runs[-1]["before"] / alone
     if len({one["items"] for runs in found.values() for one in runs}) > 1:
         raise SystemExit(f"the sides sent different numbers of items: {found}")
     table = [_row(rows, side, runs, found.get(PLAIN)) for side, runs in found.items()]
@@ -133,6 +138,7 @@ def _row(rows: int, side: str, runs: list[dict[str, float]], plain: list[dict[st
         "rows": f"{rows:,}",
         "side": side,
         "before the first call, s": spread([one["before"] for one in runs]),
+        "that, to DuckDB alone": spread([one["before_to_alone"] for one in runs]),
         "from it to the last acceptance, s": spread([one["sending"] for one in runs]),
         "that, to the floor": spread([one["to_floor"] for one in runs]),
         "time to plain script": ratio("in_all"),

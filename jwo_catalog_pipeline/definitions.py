@@ -31,6 +31,7 @@ from jwo_catalog_pipeline.defs.upload_assets import (
     ingestion_record_in,
     ingestion_results,
 )
+from jwo_catalog_pipeline.defs.work import run_folder
 from jwo_catalog_pipeline.redaction import install
 from jwo_catalog_pipeline.settings import read_settings
 
@@ -59,17 +60,18 @@ def build_jobs(merchant: str, checks: list[dg.AssetChecksDefinition]) -> list[An
     return [catalog_upload_job, ingestion_results_job, build_prune_job(merchant)]
 
 
-@dg.io_manager(required_resource_keys={"storage"})
+@dg.io_manager(required_resource_keys={"storage", "work"})
 def parquet_io_manager(context: dg.InitResourceContext) -> ParquetIOManager:
     """Parquet in JWO_BUCKET."""
     storage: StorageResource = context.resources.storage
-    return ParquetIOManager(storage.open_bucket())
+    return ParquetIOManager(storage.open_bucket(), context.resources.work)
 
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """Everything, with resources from the environment; `overrides` replaces resources by name (tests)."""
     settings = read_settings(os.environ)
-    resources = {**build_resources(settings), "io_manager": parquet_io_manager, **overrides}
+    resources = {**build_resources(settings), "work": run_folder, "io_manager": parquet_io_manager}
+    resources |= overrides
     merchant = resources["storage"].merchant
     version = mapping_code_version(resources["source"].mapping_path)
     changed = {

@@ -73,15 +73,31 @@ def parse_bytes(text: str) -> int:
 
 
 def _available() -> int:
-    """What the container may use, or else the machine's memory.
+    """What the container or service may use, or else the machine's memory.
 
-    https://docs.kernel.org/admin-guide/cgroup-v2.html
+    https://docs.kernel.org/admin-guide/cgroup-v2.html and .../cgroup-v1/memory.html
     """
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [machine]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _limit_files():
         try:
-            limits.append(int(Path(path).read_text(encoding="ascii")))
+            limits.append(int(path.read_text(encoding="ascii")))
         except (OSError, ValueError):  # another kind of container, or "max": no limit
             continue
     return min(limits)
+
+
+def _limit_files() -> Iterator[Path]:
+    """Where a limit of this process, or of a group that it belongs to, may be."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        groups = []
+    for line in ("0::/", "0:memory:/", *groups):
+        _, controllers, group = line.split(":", 2)
+        root, name = Path("/sys/fs/cgroup"), "memory.max"
+        if "memory" in controllers.split(","):
+            root, name = root / "memory", "memory.limit_in_bytes"
+        elif controllers:
+            continue
+        own = root / group.lstrip("/")
+        yield from (folder / name for folder in (own, *own.parents) if folder.is_relative_to(root))

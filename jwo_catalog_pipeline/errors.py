@@ -49,7 +49,7 @@ PipelineError
     PlanStopped (terminal)
     QueueUnavailable
     AlertsUnavailable
-  DiskFull
+  DiskFull (transient)
   InstanceUnusable
   RunFailed
   RowsInvalid (terminal)

@@ -21,7 +21,7 @@ from jwo_catalog_pipeline.aws import s3_problem
 from jwo_catalog_pipeline.aws_errors import error_code
 from jwo_catalog_pipeline.errors import PipelineError, TerminalError
 from jwo_catalog_pipeline.failpoints import effect
-from jwo_catalog_pipeline.table_file import COMPRESSION, TableFile, as_arrow
+from jwo_catalog_pipeline.table_file import COMPRESSION, TableFile, as_arrow, read_frame
 
 _ACTIONS = {"write": "s3:PutObject", "read": "s3:GetObject", "list": "s3:ListBucket", "remove": "s3:DeleteObject"}
 FRESH_SECONDS = 86_400
@@ -53,6 +53,15 @@ class Listed:
     key: str
     written_at: int
     size: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is known of an object: when it was written, in epoch seconds, the mark of its content, its metadata."""
+
+    at: int
+    etag: str
+    about: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -104,15 +113,15 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "write", target) from None
 
-    def written(self, key: str) -> tuple[int, dict[str, str]] | None:
-        """When an object was written, epoch seconds, and its metadata; None if there is none."""
+    def written(self, key: str) -> Written | None:
+        """When an object was written, and what is known of it; None if there is none."""
         try:
             head = self.client.head_object(Bucket=self.name, Key=key)
         except (ClientError, BotoCoreError) as error:
             if error_code(error) in ("404", "NoSuchKey"):
                 return None
             raise self._explained(error, "read", key) from None
-        return int(head["LastModified"].timestamp()), head["Metadata"]
+        return Written(int(head["LastModified"].timestamp()), head["ETag"], head["Metadata"])
 
     def put_once(self, key: str, content: bytes, content_type: str) -> None:
         """Write an object whose key its content decides, unless it was written within `FRESH_SECONDS`.
@@ -170,7 +179,7 @@ class Bucket:
 
     def get_table(self, key: str) -> pd.DataFrame:
         """Read a table written by `put_table`."""
-        return pq.read_table(io.BytesIO(self.get(key))).to_pandas()
+        return read_frame(io.BytesIO(self.get(key)))
 
     def put_file(self, key: str, path: Path, content_type: str = PARQUET) -> None:
         """Write an object from a file, a large one in parts; it is durable, and whole, when this returns.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 COMPRESSION = "zstd"
 PIECE_ROWS = 122_880  # rows that are in memory together: some 25 MB of a catalog, and what DuckDB stores together
 HASHED_ROWS = 65_536  # at a time: a few MB
+_BLOCK = 1 << 20  # bytes
 _PANDAS = b"pandas"  # where pandas, and this module, keep a table's attributes
 
 
@@ -62,8 +63,7 @@ class TableFile:
     @cached_property
     def attrs(self) -> dict[str, Any]:
         """What its maker has noted about the whole table; pandas keeps it as `DataFrame.attrs`."""
-        noted = json.loads((self._footer.metadata or {}).get(_PANDAS, b"{}"))
-        return dict(noted.get("attributes") or {})
+        return _attributes(self._footer)
 
     def pieces(self, columns: Sequence[str] | None = None, rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
         """The rows in their order, so many at a time; nothing where there are none."""
@@ -90,9 +90,35 @@ class TableFile:
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All rows in memory, with `attrs`: for small tables, and for people."""
-        frame = as_frame(pq.read_table(self.path, columns=None if columns is None else list(columns)))
-        frame.attrs = dict[Any, Any](self.attrs)
-        return frame
+        return read_frame(self.path, columns)
+
+    def digest(self) -> str:
+        """SHA-256 of the columns and of the rows as they were written, in hex.
+
+        The same rows written in the same way have the same digest, whatever `attrs` say.
+        """
+        hashed = hashlib.sha256(str(self.schema).encode())
+        with self.path.open("rb") as file:
+            file.seek(-8, io.SEEK_END)
+            left = file.tell() - int.from_bytes(file.read(4), "little")  # all but the footer
+            file.seek(0)
+            while left and (block := file.read(min(left, _BLOCK))):
+                hashed.update(block)
+                left -= len(block)
+        return hashed.hexdigest()
+
+
+def read_frame(source: Path | BinaryIO, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All rows of a Parquet file in memory, with what is noted about the table as `attrs`."""
+    with pq.ParquetFile(source) as file:
+        frame = as_frame(file.read(columns=None if columns is None else list(columns)))
+        frame.attrs = dict[Any, Any](_attributes(file.metadata))
+    return frame
+
+
+def _attributes(footer: pq.FileMetaData) -> dict[str, Any]:
+    noted = json.loads((footer.metadata or {}).get(_PANDAS, b"{}"))
+    return dict(noted.get("attributes") or {})
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
@@ -191,13 +217,6 @@ def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
     """Feed a table in memory to a `hashlib` object; see `hash_pieces`."""
     arrow = as_arrow(table).replace_schema_metadata()
     hash_pieces(hashed, [arrow], arrow.schema)
-
-
-def content_hash(table: TableFile) -> str:
-    """SHA-256 of the columns and values of a table, in hex; equal tables have equal hashes."""
-    hashed = hashlib.sha256()
-    hash_pieces(hashed, table.pieces(), table.schema)
-    return hashed.hexdigest()
 
 
 def _of_equal_length(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import duckdb
 
-from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.errors import PipelineError, TransientError
 
 _PREFIX = "jwo-catalog-"
 _LOCK = "lock"
 _YOUNG_SECONDS = 60  # a folder of this age may belong to a process that has not locked it yet
 
 
-class DiskFull(PipelineError):
-    """There is no room left on this machine's disk; nothing was sent."""
+class DiskFull(PipelineError, TransientError):
+    """There is no room left on this machine's disk for the tables of an upload."""
 
 
 @contextmanager
@@ -40,29 +40,25 @@ def work_folder() -> Iterator[Path]:
     with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            with explained_disk_errors():
-                yield folder
+            yield folder
+        except (OSError, duckdb.Error) as error:
+            if (said := explained(error)) is not error:
+                raise said from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def explained_disk_errors() -> Iterator[None]:
-    """Turn the errors of a full disk, or too little memory, into one that says what helps.
-
-    Raises:
-        DiskFull: instead of the errors of DuckDB, Arrow and Python.
-    """
-    try:
-        yield
-    except (OSError, duckdb.Error) as error:
-        if not _is_full(error):
-            raise
-        folder = tempfile.gettempdir()
-        raise DiskFull(
-            f"there is no room left for tables in {folder}, which has {shutil.disk_usage(folder).free / 1e9:,.1f} GB",
-            "free some, or let TMPDIR name a folder with more room: about 1 KB for each row of the export",
-        ) from error
+def explained(error: BaseException) -> BaseException:
+    """The error, or, where it says that the disk is full, a `DiskFull` that says what helps."""
+    if not isinstance(error, OSError | duckdb.Error) or not _is_full(error):
+        return error
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free / 1e9
+    return DiskFull(
+        f"there is no room left for tables in {folder} ({free:,.1f} GB are free)",
+        "free some, or let TMPDIR name a folder with more room: about 1 KB for each row of the export",
+    )
 
 
 def _is_full(error: OSError | duckdb.Error) -> bool:

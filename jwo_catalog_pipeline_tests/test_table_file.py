@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from jwo_catalog_pipeline.engine import connect, memory_limit, parse_bytes, pieces, view
-from jwo_catalog_pipeline.table_file import TableFile, TableWriter, content_hash, hash_table, table_of, write_table
+from jwo_catalog_pipeline.table_file import TableFile, TableWriter, hash_pieces, hash_table, table_of, write_table
 
 ROWS = 150_000  # more than a piece
 
@@ -53,9 +53,26 @@ def test_equal_tables_have_equal_hashes_however_they_are_cut(
     cut = write_table(tmp_path / "cut.parquet", table.pieces(rows=rows), table.schema)
     in_memory = hashlib.sha256()
     hash_table(in_memory, frame)
-    assert content_hash(cut) == content_hash(table) == in_memory.hexdigest()
+    assert _hash(cut) == _hash(table) == in_memory.hexdigest()
     other = table_of(frame.assign(text=frame["text"].mask(frame["source_row"] == ROWS)), tmp_path / "other.parquet")
-    assert content_hash(other) != content_hash(table)
+    assert _hash(other) != _hash(table)
+
+
+def _hash(table: TableFile) -> str:
+    hashed = hashlib.sha256()
+    hash_pieces(hashed, table.pieces(), table.schema)
+    return hashed.hexdigest()
+
+
+def test_equal_rows_have_equal_digests_whatever_is_noted_about_them(
+    frame: pd.DataFrame, table: TableFile, tmp_path: Path
+) -> None:
+    noted = write_table(tmp_path / "noted.parquet", table.pieces(), table.schema, {"made by": "another run"})
+    assert noted.digest() == table.digest()
+    renamed = frame.rename(columns={"nothing": "something"})
+    assert table_of(renamed, tmp_path / "renamed.parquet").digest() != table.digest()
+    changed = frame.assign(text=frame["text"].mask(frame["source_row"] == ROWS))
+    assert table_of(changed, tmp_path / "changed.parquet").digest() != table.digest()
 
 
 def test_a_table_that_could_not_be_finished_is_not_there(tmp_path: Path) -> None:

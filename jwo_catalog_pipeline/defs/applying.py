@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.changes import to_send
@@ -28,7 +30,8 @@ def apply_upload(
     storage: StorageResource,
     api: CatalogApiResource,
     policy: UploadPolicyResource,
-    changes: pd.DataFrame,
+    folder: Path,
+    changes: TableFile,
 ) -> list[Batch] | None:
     """Send the plan of the run's upload, or what is left of it; gives the upload's batches.
 
@@ -45,7 +48,7 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    revalidate(to_send(changes), policy.store_ids or None)
+    revalidate(to_send(changes.frame()), policy.store_ids or None)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -59,10 +62,10 @@ def apply_upload(
     )
     recorded = ledger.plan(upload)
     ours = recorded is not None and recorded.planned_by == planner(context)
-    again = partial(_plan_again, context, storage, policy) if ours else None
+    again = partial(_plan_again, context, storage, policy, folder) if ours else None
     newest_first = NewestFirst(sender, again, partial(_wait, context), context.log.info)
     try:
-        batches = newest_first.apply(upload, changes, list(ITEM_FIELDS))
+        batches = newest_first.apply(upload, changes.frame(), list(ITEM_FIELDS))
     except Overtaken as overtaken:
         if not ours:
             _tidy_up(storage, upload)
@@ -74,9 +77,9 @@ def apply_upload(
 
 
 def _plan_again(
-    context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource
+    context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
 ) -> pd.DataFrame:
-    changes = plan_again(context, storage, policy)
+    changes = plan_again(context, storage, policy, folder).frame()
     revalidate(to_send(changes), policy.store_ids or None)
     return changes
 

@@ -3,7 +3,6 @@
 https://docs.dagster.io/guides/build/assets
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -59,7 +58,9 @@ from jwo_catalog_pipeline.defs.resources import (
     UploadPolicyResource,
 )
 from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG
+from jwo_catalog_pipeline.defs.work import WorkFolder, step_folder
 from jwo_catalog_pipeline.source_file import SourceFile
+from jwo_catalog_pipeline.table_file import TableFile, table_of
 from jwo_catalog_pipeline.wording import plural
 
 GROUP = "jwo_catalog"
@@ -78,20 +79,18 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_win
     check_specs=[export_check()],
 )
 def source_catalog(
-    context: dg.AssetExecutionContext, source: SourceResource, storage: StorageResource
-) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
+    context: dg.AssetExecutionContext, source: SourceResource, storage: StorageResource, work: WorkFolder
+) -> Iterator[dg.MaterializeResult[TableFile] | dg.AssetCheckResult]:
     """The retailer's export as it is: every row, every column as text, with its row number."""
-    with upload_step(context, storage), tempfile.TemporaryDirectory() as folder:
+    with upload_step(context, storage):
         mapping = source.mapping()
         source.find()  # where there is none, that is said first
         # Before the version is found that is read: what is applied from now on was made beside this.
         read_after = storage.open_ledger().head().upload if PARTITION_TAG in context.run.tags else None
-        file, sha256, rows, read_at = _read_newest(source, mapping, Path(folder))
-    rows.attrs |= {SOURCE_STAMP: sha256, SOURCE_FILE: file.uri, READ_AS: asdict(mapping.source)}
-    rows.attrs |= {EXPORT: export_stamp(file, sha256, read_at, read_after)}
+        file, sha256, rows = _read_newest(source, mapping, step_folder(work, "source_catalog"), read_after)
     unchanged = _last_metadata(context, "sha256") == sha256
     context.log.info(
-        f"{file.uri}: {plural(len(rows), 'row')}" + (", unchanged since the last time" if unchanged else "")
+        f"{file.uri}: {plural(rows.rows, 'row')}" + (", unchanged since the last time" if unchanged else "")
     )
     yield dg.MaterializeResult(
         value=rows,
@@ -114,8 +113,10 @@ def source_catalog(
     yield age_result(file, source.max_age_hours, datetime.now(UTC))
 
 
-def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) -> tuple[SourceFile, str, Any, float]:
-    """The version of the export that is still the newest when it was read, its SHA-256, its rows, and when that was.
+def _read_newest(
+    source: SourceResource, mapping: FieldMapping, folder: Path, read_after: str | None
+) -> tuple[SourceFile, str, TableFile]:
+    """The version of the export that is still the newest when it was read, its SHA-256, and its rows.
 
     Raises:
         SourceFileError: it cannot be read, or was written again each time.
@@ -124,9 +125,17 @@ def _read_newest(source: SourceResource, mapping: FieldMapping, folder: Path) ->
     for _ in range(READS):
         file, read_at = newest, time.time()
         files, sha256 = source.fetch(file, folder)
-        rows = read_export(files, mapping.source)
+        noted = {
+            SOURCE_STAMP: sha256,
+            SOURCE_FILE: file.uri,
+            READ_AS: asdict(mapping.source),
+            EXPORT: export_stamp(file, sha256, read_at, read_after),
+        }
+        read = read_export(files, mapping.source)
+        read.attrs |= noted
+        rows = table_of(read, folder / "rows.parquet")
         if (newest := source.find()).version == file.version:
-            return file, sha256, rows, read_at
+            return file, sha256, rows
     raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
 
 
@@ -158,27 +167,30 @@ def mapped_catalog(
     source: SourceResource,
     storage: StorageResource,
     policy: UploadPolicyResource,
-    source_catalog: pd.DataFrame,
-) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
+    work: WorkFolder,
+    source_catalog: TableFile,
+) -> Iterator[dg.MaterializeResult[TableFile] | dg.AssetCheckResult]:
     """Map the export's columns to JWO's fields, check every rule, and set the invalid rows aside."""
     with upload_step(context, storage):
         mapping = source.mapping()
         check_read_as(source_catalog, mapping.source)
-        mapped = apply_mapping(mapping, source_catalog)
+        rows = source_catalog.frame()
+        mapped = apply_mapping(mapping, rows)
         try:
             validation = validate(mapped.items, policy.store_ids or None, mapping.levels)
         except StructureError as error:
             yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise
         file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
-        review = collect(mapping, source_catalog, mapped, validation, file)
+        review = collect(mapping, rows, mapped, validation, file)
         page = store_review(storage.open_bucket(), review)
-    del mapped  # a million items take 200 MB, and storing the tables below takes as much again
-    quarantined, items = validation.quarantined, validation.valid
-    for table in (quarantined, items):
-        table.attrs = {RUN_STAMP: context.run.run_id}
-        table.attrs |= {EXCLUDED: review.excluded, MERGED: len(review.merged)}
-        table.attrs |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
+    noted = {RUN_STAMP: context.run.run_id, EXCLUDED: review.excluded, MERGED: len(review.merged)}
+    noted |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
+    folder = step_folder(work, "jwo_catalog")
+    for table in (validation.quarantined, validation.valid):
+        table.attrs = dict[Any, Any](noted)
+    quarantined = table_of(validation.quarantined, folder / "quarantined.parquet")
+    items = table_of(validation.valid, folder / "items.parquet")
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key=storage.asset_key("quarantined_items"),
@@ -211,10 +223,10 @@ def mapped_catalog(
         value=items,
         data_version=table_version(items),
         metadata={
-            "dagster/row_count": len(items),
+            "dagster/row_count": items.rows,
             "dagster/column_schema": constrained_schema(items),
             "dagster/column_lineage": column_lineage(review, storage.asset_key("source_catalog")),
-            "items_by_store": dg.MetadataValue.json(counts(items["store_id"])),
+            "items_by_store": dg.MetadataValue.json(counts(items.frame(["store_id"])["store_id"])),
             "mapping_sha256": mapping.sha256,
             "field_mapping": field_mapping(review),
             **left_out(review),

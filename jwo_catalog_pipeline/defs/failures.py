@@ -22,6 +22,7 @@ from jwo_catalog_pipeline.upload.errors import (
 )
 from jwo_catalog_pipeline.upload.lifecycle import left_to_send
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
+from jwo_catalog_pipeline.work_folder import explained
 
 HEALS = "goes on by itself"  # in the metadata of a failed step
 RETRY_SECONDS = 20
@@ -57,6 +58,7 @@ class as_dagster_failure(redact_exceptions):
     ) -> None:
         """Raise a Failure in place of a `PipelineError`; other errors pass, redacted if they contain a secret."""
         super().__exit__(kind, error, trace)
+        error = explained(error) if error else None
         if isinstance(error, PipelineError):
             heals = stop_kind(error).heals
             raise dg.Failure(str(error), metadata={HEALS: heals}, allow_retries=False) from error
@@ -78,12 +80,13 @@ class upload_step(as_dagster_failure):
     ) -> None:
         """Record the stop, as well as it can be: a run that is killed, or cannot reach the ledger, records nothing."""
         upload = self._context.run.tags.get(PARTITION_TAG)
+        error = explained(error) if error else None
         if upload and isinstance(error, (PipelineError, *_INTERRUPTS)):
             try:
                 self._record(upload, error)
             except PipelineError as unrecorded:
                 self._context.log.warning(f"the ledger does not say that upload {upload} stopped: {unrecorded}")
-        super().__exit__(kind, error, trace)
+        super().__exit__(type(error) if error else None, error, trace)
         if isinstance(error, Exception) and self._retries:
             raise dg.RetryRequested(self._retries, seconds_to_wait=RETRY_SECONDS) from error
 

@@ -18,6 +18,7 @@ from jwo_catalog_pipeline.catalog.rules.rulebook import rules
 from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS
 from jwo_catalog_pipeline.defs.io_manager import table_schema
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.plan.changes import (
     ABSENT,
     ARCHIVE,
@@ -90,7 +91,7 @@ def column_lineage(review: Review, source: dg.AssetKey) -> dg.TableColumnLineage
     )
 
 
-def constrained_schema(items: pd.DataFrame) -> dg.TableSchema:
+def constrained_schema(items: TableFile) -> dg.TableSchema:
     """The columns of valid items, with the error rules as constraints."""
     promised: dict[str, list[str]] = {}
     for rule in rules(["any"]):
@@ -156,9 +157,10 @@ def _sample(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.head(SHOWN_ROWS)[columns].dropna(axis="columns", how="all")
 
 
-def rows_and_columns(table: pd.DataFrame) -> dict[str, Any]:
+def rows_and_columns(table: TableFile | pd.DataFrame) -> dict[str, Any]:
     """How many rows a table has, and its columns."""
-    return {"dagster/row_count": len(table), "dagster/column_schema": table_schema(table)}
+    rows = table.rows if isinstance(table, TableFile) else len(table)
+    return {"dagster/row_count": rows, "dagster/column_schema": table_schema(table)}
 
 
 def counts(column: pd.Series) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """Planning an upload in Dagster: the plan's table, metadata and checks, when it is made and when it is made again."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.defs.checks import ChangesConfig, guard_results
@@ -12,6 +13,7 @@ from jwo_catalog_pipeline.defs.io_manager import own_table_key, table_key
 from jwo_catalog_pipeline.defs.metadata import plan_tables, plan_values, rows_and_columns
 from jwo_catalog_pipeline.defs.provenance import EXCLUDED, MERGED, check_same_run, export_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
+from jwo_catalog_pipeline.table_file import TableFile, table_of
 from jwo_catalog_pipeline.upload.errors import PlanStopped
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
 from jwo_catalog_pipeline.upload.plan.plan import Plan, make_plan
@@ -24,31 +26,39 @@ def plan_upload(
     config: ChangesConfig,
     storage: StorageResource,
     policy: UploadPolicyResource,
-    items: pd.DataFrame,
-    quarantined: pd.DataFrame,
-) -> tuple[Plan, dict[str, Any]]:
-    """The plan of the run's upload, recorded, and its metadata.
+    folder: Path,
+    items: TableFile,
+    quarantined: TableFile,
+) -> tuple[Plan, TableFile, dict[str, Any]]:
+    """The plan of the run's upload, recorded, its table, and its metadata.
 
     Args:
         context: of the step.
         config: what a person has said for this upload.
         storage: where the plan is recorded.
         policy: its limits.
+        folder: where the table is made.
         items: `jwo_catalog`.
         quarantined: `quarantined_items` of the same run.
     """
     check_same_run(items, quarantined)
     ledger, bucket, upload = storage.open_ledger(), storage.open_bucket(), context.partition_key
     settings = policy.plan_settings(config.retry_rejected, config.allow, planner(context))
-    plan = make_plan(ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings, export_of(items))
+    tables = items.frame(), quarantined.frame()
+    plan = make_plan(ledger, bucket, upload, *tables, list(ITEM_FIELDS), settings, export_of(items))
     differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
-    return plan, {
-        **rows_and_columns(plan.changes),
-        "quarantined": len(quarantined),
-        **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
-        **plan_values(plan),
-        **plan_tables(plan, differences),
-    }
+    changes = table_of(plan.changes, folder / "changes.parquet")
+    return (
+        plan,
+        changes,
+        {
+            **rows_and_columns(plan.changes),
+            "quarantined": quarantined.rows,
+            **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
+            **plan_values(plan),
+            **plan_tables(plan, differences),
+        },
+    )
 
 
 def planner(context: dg.AssetExecutionContext) -> str:
@@ -63,23 +73,26 @@ def check_not_stopped(plan: Plan) -> None:
 
 
 def plan_again(
-    context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource
-) -> pd.DataFrame:
+    context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
+) -> TableFile:
     """Plan the run's upload once more, of its own tables, for another was applied since; gives the plan's table.
 
-    The plan replaces that of `catalog_changes`, in its table, its metadata and its checks.
+    All is made in a folder of this step. The plan replaces that of `catalog_changes`, in its table, its metadata and
+    its checks.
 
     Raises:
         PlanStopped: a guard has stopped it.
     """
     bucket, upload = storage.open_bucket(), context.partition_key
-    tables = [bucket.get_table(own_table_key(upload, name)) for name in ("jwo_catalog", "quarantined_items")]
-    plan, metadata = plan_upload(context, _config(context), storage, policy, *tables)
-    bucket.put_table(table_key(PLAN, upload), plan.changes)
+    folder = Path(mkdtemp(dir=folder))
+    names = ("jwo_catalog", "quarantined_items")
+    tables = [bucket.fetch(own_table_key(upload, name), folder / f"{name}.parquet") for name in names]
+    plan, changes, metadata = plan_upload(context, _config(context), storage, policy, folder, *tables)
+    bucket.put_file(table_key(PLAN, upload), changes.path)
     for event in _events(storage.asset_key(PLAN), upload, plan, metadata):
         context.log_event(event)
     check_not_stopped(plan)
-    return plan.changes
+    return changes
 
 
 def _config(context: dg.AssetExecutionContext) -> ChangesConfig:

@@ -3,10 +3,9 @@
 from dataclasses import asdict, fields
 from typing import Any
 
-import pandas as pd
-
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.source_file import SourceFile
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.exports import Export
 
@@ -24,7 +23,7 @@ def export_stamp(file: SourceFile, sha256: str, read_at: float, read_after: str 
     return asdict(Export(sha256, file.uri, modified, file.version, round(read_at * 1000), read_after))
 
 
-def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
+def check_same_run(items: TableFile, quarantined: TableFile) -> None:
     """Refuse to plan with the catalog of one run and the quarantine of another: items would seem to be gone.
 
     Raises:
@@ -40,7 +39,7 @@ def check_same_run(items: pd.DataFrame, quarantined: pd.DataFrame) -> None:
         )
 
 
-def check_read_as(source: pd.DataFrame, options: SourceOptions) -> None:
+def check_read_as(source: TableFile, options: SourceOptions) -> None:
     """Refuse to map an export that was read in another way than the mapping file says by now.
 
     Raises:
@@ -53,7 +52,7 @@ def check_read_as(source: pd.DataFrame, options: SourceOptions) -> None:
         )
 
 
-def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
+def read_as(table: TableFile, otherwise: SourceOptions) -> SourceOptions:
     """How the export behind a table was read; `otherwise` for a table that does not say so, of an older version."""
     stored = table.attrs.get(READ_AS)
     known = {field.name for field in fields(SourceOptions)}
@@ -61,11 +60,11 @@ def read_as(table: pd.DataFrame, otherwise: SourceOptions) -> SourceOptions:
     return SourceOptions(**stored) if stored and stored.keys() <= known else otherwise
 
 
-def export_of(table: pd.DataFrame) -> Export:
+def export_of(table: TableFile) -> Export:
     """The export that a table was made from, as far as it says so: a table of an older version does not."""
     return Export(**(table.attrs.get(EXPORT) or {}))
 
 
-def same_source(source: pd.DataFrame, table: pd.DataFrame) -> bool:
+def same_source(source: TableFile, table: TableFile) -> bool:
     """Whether a table was made of this version of the export, so that its row numbers are true."""
     return bool(table.attrs.get(SOURCE_STAMP) == source.attrs.get(SOURCE_STAMP))

@@ -43,7 +43,9 @@ from jwo_catalog_pipeline.defs.resources import (
     UploadPolicyResource,
     settler,
 )
+from jwo_catalog_pipeline.defs.work import WorkFolder, step_folder
 from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.table_file import TableFile, table_of
 from jwo_catalog_pipeline.upload.model import leaf_batches
 from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
 from jwo_catalog_pipeline.upload.tables import batch_record
@@ -70,16 +72,19 @@ def catalog_changes(
     config: ChangesConfig,
     storage: StorageResource,
     policy: UploadPolicyResource,
-    jwo_catalog: pd.DataFrame,
-    quarantined_items: pd.DataFrame,
-) -> Iterator[dg.MaterializeResult[pd.DataFrame] | dg.AssetCheckResult]:
+    work: WorkFolder,
+    jwo_catalog: TableFile,
+    quarantined_items: TableFile,
+) -> Iterator[dg.MaterializeResult[TableFile] | dg.AssetCheckResult]:
     """The plan of this upload: the differences between the catalog and what Amazon holds. Sends nothing.
 
     Unchanged items are counted and have no row.
     """
     with upload_step(context, storage):
-        plan, metadata = plan_upload(context, config, storage, policy, jwo_catalog, quarantined_items)
-    yield dg.MaterializeResult(value=plan.changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
+        folder = step_folder(work, "catalog_changes")
+        tables = jwo_catalog, quarantined_items
+        plan, changes, metadata = plan_upload(context, config, storage, policy, folder, *tables)
+    yield dg.MaterializeResult(value=changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
     yield from guard_results(plan.verdicts)
     with upload_step(context, storage):
         check_not_stopped(plan)
@@ -90,14 +95,17 @@ def _ingestion_record(
     storage: StorageResource,
     catalog_api: CatalogApiResource,
     policy: UploadPolicyResource,
-    catalog_changes: pd.DataFrame,
+    work: WorkFolder,
+    catalog_changes: TableFile,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     """The batches of this upload, sent to Amazon. Materialize again to resume; accepted batches are not resent.
 
     Where an upload of a newer export was faster, nothing of this one is left to send, and there is no table.
     """
     with upload_step(context, storage, retries=2):  # a resumed step sends nothing twice
-        batches = apply_upload(context, storage, catalog_api, policy, catalog_changes)
+        batches = apply_upload(
+            context, storage, catalog_api, policy, step_folder(work, "ingestion_record"), catalog_changes
+        )
     if batches is None:
         return
     record = batch_record(batches)
@@ -125,15 +133,19 @@ ingestion_record = ingestion_record_in(UPLOAD_POOL)
 
 @upload_asset(kinds={"sqs", "s3"}, deps=[ingestion_record])
 def ingestion_results(
-    context: dg.AssetExecutionContext, storage: StorageResource, catalog_api: CatalogApiResource
-) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+    context: dg.AssetExecutionContext,
+    storage: StorageResource,
+    catalog_api: CatalogApiResource,
+    work: WorkFolder,
+) -> Iterator[dg.MaterializeResult[TableFile]]:
     """The outcome of every item of this upload, from Amazon's reports."""
     with as_dagster_failure():
         outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
     reasons = not_accepted(outcomes)
+    table = table_of(outcomes, step_folder(work, "ingestion_results") / "outcomes.parquet")
     yield dg.MaterializeResult(
-        value=outcomes,
-        data_version=table_version(outcomes),
+        value=table,
+        data_version=table_version(table),
         metadata={
             **rows_and_columns(outcomes),
             **{outcome: int((outcomes["outcome"] == outcome).sum()) for outcome in ("accepted", "rejected")},
@@ -160,9 +172,10 @@ def fix_list(
     context: dg.AssetExecutionContext,
     source: SourceResource,
     storage: StorageResource,
-    source_catalog: pd.DataFrame,
-    jwo_catalog: pd.DataFrame,
-    quarantined_items: pd.DataFrame,
+    work: WorkFolder,
+    source_catalog: TableFile,
+    jwo_catalog: TableFile,
+    quarantined_items: TableFile,
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     """The quarantined and rejected rows, with the reasons, in the export's own columns, to fix and send again.
 
@@ -174,9 +187,9 @@ def fix_list(
     complete = same_source(source_catalog, jwo_catalog)
     try:
         bucket = storage.open_bucket()
-        items = jwo_catalog if complete else jwo_catalog.iloc[:0]
+        items = jwo_catalog.frame() if complete else jwo_catalog.head(0)
         rejected = rejected_items(storage.open_ledger(), bucket, items, list(ITEM_FIELDS))
-        fixes = make_fix_list(source_catalog, quarantined_items, rejected)
+        fixes = make_fix_list(source_catalog.frame(), quarantined_items.frame(), rejected)
         options = read_as(source_catalog, source.mapping().source)
         fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri), READ_AS: asdict(options)}
         found = replace(options, format=options.format or source_catalog.attrs.get(FORMAT))
