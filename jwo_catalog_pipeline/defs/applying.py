@@ -14,7 +14,7 @@ from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
-from jwo_catalog_pipeline.table_file import TableFile
+from jwo_catalog_pipeline.table_file import TableFile, table_of
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.changes import to_send
@@ -48,7 +48,8 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    revalidate(to_send(changes.frame()), policy.store_ids or None)
+    sent = table_of(to_send(changes.frame()), folder / "to_send.parquet")
+    revalidate(sent, folder, policy.store_ids or None)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -80,7 +81,7 @@ def _plan_again(
     context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
 ) -> pd.DataFrame:
     changes = plan_again(context, storage, policy, folder).frame()
-    revalidate(to_send(changes), policy.store_ids or None)
+    revalidate(table_of(to_send(changes), folder / "to_send.parquet"), folder, policy.store_ids or None)
     return changes
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog.mapping import transform
+from jwo_catalog_pipeline.catalog.mapping import diff, review, transform
 from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping
 from jwo_catalog_pipeline.catalog.rules import validation
@@ -61,6 +61,19 @@ def validate(
 def revalidate(items: pd.DataFrame, store_ids: Sequence[str] | None = None) -> None:
     with work_folder() as folder:
         validation.revalidate(table_of(items, folder / "mapped.parquet"), folder, store_ids)
+
+
+def review_mapping(
+    mapping: FieldMapping, source: pd.DataFrame, export: str, store_ids: Sequence[str] | None = None
+) -> review.Review:
+    with work_folder() as folder:
+        return review.review_mapping(mapping, table_of(source, folder / "source.parquet"), folder, export, store_ids)
+
+
+def diff_mappings(old: FieldMapping, new: FieldMapping, source: pd.DataFrame) -> diff.MappingDiff:
+    with work_folder() as folder:
+        table = table_of(source, folder / "source.parquet")
+        return diff.diff_mappings(old, new, table, table, folder)
 
 
 def _frames(found: transform.Mapped | validation.Validation) -> dict[str, Any]:

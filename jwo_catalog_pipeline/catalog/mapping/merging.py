@@ -112,7 +112,7 @@ def _changes(items: TableFile, folder: Path) -> TableFile:
             _merged_bucket(
                 db.execute(
                     f"SELECT * EXCLUDE bucket FROM rows WHERE bucket = {bucket} ORDER BY {PLACE}"
-                ).to_arrow_table()  # noqa: S608
+                ).to_arrow_table()
             )
             for bucket in range(count // _BUCKET + 1)
         )

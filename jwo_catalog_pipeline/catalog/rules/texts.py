@@ -93,8 +93,8 @@ def rows_holding(texts: pa.ChunkedArray, wanted: np.ndarray) -> np.ndarray:
     for chunk in texts.chunks:
         _, ends, content = chunk.buffers()
         if content is not None and len(chunk):
-            offsets = np.frombuffer(ends, dtype="int64")[chunk.offset : chunk.offset + len(chunk) + 1]
-            data = np.frombuffer(content, dtype="uint8")[offsets[0] : offsets[-1]]
+            offsets = np.frombuffer(ends, "int64", len(chunk) + 1, 8 * chunk.offset)
+            data = np.frombuffer(content, "uint8")[offsets[0] : offsets[-1]]
             rows = np.searchsorted(offsets, np.flatnonzero(wanted[data]) + offsets[0], side="right") - 1
             rows = np.unique(rows)
             found.append(first + rows[np.asarray(chunk.is_valid())[rows]] if chunk.null_count else first + rows)
