@@ -133,6 +133,11 @@ def _archived(changes: TableFile) -> pa.Table:
     return found.sort_by([("item_sku", "ascending"), ("store_id", "ascending")])
 
 
+def sent_rows(changes: TableFile) -> Iterator[pa.Table]:
+    """The rows of a plan that are uploaded, a piece at a time."""
+    return (_sent_of(piece, changes.columns) for piece in changes.pieces())
+
+
 def _sent_of(piece: pa.Table, columns: Sequence[str]) -> pa.Table:
     """The rows that are uploaded, without their `change`."""
     sent = pc.is_in(piece["change"], pa.array(SENT_KINDS, piece["change"].type))
