@@ -34,8 +34,7 @@ from jwo_catalog_pipeline.upload.so_far import forget_so_far
 from jwo_catalog_pipeline.work_folder import new_path
 
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
-# A batch takes 1 MB of report, some 10 MB once it is parsed, and mostly waits for S3 and the ledger.
-SETTLED_AT_ONCE = 4
+SETTLED_AT_ONCE = 8  # each takes some 10 MB, and mostly waits for S3 and the ledger
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
