@@ -93,6 +93,27 @@ def test_a_report_as_most_are_is_read_the_quick_way(status: str) -> None:
     assert same(read_report(content), read_in_full(content, archive=False))
 
 
+ENTRY = {"item_sku": "A", "store_id": "S", "status": "SUCCESS", "more": 1}
+FAILED = {"item_sku": "B", "store_id": "S", "status": "FAILED", "errors": [{"code": "E"}, None], "more": 2}
+
+
+@pytest.mark.parametrize(
+    "twist", [*TWISTS, (b'"SUCCESS"', b"null"), (b'"SUCCESS"', b"1"), (b"[{", b"[null, {"), (b"}", b"}]")]
+)
+def test_a_report_with_one_oddity_is_read_the_same_way(twist: tuple[bytes, bytes]) -> None:
+    content = json.dumps({"ingestionId": "i", "itemResults": [ENTRY, FAILED]}).encode()
+    assert plain_entries(content, ("ingestionId",)) is not None
+    odd = content.replace(*twist, 1)
+    assert odd != content
+    assert same(read_report(odd), read_in_full(odd, archive=False))
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\n", b"\n{}", b" x", b'{"itemResults": []}', b"\xff"])
+def test_what_is_behind_a_report_is_read_the_same_way(more: bytes) -> None:
+    content = json.dumps({"itemResults": [ENTRY]}).encode() + more
+    assert same(read_report(content), read_in_full(content, archive=False))
+
+
 def matched_slowly(items: pd.DataFrame, report: Report) -> pd.DataFrame:
     """Each item by itself: what is said of it, the worst first."""
     listed = as_frame(report.outcomes)
