@@ -98,7 +98,8 @@ FAILED = {"item_sku": "B", "store_id": "S", "status": "FAILED", "errors": [{"cod
 
 
 @pytest.mark.parametrize(
-    "twist", [*TWISTS, (b'"SUCCESS"', b"null"), (b'"SUCCESS"', b"1"), (b"[{", b"[null, {"), (b"}", b"}]")]
+    "twist",
+    [*TWISTS, (b'"SUCCESS"', b"null"), (b'"SUCCESS"', b"1"), (b"[{", b"[null, {"), (b"}", b"}]"), (b"1", b'"\xff"')],
 )
 def test_a_report_with_one_oddity_is_read_the_same_way(twist: tuple[bytes, bytes]) -> None:
     content = json.dumps({"ingestionId": "i", "itemResults": [ENTRY, FAILED]}).encode()
