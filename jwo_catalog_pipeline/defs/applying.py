@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
+import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import revalidate
+from jwo_catalog_pipeline.catalog.rules.validation import checked_with, revalidate
 from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
-from jwo_catalog_pipeline.table_file import TableFile
+from jwo_catalog_pipeline.table_file import TableFile, write_table
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.plan.changes import to_send
+from jwo_catalog_pipeline.upload.plan.payload import sent_rows
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import new_path
 
 _LOOK_SECONDS = 1.0  # between two looks at whether to stop, while waiting
 
@@ -48,7 +50,7 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    revalidate(to_send(changes.frame()), policy.store_ids or None)
+    _check_again(ledger, upload, changes, policy, folder)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -65,7 +67,7 @@ def apply_upload(
     again = partial(_plan_again, context, storage, policy, folder) if ours else None
     newest_first = NewestFirst(sender, again, partial(_wait, context), context.log.info)
     try:
-        batches = newest_first.apply(upload, changes.frame(), list(ITEM_FIELDS))
+        batches = newest_first.apply(upload, changes, list(ITEM_FIELDS))
     except Overtaken as overtaken:
         if not ours:
             _tidy_up(storage, upload)
@@ -78,10 +80,20 @@ def apply_upload(
 
 def _plan_again(
     context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
-) -> pd.DataFrame:
-    changes = plan_again(context, storage, policy, folder).frame()
-    revalidate(to_send(changes), policy.store_ids or None)
+) -> TableFile:
+    changes = plan_again(context, storage, policy, folder)
+    _check_again(storage.open_ledger(), context.partition_key, changes, policy, folder)
     return changes
+
+
+def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource, folder: Path) -> None:
+    """Check what is about to be sent, unless these very rules, with these stores, have checked it."""
+    plan, stores = ledger.plan(upload), policy.store_ids or None
+    if plan and plan.checked_with == checked_with(stores):
+        return
+    schema = pa.schema([changes.schema.field(name) for name in ITEM_FIELDS])
+    sent = write_table(new_path(folder, "to_send"), (rows.select(schema.names) for rows in sent_rows(changes)), schema)
+    revalidate(sent, folder, stores)
 
 
 def _tidy_up(storage: StorageResource, upload: str) -> None:

@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import urllib3
 from rich.console import Console
 from rich.table import Table
 
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
+from jwo_catalog_pipeline.catalog.source.reading import read_export
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
 from jwo_catalog_pipeline.defs.in_process import BrokenRule, Pipeline, follow, open_pipeline
 from jwo_catalog_pipeline.defs.io_manager import table_key
@@ -33,9 +33,11 @@ from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.demo.dagster_ui import POLL_SECONDS, check_port, serve_ui
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.model import upload_key
-from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
+from jwo_catalog_pipeline.upload.queries import not_accepted, outcome_counts, upload_outcomes
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import work_folder
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
@@ -112,8 +114,10 @@ def _put_source(source: Path) -> None:
 def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     """Tell the sandbox, as Amazon would know, which stores the retailer has: those of its own export."""
     mapping = load_mapping(mapping_path)
-    items = apply_mapping(mapping, read_source(source, mapping.source, str(source))).items
-    stores = items["store_id"].dropna().unique()
+    with work_folder() as folder:
+        rows = read_export([ExportFile(source, str(source))], mapping.source, folder / "source.parquet")
+        items = apply_mapping(mapping, rows, folder).items
+        stores = items.frame(["store_id"])["store_id"].dropna().unique()
     urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)}, timeout=10)
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 
@@ -142,7 +146,8 @@ def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, An
     with open_pipeline(build_defs(), os.environ["DAGSTER_HOME"]) as pipeline:
         start, doing = partial(send, pipeline), "read, map, check, plan"
         broken = follow(console, pipeline, ledger, upload, start, doing, SETTLE_SECONDS, POLL_SECONDS)
-        return _summary(pipeline, upload, broken, upload_outcomes(ledger, bucket, upload), bucket)
+        with work_folder() as folder:
+            return _summary(pipeline, upload, broken, upload_outcomes(ledger, bucket, upload, folder), bucket)
 
 
 def _keep_quarantined(bucket: Bucket) -> Path | None:
@@ -157,7 +162,7 @@ def _keep_quarantined(bucket: Bucket) -> Path | None:
 
 
 def _summary(
-    pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: pd.DataFrame, bucket: Bucket
+    pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: TableFile, bucket: Bucket
 ) -> dict[str, Any]:
     """What happened, as plain values."""
     left_out = bucket.get_table(table_key("quarantined_items")).attrs
@@ -166,7 +171,7 @@ def _summary(
         "source": os.environ["JWO_SOURCE_URI"],
         "source_rows": pipeline.row_count("source_catalog"),
         "items": {
-            **{str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
+            **outcome_counts(outcomes),
             "quarantined": pipeline.row_count("quarantined_items"),
             **{name: count for name in (EXCLUDED, MERGED) if (count := left_out.get(name))},
         },

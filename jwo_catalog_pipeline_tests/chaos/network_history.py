@@ -16,8 +16,6 @@ from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline.upload.waiting import Waits
@@ -156,7 +154,7 @@ class History:
     def _settle(self) -> bool:
         troubles, accepted = [], True
         for upload in self.parts.ledger.open_uploads():
-            outcomes, problems = self.parts.settler().settle(upload)
+            outcomes, problems = self.parts.results(upload)
             self.told[upload] = outcomes["outcome"]
             troubles += problems
             accepted &= bool((outcomes["outcome"] == "accepted").all())
@@ -189,7 +187,7 @@ class History:
         told = self.told.get(list(self.uploads)[-1])
         if not self.troubles and told is not None and (told == "accepted").all():
             return False
-        known = published_state(self.parts.ledger, self.parts.bucket)
+        known = self.parts.state()
         wanted = item_hashes(self.source, FIELDS)
         same = known[known["state"] == "accepted"].merge(wanted, on=["store_id", "item_sku", "content_hash"])
         return not len(same) == len(known) == len(wanted)
@@ -211,14 +209,14 @@ class History:
             yield "redirected: the target was contacted"
 
     def _unaccounted(self, keys: set[tuple[str, str]]) -> Iterator[str]:
-        table = published_state(self.parts.ledger, self.parts.bucket)
+        table = self.parts.state()
         state = dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
             yield from (f"unaccounted: batch {each.id} is {each.state}" for each in batches if not each.is_closed)
             if upload not in self.told:  # refused as a whole, and so never settled
-                self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
+                self.told[upload] = self.parts.outcomes(upload)["outcome"]
             if len(self.told[upload]) != sum(batch.items for batch in leaf_batches(batches)):
                 yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 
