@@ -60,6 +60,12 @@ class TableFile:
         """How many rows each part has that is read by itself."""
         return [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
 
+    def has_values(self, column: str) -> bool:
+        """Whether some row has a value in a column, as far as the file says; else nothing need be read."""
+        place = self.columns.index(column)
+        parts = (self._footer.row_group(number).column(place) for number in range(self._footer.num_row_groups))
+        return any(not part.is_stats_set or part.statistics.null_count != part.num_values for part in parts)
+
     @property
     def size(self) -> int:
         """Bytes of the file."""
