@@ -12,6 +12,7 @@ import click
 
 from jwo_catalog_pipeline.cli.common import EXISTING, json_option, local_export, print_json, with_status
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import work_folder
 
 if TYPE_CHECKING:
     from jwo_catalog_pipeline.catalog.mapping.draft import Draft
@@ -101,12 +102,12 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export}"), local_export(export) as (files, name):
+    with with_status(f"mapping {export}"), local_export(export) as (files, name), work_folder() as folder:
         loaded = load_mapping(path)
-        source = read_export(files, loaded.source)
-        result = reviewing.review_mapping(loaded, source, name, _stores(stores))
-    counts = {"rows": result.rows, "valid": result.valid, "quarantined": len(result.quarantined)}
-    counts |= {"excluded": result.excluded, "merged": len(result.merged)}
+        source = read_export(files, loaded.source, folder / "source.parquet")
+        result = reviewing.review_mapping(loaded, source, folder, name, _stores(stores))
+    counts = {"rows": result.rows, "valid": result.valid, "quarantined": result.quarantined}
+    counts |= {"excluded": result.excluded, "merged": result.merged}
     if markdown:
         click.echo(reviewing.as_review_markdown(result))
         return
@@ -120,9 +121,9 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
         )
         return
     click.echo(
-        f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {len(result.quarantined):,} would be quarantined"
+        f"{plural(result.rows, 'mapped row')}: {result.valid:,} valid, {result.quarantined:,} would be quarantined"
         + (f", {result.excluded:,} excluded" if result.excluded else "")
-        + (f", {len(result.merged):,} part of another" if len(result.merged) else "")
+        + (f", {result.merged:,} part of another" if result.merged else "")
     )
     for condition in result.conditions:
         click.echo(f"  excluded {condition.rows:9,}  {condition.place}: {condition.note or condition.expression}")
@@ -158,26 +159,25 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     target = str(output.resolve())
     if target in (str(path.resolve()), str(Path(export).resolve())) or fnmatch(target, str(Path(export).resolve())):
         raise click.ClickException(f"{output} is what would be read; name another file to write")
-    with with_status(f"mapping {export}"), local_export(export) as (files, _):
+    with with_status(f"mapping {export}"), local_export(export) as (files, _), work_folder() as folder:
         loaded = load_mapping(path)
-        source = read_export(files, loaded.source)
-        mapped = apply_mapping(loaded, source)
-        validation = validate(mapped.items, _stores(stores), loaded.levels, with_warnings=True)
-        rows = row_results.row_results(mapped, validation)
+        source = read_export(files, loaded.source, folder / "source.parquet")
+        mapped = apply_mapping(loaded, source, folder)
+        validation = validate(mapped.items, folder, _stores(stores), loaded.levels, with_warnings=True)
+        rows = row_results.row_results(mapped, validation, folder)
         row_results.write_rows(rows, output)
-    counts = row_results.status_counts(rows)
-    conditions = {condition.place: condition.rows for condition in review_conditions(mapped)}
+        counts = row_results.status_counts(rows, folder)
+        conditions = {condition.place: condition.rows for condition in review_conditions(mapped, folder)}
+        notes = source.attrs[NOTES]
     rules = {rule.name: {"level": rule.level, "rows": rule.count} for rule in validation.rules if rule.count}
     if as_json:
-        print_json(
-            {**counts, "notes": source.attrs[NOTES], "rules": rules, "conditions": conditions, "file": str(output)}
-        )
+        print_json({**counts, "notes": notes, "rules": rules, "conditions": conditions, "file": str(output)})
         return
     show_table("", [{"status": name, "rows": count} for name, count in counts.items() if name != "rows"])
     found = [{"rows": rule["rows"], "level": rule["level"], "rule": name} for name, rule in rules.items()]
     found += [{"rows": rows, "level": "excluded", "rule": place} for place, rows in conditions.items() if rows]
     show_table("Why, rows by rule (a row may break several)", sorted(found, key=lambda each: -each["rows"]))
-    for note in source.attrs[NOTES]:
+    for note in notes:
         click.echo(f"note: {note}")
     click.echo(f"wrote {output}: {plural(counts['rows'], 'row')}")
 
@@ -201,12 +201,12 @@ def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.source.reading import read_export
 
-    with with_status(f"mapping {export} twice"), local_export(export) as (files, name):
+    with with_status(f"mapping {export} twice"), local_export(export) as (files, name), work_folder() as folder:
         before, after = load_mapping(old), load_mapping(new)
-        source = read_export(files, before.source)
+        source = read_export(files, before.source, folder / "source.parquet")
         same = before.source == after.source
-        source_as_new = None if same else read_export(files, after.source)
-        difference = diff_mappings(before, after, source, source_as_new, _stores(stores))
+        source_as_new = source if same else read_export(files, after.source, folder / "source_as_new.parquet")
+        difference = diff_mappings(before, after, source, source_as_new, folder, _stores(stores))
     if as_json:
         print_json(difference.summary())
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import revalidate
+from jwo_catalog_pipeline.catalog.rules.validation import checked_with, revalidate
 from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
@@ -17,7 +17,7 @@ from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.plan.changes import SENT_KINDS
+from jwo_catalog_pipeline.upload.plan.payload import sent_rows
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.wording import plural
@@ -48,7 +48,7 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    _check_again(ledger, upload, changes, policy)
+    _check_again(ledger, upload, changes, policy, folder)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -80,14 +80,15 @@ def _plan_again(
     context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
 ) -> TableFile:
     changes = plan_again(context, storage, policy, folder)
-    _check_again(storage.open_ledger(), context.partition_key, changes, policy)
+    _check_again(storage.open_ledger(), context.partition_key, changes, policy, folder)
     return changes
 
 
-def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource) -> None:
+def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource, folder: Path) -> None:
     """Check what is about to be sent, unless these very rules, with these stores, have checked it."""
-    frame = changes.frame()
-    revalidate(frame[frame["change"].isin(SENT_KINDS)], policy.store_ids or None)
+    recorded, stores = ledger.plan(upload), policy.store_ids or None
+    if recorded is None or recorded.checked_with != checked_with(stores):
+        revalidate(sent_rows(changes, list(ITEM_FIELDS), folder), folder, stores)
 
 
 def _tidy_up(storage: StorageResource, upload: str) -> None:

@@ -60,7 +60,7 @@ from jwo_catalog_pipeline.defs.resources import (
 from jwo_catalog_pipeline.defs.run_tags import PARTITION_TAG
 from jwo_catalog_pipeline.defs.work import WorkFolder, step_folder
 from jwo_catalog_pipeline.source_file import SourceFile
-from jwo_catalog_pipeline.table_file import TableFile, table_of
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.wording import plural
 
 GROUP = "jwo_catalog"
@@ -131,9 +131,7 @@ def _read_newest(
             READ_AS: asdict(mapping.source),
             EXPORT: export_stamp(file, sha256, read_at, read_after),
         }
-        read = read_export(files, mapping.source)
-        read.attrs |= noted
-        rows = table_of(read, folder / "rows.parquet")
+        rows = read_export(files, mapping.source, folder / "rows.parquet", noted)
         if (newest := source.find()).version == file.version:
             return file, sha256, rows
     raise SourceFileError(f"{newest.uri} was written while {file.uri} was being read", "start the upload again")
@@ -174,23 +172,19 @@ def mapped_catalog(
     with upload_step(context, storage):
         mapping = source.mapping()
         check_read_as(source_catalog, mapping.source)
-        rows = source_catalog.frame()
-        mapped = apply_mapping(mapping, rows)
+        folder = step_folder(work, "jwo_catalog")
+        mapped = apply_mapping(mapping, source_catalog, folder)
+        noted = {RUN_STAMP: context.run.run_id, EXCLUDED: mapped.excluded.rows, MERGED: mapped.merged.rows}
+        noted |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
         try:
-            validation = validate(mapped.items, policy.store_ids or None, mapping.levels)
+            validation = validate(mapped.items, folder, policy.store_ids or None, mapping.levels, attrs=noted)
         except StructureError as error:
             yield dg.AssetCheckResult(passed=False, check_name=STRUCTURE, description=str(error))
             raise
         file = source_catalog.attrs.get(SOURCE_FILE, source.uri)
-        review = collect(mapping, rows, mapped, validation, file)
+        review = collect(mapping, source_catalog, mapped, validation, folder, file)
         page = store_review(storage.open_bucket(), review)
-    noted = {RUN_STAMP: context.run.run_id, EXCLUDED: review.excluded, MERGED: len(review.merged)}
-    noted |= {name: source_catalog.attrs.get(name) for name in (SOURCE_STAMP, SOURCE_FILE, EXPORT)}
-    folder = step_folder(work, "jwo_catalog")
-    for table in (validation.quarantined, validation.valid):
-        table.attrs = dict[Any, Any](noted)
-    quarantined = table_of(validation.quarantined, folder / "quarantined.parquet")
-    items = table_of(validation.valid, folder / "items.parquet")
+    quarantined, items = validation.quarantined, validation.valid
     # The worklist comes first, because people need it most when the rest is blocked.
     yield dg.MaterializeResult(
         asset_key=storage.asset_key("quarantined_items"),

@@ -84,7 +84,7 @@ def structure_result() -> dg.AssetCheckResult:
 
 def share_result(validation: Validation, max_invalid_share: float, excluded: int = 0) -> dg.AssetCheckResult:
     """Whether enough rows are valid for the catalog to be sent; of those that the mapping does not exclude."""
-    invalid, rows = len(validation.quarantined), len(validation.quarantined) + len(validation.valid)
+    invalid, rows = validation.quarantined.rows, validation.quarantined.rows + validation.valid.rows
     share = invalid / rows if rows else 1.0
     if not rows and excluded:
         description = (

@@ -55,7 +55,7 @@ def left_out(review: Review) -> dict[str, dg.MetadataValue]:
     """How many rows are excluded or part of another, by condition, with samples."""
     found: dict[str, dg.MetadataValue] = {
         "excluded": dg.MetadataValue.int(review.excluded),
-        "merged": dg.MetadataValue.int(len(review.merged)),
+        "merged": dg.MetadataValue.int(review.merged),
     }
     if review.conditions:
         columns = ["condition", "expression", "note", "rows"]
@@ -64,8 +64,8 @@ def left_out(review: Review) -> dict[str, dg.MetadataValue]:
     if review.excluded:
         samples = [one.samples.head(SAMPLE_ROWS).assign(condition=one.place) for one in review.conditions if one.rows]
         found["excluded_sample"] = dg.MetadataValue.md(as_markdown(pd.concat(samples)))
-    if len(review.merged):
-        merged = review.merged[["source_row", "merged_into", "store_id", "item_sku", "external_product_id"]]
+    if review.merged:
+        merged = review.first_merged[["source_row", "merged_into", "store_id", "item_sku", "external_product_id"]]
         found["merged_sample"] = dg.MetadataValue.md(as_markdown(merged.head(SAMPLE_ROWS)))
     return found
 

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.catalog.source.options import ExportFile
+from jwo_catalog_pipeline.catalog.source.reading import read_export
 from jwo_catalog_pipeline.defs.failures import DemoError, RunFailed
 from jwo_catalog_pipeline.defs.in_process import BrokenRule, Pipeline, follow, open_pipeline
 from jwo_catalog_pipeline.defs.io_manager import table_key
@@ -36,6 +37,7 @@ from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.upload.model import upload_key
 from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import work_folder
 
 HOME = Path(".demo")
 SAMPLE = Path(__file__).parent / "sample"
@@ -112,8 +114,10 @@ def _put_source(source: Path) -> None:
 def _register_stores(source: Path, mapping_path: Path, control: str) -> None:
     """Tell the sandbox, as Amazon would know, which stores the retailer has: those of its own export."""
     mapping = load_mapping(mapping_path)
-    items = apply_mapping(mapping, read_source(source, mapping.source, str(source))).items
-    stores = items["store_id"].dropna().unique()
+    with work_folder() as folder:
+        rows = read_export([ExportFile(source, str(source))], mapping.source, folder / "source.parquet")
+        items = apply_mapping(mapping, rows, folder).items
+        stores = items.frame(["store_id"])["store_id"].dropna().unique()
     urllib3.request("POST", f"{control}/stores", json={"stores": sorted(stores)}, timeout=10)
     os.environ["JWO_STORE_IDS"] = ",".join(sorted(stores))
 

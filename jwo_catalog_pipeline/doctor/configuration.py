@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
-from pathlib import Path
 from zoneinfo import available_timezones
 
 import urllib3
@@ -163,23 +161,24 @@ def mapping(installation: Installation) -> Finding:
     from jwo_catalog_pipeline.catalog.source.reading import read_export
     from jwo_catalog_pipeline.defs.checks import CatalogConfig
     from jwo_catalog_pipeline.defs.export_watch import is_too_old
+    from jwo_catalog_pipeline.work_folder import work_folder
 
     source, policy = installation.resources["source"], installation.resources["policy"]
-    with tempfile.TemporaryDirectory() as folder:
+    with work_folder() as folder:
         try:
             field_mapping, file = source.mapping(), source.find()
-            files, _ = source.fetch(file, Path(folder))
-            rows = read_export(files, field_mapping.source)
-            mapped = apply_mapping(field_mapping, rows)
-            checked = validate(mapped.items, policy.store_ids or None, field_mapping.levels)
+            files, _ = source.fetch(file, folder)
+            rows = read_export(files, field_mapping.source, folder / "source.parquet")
+            mapped = apply_mapping(field_mapping, rows, folder)
+            checked = validate(mapped.items, folder, policy.store_ids or None, field_mapping.levels)
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")
-    invalid, of = len(checked.quarantined), len(checked.quarantined) + len(checked.valid)
+    invalid, of = checked.quarantined.rows, checked.quarantined.rows + checked.valid.rows
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
     message = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
     review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
-    if left_out := len(mapped.excluded):
+    if left_out := mapped.excluded.rows:
         message += f", {left_out:,} excluded"
     if not of and left_out:
         return problem(message, "check `where` and `stores` of the mapping: they exclude every row")

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.review import review_mapping
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import validate
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, applied, export, source, write
+from jwo_catalog_pipeline_tests.support.tables import review_mapping, validate
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import Mapped
-from jwo_catalog_pipeline.catalog.rules.validation import validate
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, applied, export, mapped, source, write
+from jwo_catalog_pipeline_tests.support.tables import Mapped, validate
 
 BARCODES = ["4006381110006", "4006381110013", "4006381110020"]
 WITHOUT_STORE = MINIMAL.replace("  store_id: branch\n", "")

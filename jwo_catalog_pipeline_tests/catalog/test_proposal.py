@@ -13,11 +13,11 @@ from jwo_catalog_pipeline.catalog.mapping.draft import Draft, make_draft
 from jwo_catalog_pipeline.catalog.mapping.draft_file import as_yaml
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.catalog.mapping.proposal import Proposed, propose
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.source.detection import Detected
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline_tests.support.project import SAMPLE
+from jwo_catalog_pipeline_tests.support.tables import apply_mapping
 
 CODES = ["4006381333931", "96385074", "36000291452", "5000112637922"]
 PRICES = ["1.99", "0.50", "12.00", "3.49"]

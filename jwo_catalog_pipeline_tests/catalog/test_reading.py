@@ -12,6 +12,7 @@ import pytest
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline.work_folder import DiskFull
 
 
 def read(tmp_path: Path, name: str, content: bytes, **options: str) -> pd.DataFrame:
@@ -143,7 +144,7 @@ def test_a_full_disk_is_no_bad_data(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("jwo_catalog_pipeline.catalog.source.packed.shutil.copyfileobj", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match="there is no room left"):
         read(tmp_path, "x.csv.gz", GZIPPED)
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jwo_catalog_pipeline.catalog.mapping.diff import MappingDiff, as_diff_markdown, diff_mappings
+from jwo_catalog_pipeline.catalog.mapping.diff import MappingDiff, as_diff_markdown
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, load_mapping
-from jwo_catalog_pipeline.catalog.mapping.review import Review, as_html, as_review_markdown, review_mapping
+from jwo_catalog_pipeline.catalog.mapping.review import Review, as_html, as_review_markdown
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline_tests.support.project import SAMPLE
+from jwo_catalog_pipeline_tests.support.tables import diff_mappings, review_mapping
 
 CHROMIUM = shutil.which("chromium")
 # What other people's product names may hold: markup, formulas, right-to-left marks, signs of four bytes, template code.
@@ -58,7 +59,7 @@ def test_the_review_counts_and_shows_what_the_mapping_does(tmp_path: Path) -> No
     source.loc[2, "name"] = None
     review = review_mapping(mapping(tmp_path), source, "export.csv")
     fields = {field.name: field for field in review.fields}
-    assert (review.rows, review.valid, len(review.quarantined)) == (3, 2, 1)
+    assert (review.rows, review.valid, review.quarantined) == (3, 2, 1)
     assert review.unused_columns == ("colour",)
     code = fields["external_product_id"]
     assert (code.expression, code.columns) == ("restore_barcode(code)", ("code",))
@@ -154,12 +155,12 @@ def test_a_value_that_goes_and_one_that_comes_are_changes(tmp_path: Path) -> Non
 
 def test_items_that_become_invalid_or_valid_are_named_with_reasons(tmp_path: Path) -> None:
     found = diff(tmp_path, export(["Pen", "Gum"]), external_product_id="code", standard_price="price(price, '.')")
-    assert found.became_invalid["source_row"].tolist() == [1]
-    assert "barcode_check_digit" in found.became_invalid["reasons"][0]
+    assert found.became_invalid.samples["source_row"].tolist() == [1]
+    assert "barcode_check_digit" in found.became_invalid.samples["reasons"][0]
     assert found.findings() == {"changed", "invalid"}
     fixed = diff(tmp_path, export(["Pen", "Gum"]), standard_price="price(price, ',')")
-    assert fixed.became_valid["source_row"].tolist() == [2]
-    assert "price_decimal" in fixed.became_valid["reasons"][0]
+    assert fixed.became_valid.samples["source_row"].tolist() == [2]
+    assert "price_decimal" in fixed.became_valid.samples["reasons"][0]
 
 
 def test_an_item_that_gets_another_key_is_told(tmp_path: Path) -> None:
@@ -180,8 +181,8 @@ def test_rows_without_a_store_are_compared_as_well(tmp_path: Path) -> None:
         mapping(tmp_path, "new.yaml", store_id="'S1'"),
         export(["Pen", "Gum"]),
     )
-    assert found.became_valid["source_row"].tolist() == [1]
-    assert "store_id_required" in found.became_valid["reasons"][0]
+    assert found.became_valid.samples["source_row"].tolist() == [1]
+    assert "store_id_required" in found.became_valid.samples["reasons"][0]
 
 
 def language(tmp_path: Path, name: str, more: str) -> FieldMapping:
@@ -195,7 +196,7 @@ def test_what_is_excluded_or_merged_is_shown_by_condition_with_samples(tmp_path:
     source.loc[1, ["sku", "code"]] = ["A0", "96385074"]
     more = "where:\n  - {expr: name <> '<b>Gum</b>', note: no gum}\n  - colour = 'red'\nmerge: barcodes\n"
     review = review_mapping(language(tmp_path, "m.yaml", more), source, "export.csv")
-    assert (review.rows, review.items, review.excluded, len(review.merged)) == (5, 3, 1, 1)
+    assert (review.rows, review.items, review.excluded, review.merged) == (5, 3, 1, 1)
     assert [(condition.place, condition.rows) for condition in review.conditions] == [("where[1]", 1), ("where[2]", 0)]
     for page in (as_html(review), as_review_markdown(review)):
         assert "where[1]" in page.replace("\\", "")
@@ -210,8 +211,10 @@ def test_a_difference_names_items_that_become_excluded_or_are_so_no_more(tmp_pat
     old = language(tmp_path, "old.yaml", "where: name <> 'Tea'\n")
     new = language(tmp_path, "new.yaml", "where: name <> 'Pen'\n")
     diff = diff_mappings(old, new, source)
-    assert diff.became_excluded[["source_row", "item_sku", "condition"]].to_numpy().tolist() == [[1, "A0", "where"]]
-    assert diff.became_included["item_sku"].tolist() == ["A2"]
+    assert diff.became_excluded.samples[["source_row", "item_sku", "condition"]].to_numpy().tolist() == [
+        [1, "A0", "where"]
+    ]
+    assert diff.became_included.samples["item_sku"].tolist() == ["A2"]
     assert (diff.added, diff.removed) == (0, 0)
     assert diff.findings() == {"changed", "keys", "excluded"}
     text = as_diff_markdown(diff, "old", "new", "export.csv")

@@ -8,12 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
-from jwo_catalog_pipeline.catalog.mapping.diff import diff_mappings
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.review import review_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.rules.validation import Validation, revalidate, validate
 from jwo_catalog_pipeline_tests.support.mapping_text import MINIMAL, export, source, write
+from jwo_catalog_pipeline_tests.support.tables import (
+    Validation,
+    apply_mapping,
+    diff_mappings,
+    revalidate,
+    review_mapping,
+    validate,
+)
 
 ACCENT = export(name=["Café", "Gum"])
 
@@ -71,7 +75,7 @@ def test_review_and_diff_judge_with_the_mapping_s_levels(tmp_path: Path) -> None
     [rule] = review_mapping(after, ACCENT, "export").rules
     assert (rule.name, rule.level) == ("item_name_ascii", "error")
     difference = diff_mappings(before, after, ACCENT)
-    assert difference.became_invalid["source_row"].tolist() == [1]
+    assert difference.became_invalid.samples["source_row"].tolist() == [1]
 
 
 def test_a_field_that_swallowed_rows_is_seen_through_clean_and_in_columns_that_are_not_used(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.rules.validation import Validation, validate
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 from jwo_catalog_pipeline.demo.sample import generate
 from jwo_catalog_pipeline_tests.support import ROOT
+from jwo_catalog_pipeline_tests.support.tables import Validation, apply_mapping, validate
 
 SAMPLE = Path(str(resources.files(generate.__package__)))
 STORES = ["JWO-STORE-01", "JWO-STORE-02", "JWO-STORE-03"]

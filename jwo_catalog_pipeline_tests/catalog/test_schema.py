@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.rules.rulebook import rules
-from jwo_catalog_pipeline.catalog.rules.validation import RuleResult, validate
+from jwo_catalog_pipeline.catalog.rules.validation import RuleResult
 from jwo_catalog_pipeline.sandbox.rules import judge
 from jwo_catalog_pipeline_tests.support.mapped_items import CODE, KIND, items
+from jwo_catalog_pipeline_tests.support.tables import validate
 
 FURTHER = "additional_external_product_information"
 

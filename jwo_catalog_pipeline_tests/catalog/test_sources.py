@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.options import ExportFile, SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import FILES, NOTES, read_export, read_source, with_source_file
+from jwo_catalog_pipeline.table_file import as_frame
 
 
 def read(folder: Path, name: str, content: bytes, **options: Any) -> pd.DataFrame:
@@ -191,12 +192,14 @@ def test_files_of_one_export_are_one_table_that_knows_its_files(tmp_path: Path) 
     (tmp_path / "a.csv").write_text("SKU,Price\nA,1\nB,2\n")
     (tmp_path / "b.csv").write_text("Price,SKU\n3,C\n")
     files = [ExportFile(tmp_path / name, f"s3://bucket/day/{name}") for name in ("a.csv", "b.csv")]
-    frame = with_source_file(read_export(files, SourceOptions()))
-    assert frame.attrs[FILES] == [["a.csv", 2], ["b.csv", 1]]
+    table = read_export(files, SourceOptions(), tmp_path / "rows.parquet", {"of": "us"})
+    assert (table.attrs[FILES], table.attrs["of"]) == ([["a.csv", 2], ["b.csv", 1]], "us")
+    (piece,) = table.pieces()
+    frame = as_frame(with_source_file(piece, table))
     assert cells(frame) == [[1, "A", "1", "a.csv"], [2, "B", "2", "a.csv"], [3, "C", "3", "b.csv"]]
     (tmp_path / "b.csv").write_text("SKU,Cost\nC,3\n")
     with pytest.raises(SourceFileError, match=r"beside s3://.*/a.csv, s3://bucket/day/b.csv lacks .*'Price' and"):
-        read_export(files, SourceOptions())
+        read_export(files, SourceOptions(), tmp_path / "rows.parquet")
 
 
 @pytest.mark.parametrize(

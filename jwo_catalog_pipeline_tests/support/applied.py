@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
-from jwo_catalog_pipeline.catalog.rules.validation import validate
 from jwo_catalog_pipeline.catalog.source.reading import read_source
+from jwo_catalog_pipeline_tests.support.tables import apply_mapping, validate
 
 # By store and SKU: barcode, name and price of a valid item, the reasons of a quarantined one, or `excluded`.
 Outcomes = dict[tuple[str, str], tuple[str, str, str] | str]

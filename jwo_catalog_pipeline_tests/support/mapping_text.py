@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
-from jwo_catalog_pipeline.catalog.mapping.transform import Mapped, apply_mapping
+from jwo_catalog_pipeline_tests.support.tables import Mapped, apply_mapping
 
 MINIMAL = """version: 1
 fields:

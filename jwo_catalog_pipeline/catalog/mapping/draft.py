@@ -27,6 +27,7 @@ from jwo_catalog_pipeline.catalog.source.fill_down import FillDown, filled_down
 from jwo_catalog_pipeline.catalog.source.options import ExportFile
 from jwo_catalog_pipeline.catalog.source.reading import read_export
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import work_folder
 
 STORES_LISTED = 30  # as many stores are listed by their number; of more, a table is better
 PLACEHOLDER = "YOUR-STORE-ID"
@@ -133,7 +134,8 @@ def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequen
     """
     detected = detect(file, name, written)
     options = validated_options(Source, detected.source).as_options()
-    source = read_export([ExportFile(file, name), *others], options)
+    with work_folder() as folder:
+        source = read_export([ExportFile(file, name), *others], options, folder / "source.parquet").frame()
     if any("\0" in str(column) for column in source.columns):
         raise SourceFileError(
             f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 
 
-def line_breaks(source: pd.DataFrame, used: Collection[str], delimiter: str) -> pd.Series:
+def line_breaks(source: pa.Table, used: Collection[str], delimiter: str) -> dict[int, str]:
     """The fields that hold a line break, of rows where there is one.
 
     Args:
@@ -26,19 +25,24 @@ def line_breaks(source: pd.DataFrame, used: Collection[str], delimiter: str) -> 
         delimiter: Between the fields of the export; empty where it has none.
 
     Returns:
-        By `source_row`, the first such field of the row, `str`; empty where there is none.
+        By `source_row`, the first such field of the row; empty where there is none.
     """
     found: dict[int, str] = {}
-    columns = [str(column) for column in source.columns if column != SOURCE_ROW]
+    columns = [column for column in source.column_names if column != SOURCE_ROW]
     folded = {name.casefold() for name in used}
     for place, name in enumerate(columns):
-        texts = pa.array(source[name], pa.large_string())
-        broken = pc.fill_null(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"[\r\n]"), False)
-        for row in np.flatnonzero(broken.to_numpy(zero_copy_only=False)):
+        texts = source[name]
+        candidates = np.flatnonzero(_matches(texts, r"[\r\n]"))
+        broken = candidates[_matches(pc.utf8_trim_whitespace(texts.take(pa.array(candidates))), r"[\r\n]")]
+        for row in broken.tolist():
             text = texts[row].as_py()
             if name.casefold() in folded or _holds_rows(text, delimiter, place, len(columns)):
-                found.setdefault(int(source[SOURCE_ROW].iloc[row]), text)
-    return pd.Series(found, dtype="str")
+                found.setdefault(source[SOURCE_ROW][row].as_py(), text)
+    return found
+
+
+def _matches(texts: pa.ChunkedArray, pattern: str) -> np.ndarray:
+    return np.asarray(pc.fill_null(pc.match_substring_regex(texts, pattern), False))
 
 
 def _holds_rows(text: str, delimiter: str, place: int, columns: int) -> bool:

@@ -8,19 +8,22 @@ the result is a valid item (see `rules/validation.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.errors import MappingError
 from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping, StoreGroup, fit_mapping
 from jwo_catalog_pipeline.catalog.mapping.language import MAPPABLE_FIELDS
 from jwo_catalog_pipeline.catalog.mapping.line_breaks import line_breaks
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField
-from jwo_catalog_pipeline.catalog.mapping.merging import merge_barcodes
+from jwo_catalog_pipeline.catalog.mapping.merging import merge_barcodes, no_merged
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import MEMORY_LIMIT, connect_locked, register
+from jwo_catalog_pipeline.catalog.pieces import in_order
+from jwo_catalog_pipeline.catalog.rules.row_facts import ROW_FACTS, with_row_facts
 from jwo_catalog_pipeline.catalog.rules.rules import (
     ADDITIONAL_BARCODES,
     ITEM_FIELDS,
@@ -29,7 +32,8 @@ from jwo_catalog_pipeline.catalog.rules.rules import (
     SOURCE_ROW,
 )
 from jwo_catalog_pipeline.catalog.source.options import FILE_COLUMN
-from jwo_catalog_pipeline.catalog.source.reading import with_source_file
+from jwo_catalog_pipeline.catalog.source.reading import FILES, with_source_file
+from jwo_catalog_pipeline.table_file import TableFile, TableWriter
 
 # Bytes of an expression's result: far above the 255 characters of a field, far below what harms.
 MAX_RESULT = 10_000
@@ -40,26 +44,32 @@ CONDITION = "condition"
 class Mapped:
     """What a mapping makes of an export: each row, or each row and store, is in one of three tables.
 
-    All three have `source_row` (int64) and every field of `ITEM_FIELDS` in its order (`str`; empty and blank text is
+    All three have `source_row` (int64) and every field of `ITEM_FIELDS` in its order (text; empty and blank text is
     missing), by row, and then in the order of the mapping's stores.
 
     Attributes:
-        items: The rows that are items, with `mapping_errors` (`str`, missing where there is none), and with
-            `line_breaks` (`str`) where a field of the export holds several lines.
+        items: The rows that are items, with `mapping_errors` (text, missing where there is none), with `line_breaks`
+            (text: a field of the export that holds several lines), and with the facts of `row_facts.py`.
         excluded: The rows that do not meet a condition of the mapping, with `condition`: the first of those, by its
             place in the file, such as `where[2]`.
         merged: The rows that became part of another, with `merged_into`: the `source_row` of that.
         mapping: What of the mapping was used.
     """
 
-    items: pd.DataFrame
-    excluded: pd.DataFrame
-    merged: pd.DataFrame
+    items: TableFile
+    excluded: TableFile
+    merged: TableFile
     mapping: FittedMapping
 
 
-def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
-    """Apply a mapping to an export.
+_TEXTS = [(name, pa.large_string()) for name in ITEM_FIELDS]
+MAPPED = pa.schema([(SOURCE_ROW, pa.int64()), *_TEXTS, (MAPPING_ERRORS, pa.large_string())])
+_ITEMS = pa.schema([*MAPPED, (LINE_BREAKS, pa.large_string()), *ROW_FACTS])
+_EXCLUDED = pa.schema([(SOURCE_ROW, pa.int64()), (CONDITION, pa.large_string()), *_TEXTS])
+
+
+def apply_mapping(mapping: FieldMapping, source: TableFile, folder: Path) -> Mapped:
+    """Apply a mapping to an export, a piece at a time.
 
     Where `external_product_id_type` is not mapped, it is what the barcode's length and check digit say.
     `additional_external_product_information` is JSON text such as `[["12345670", "EAN8"]]`, distinct and without the
@@ -67,37 +77,62 @@ def apply_mapping(mapping: FieldMapping, source: pd.DataFrame) -> Mapped:
 
     Args:
         mapping: The mapping.
-        source: `source_row` (int64) and the export's columns, as `read_source` gives them.
+        source: `source_row` (int64) and the export's columns, as `read_export` gives them.
+        folder: Where the tables are written.
 
     Raises:
         MappingError: an expression names a column that the export has not, or does not fit its columns.
     """
-    source = with_named_columns(mapping, source)
-    fitted = fit_mapping(mapping, [str(column) for column in source.columns if column != SOURCE_ROW])
-    with connect_locked() as db:
-        register(db, "source", pa.Table.from_pandas(source, preserve_index=False))
-        _check_types(db, fitted)
-        frames = [_evaluated(db, fitted, group) for group in fitted.groups]
-    rows = _in_every_store(frames, fitted) if mapping.stores else frames[0]
-    left_out = rows[CONDITION].notna()
-    excluded = rows.loc[left_out, [SOURCE_ROW, CONDITION, *ITEM_FIELDS]].reset_index(drop=True)
-    items = rows.drop(columns=CONDITION)
-    if len(excluded):
-        items = items.loc[~left_out].reset_index(drop=True)
-    items, merged = merge_barcodes(items, merge=mapping.merge)
+    columns = source_columns(mapping, source)
+    fitted = fit_mapping(mapping, columns)
     used = {column for expression in fitted.expressions for column in expression.columns}
-    breaks = line_breaks(source, used, mapping.source.delimiter or ",")
-    if len(breaks):
-        items[LINE_BREAKS] = items[SOURCE_ROW].map(breaks).astype("str")
-    return Mapped(items, excluded, merged, fitted)
+    with connect_locked() as db:
+        register(db, "source", pa.schema([(name, pa.large_string()) for name in columns]).empty_table())
+        _check_types(db, fitted)
+
+    def mapped(piece: pa.Table) -> tuple[pa.Table, pa.Table]:
+        piece = with_source_file(piece, source) if FILE_COLUMN in mapping.columns else piece
+        rows = _mapped_piece(fitted, piece)
+        left_out = rows[CONDITION].is_valid()
+        excluded, items = rows.filter(left_out), rows.filter(pc.invert(left_out)).drop_columns(CONDITION)
+        breaks = line_breaks(piece, used, mapping.source.delimiter or ",")
+        items = items.append_column(LINE_BREAKS, _by_row(items[SOURCE_ROW], breaks))
+        return with_row_facts(items), excluded
+
+    first = folder / ("mapped.parquet" if mapping.merge else "items.parquet")
+    with TableWriter(first, _ITEMS) as items, TableWriter(folder / "excluded.parquet", _EXCLUDED) as excluded:
+        for some, others in in_order(mapped, source.pieces()):
+            items.write(some)
+            excluded.write(others)
+    if mapping.merge:
+        together, merged = merge_barcodes(items.table, folder)
+    else:
+        together, merged = items.table, no_merged(folder)
+    return Mapped(together, excluded.table, merged, fitted)
 
 
-def with_named_columns(mapping: FieldMapping, source: pd.DataFrame) -> pd.DataFrame:
-    """The export with the column `source_file` where the mapping names it."""
-    return with_source_file(source) if FILE_COLUMN in mapping.columns else source
+def source_columns(mapping: FieldMapping, source: TableFile) -> list[str]:
+    """The columns of an export; with `source_file` where the mapping names it."""
+    columns = [column for column in source.columns if column != SOURCE_ROW]
+    with_file = FILE_COLUMN in mapping.columns and FILE_COLUMN not in columns and FILES in source.attrs
+    return [*columns, FILE_COLUMN] if with_file else columns
 
 
-def _evaluated(db: duckdb.DuckDBPyConnection, fitted: FittedMapping, group: StoreGroup) -> pd.DataFrame:
+def _by_row(rows: pa.ChunkedArray, texts: dict[int, str]) -> pa.Array:
+    """The text of each row that has one."""
+    if not texts:
+        return pa.nulls(len(rows), pa.large_string())
+    return pa.array([texts.get(row) for row in rows.to_pylist()], pa.large_string())
+
+
+def _mapped_piece(fitted: FittedMapping, piece: pa.Table) -> pa.Table:
+    with connect_locked() as db:
+        register(db, "source", piece)
+        tables = [_evaluated(db, fitted, group) for group in fitted.groups]
+    return _in_every_store(tables, fitted) if fitted.mapping.stores else tables[0]
+
+
+def _evaluated(db: duckdb.DuckDBPyConnection, fitted: FittedMapping, group: StoreGroup) -> pa.Table:
     """One row for each row of the export, in its order: `source_row`, fields, `mapping_errors`, `condition`."""
     fields = [*group.fields.values(), *fitted.additional_barcodes]
     for number, field in enumerate(fields):
@@ -105,29 +140,26 @@ def _evaluated(db: duckdb.DuckDBPyConnection, fitted: FittedMapping, group: Stor
             pairs = {"k": [*field.values], "v": [*field.values.values()]}
             register(db, f"lookup{number}", pa.table(pairs, pa.schema(dict.fromkeys(pairs, pa.large_string()))))
     try:
-        # In one piece each, for pandas picks rows out of columns in many pieces slowly.
-        table = db.sql(_select(fitted, group, fields)).to_arrow_table().combine_chunks()
+        table = db.sql(_select(fitted, group, fields)).to_arrow_table()
     except duckdb.OutOfMemoryException as error:
         raise MappingError(
             f"{fitted.mapping.path}: the mapping needs more than {MEMORY_LIMIT}",
             "look for an expression that makes very long text",
         ) from error
-    frame = pd.DataFrame(table.to_pandas()).astype(dict.fromkeys(table.column_names[1:], "str"))
     # DuckDB promises no order, though it keeps this one.
-    if not np.all(np.diff(frame[SOURCE_ROW].to_numpy()) >= 0):
-        frame = frame.sort_values(SOURCE_ROW, ignore_index=True, kind="stable")
-    return frame
+    if not np.all(np.diff(table[SOURCE_ROW].to_numpy()) >= 0):
+        table = table.sort_by(SOURCE_ROW)
+    return table
 
 
-def _in_every_store(frames: list[pd.DataFrame], fitted: FittedMapping) -> pd.DataFrame:
-    """The frames of the groups as one: each row in every store."""
-    rows, stores = len(frames[0]), fitted.mapping.store_names
+def _in_every_store(tables: list[pa.Table], fitted: FittedMapping) -> pa.Table:
+    """The tables of the groups as one: each row in every store."""
+    rows, stores = len(tables[0]), fitted.mapping.store_names
     group_of = {store: number for number, group in enumerate(fitted.groups) for store in group.stores}
     places = np.tile([group_of[store] * rows for store in stores], rows) + np.repeat(np.arange(rows), len(stores))
-    together = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    spread = together.take(places).reset_index(drop=True)
-    spread["store_id"] = pd.Series(np.tile(np.array(stores, dtype=object), rows), dtype="str")
-    return spread
+    spread = pa.concat_tables(tables).combine_chunks().take(pa.array(places))
+    names = pa.array(stores, pa.large_string()).take(pa.array(np.tile(np.arange(len(stores)), rows)))
+    return spread.set_column(spread.schema.get_field_index("store_id"), "store_id", names)
 
 
 def _check_types(db: duckdb.DuckDBPyConnection, fitted: FittedMapping) -> None:

@@ -1,6 +1,6 @@
 """What `functions.sql` says about columns of codes and texts.
 
-Belongs here: evaluating the SQL functions of `functions.sql` over pandas columns.
+Belongs here: evaluating the SQL functions of `functions.sql` over columns.
 Does not belong here: any rule about barcodes; `functions.sql` alone holds them.
 """
 
@@ -9,51 +9,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import connect_locked, register
+from jwo_catalog_pipeline.catalog.rules.rules import ADDITIONAL_BARCODES, BARCODE_TYPES
 
 # What keeps a text from being a barcode, as `_barcode_fault` counts them.
 CHARACTERS, ROUNDED, PLACEHOLDER = 1, 2, 3
 _RIGHT = "_check_digit_right(x[1], x[2])"
 
 
-def barcode_facts(codes: pd.Series, types: pd.Series) -> pd.DataFrame:
-    """What can be said about barcodes and the types that they are declared to have.
+def barcode_facts(items: pa.Table) -> dict[str, pa.Array]:
+    """What can be said about the barcodes of items, and the types that they are declared to have.
 
     Args:
-        codes: Barcodes, `str`.
-        types: UPC, EAN, EAN8, ISBN, GTIN, PLU or missing, same index.
+        items: At least `external_product_id` and `external_product_id_type`.
 
     Returns:
-        Same index. Booleans: `fits_type` (length and form; true without a known type), `check_digit_right` (true
-        where the code has none), `form_known` (or it is no code at all), `form_ambiguous` (right both as EAN8 and as
-        UPC-E), `barcode_weighed` (numbered in the store: EAN 02 and 20 to 29, UPC 2, whatever packaging
-        digit). Numbers: `barcode_fault` (0, or `CHARACTERS`, `ROUNDED`,
-        `PLACEHOLDER`) and `product_number` (int64; the same for UPC, EAN and GTIN of one product; 0 where there is
-        none). A missing code is fine in every respect.
+        Columns of the same length. Booleans: `fits_type` (length and form; true without a known type),
+        `check_digit_right` (true where the code has none), `form_known` (or it is no code at all), `form_ambiguous`
+        (right both as EAN8 and as UPC-E), `barcode_weighed` (numbered in the store: EAN 02 and 20 to 29, UPC 2,
+        whatever packaging digit). Numbers: `barcode_fault` (0, or `CHARACTERS`, `ROUNDED`, `PLACEHOLDER`) and
+        `product_number` (int64; the same for UPC, EAN and GTIN of one product; 0 where there is none). A missing code
+        is fine in every respect.
     """
+    types = items["external_product_id_type"]
+    known = pc.if_else(pc.is_in(types, pa.array(BARCODE_TYPES, types.type)), types, pa.scalar(None, types.type))
     # SQL gives NULL where a question does not apply; that is no fault.
-    facts = _over_rows(
-        [codes, types],
+    found = _over_rows(
+        [items["external_product_id"], known],
         "_barcode_facts(c0, c1) AS f",
         {
             "fits_type": "coalesce(f.fits, true)",
             "check_digit_right": "coalesce(f.right, true)",
             "form_known": "coalesce(f.known, true)",
             "form_ambiguous": "coalesce(f.ambiguous, false)",
-            "barcode_fault": "coalesce(f.fault, 0)::TINYINT",
+            "fault": "coalesce(f.fault, 0)::TINYINT",
             "number": "coalesce(f.number, 0)::BIGINT",
         },
     )
-    number, right, fault = (facts[name].to_numpy() for name in ("number", "check_digit_right", "barcode_fault"))
-    fault = np.where(fault < 0, _fault_of_long(number), fault)
+    number, right, fault = (found[name].to_numpy() for name in ("number", "check_digit_right", "fault"))
+    fault = np.where(fault < 0, _fault_of_long(number), fault).astype("int8")
     prefix = number % 10**13 // 10**11
-    facts["barcode_fault"] = fault
-    facts["barcode_weighed"] = (number > 0) & ((prefix == 2) | ((prefix >= 20) & (prefix <= 29)))
-    facts["product_number"] = np.where(fault > 0, 0, product_numbers(number, right))
-    return facts.drop(columns="number")
+    facts = {name: found[name] for name in ("fits_type", "check_digit_right", "form_known", "form_ambiguous")}
+    return facts | {
+        "barcode_fault": pa.array(fault),
+        "barcode_weighed": pa.array((number > 0) & ((prefix == 2) | ((prefix >= 20) & (prefix <= 29)))),
+        "product_number": pa.array(np.where(fault > 0, 0, product_numbers(number, right))),
+    }
 
 
 def _fault_of_long(number: np.ndarray) -> np.ndarray:
@@ -68,57 +72,63 @@ def product_numbers(number: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.where((number > 0) & right, number // 10, -np.abs(number))
 
 
-def additional_barcode_facts(pairs: pd.Series) -> pd.DataFrame:
-    """What can be said about lists of further barcodes.
+def additional_barcode_facts(items: pa.Table) -> dict[str, pa.Array]:
+    """What can be said about the further barcodes of items.
 
     Args:
-        pairs: JSON text of [code, type or null] pairs, `str`, or missing.
+        items: At least `additional_external_product_information`: JSON text of [code, type or null] pairs, or missing.
 
     Returns:
-        Same index: `count` (int64; 0 where missing), `wrong` (`str`): a code whose check digit is wrong, or the
-        whole text where it is no list of pairs; `fault` (`str`): a code that has a fault; both missing where all is
-        well; `products` (lists of int64, or missing): the product numbers of the others.
+        Columns of the same length: `additional_count` (int64; 0 where missing), `additional_wrong` (text): a code whose
+        check digit is wrong, or the whole text where it is no list of pairs; `additional_fault` (text): a code that has
+        a fault; both missing where all is well; `additional_products` (lists of int64, or missing): the product numbers
+        of the others.
     """
-    empty = pd.Series(np.nan, index=pairs.index, dtype="str")
-    facts = pd.DataFrame({"count": 0, "wrong": empty, "fault": empty, "products": None}, index=pairs.index)
-    given = pairs.dropna()
-    if given.empty:
-        return facts
+    pairs = items[ADDITIONAL_BARCODES].combine_chunks()
+    given = np.flatnonzero(pairs.is_valid().to_numpy(zero_copy_only=False))
     parsed = "TRY(from_json_strict(c0, '[[\"VARCHAR\"]]'))"
     wrong = f"list_filter({parsed}, lambda x: len(x) <> 2 OR x[1] IS NULL OR NOT coalesce({_RIGHT}, true))"
     faulty = f"list_filter({parsed}, lambda x: _barcode_fault(x[1]) > 0)"
     sound = f"list_filter({parsed}, lambda x: _barcode_fault(x[1]) = 0)"
-    table = _over_rows(
-        [given],
+    evaluated = (
         f"{parsed} AS parsed, {wrong} AS wrong, {faulty} AS faulty, "
         f"list_transform({sound}, lambda x: list_transform([_code_number(x[1], x[2])], lambda n: "
-        f"CASE WHEN n > 0 AND coalesce({_RIGHT}, false) THEN n // 10 ELSE -abs(n) END)[1]) AS products",
+        f"CASE WHEN n > 0 AND coalesce({_RIGHT}, false) THEN n // 10 ELSE -abs(n) END)[1]) AS products"
+    )
+    kinds = {"additional_count": pa.int64(), "additional_wrong": pa.large_string()}
+    kinds |= {"additional_fault": pa.large_string(), "additional_products": pa.list_(pa.int64())}
+    if not len(given):
+        facts = {name: pa.nulls(len(pairs), kind) for name, kind in kinds.items()}
+        return facts | {"additional_count": pa.array(np.zeros(len(pairs), dtype="int64"))}
+    found = _over_rows(
+        [pairs.take(pa.array(given))],
+        evaluated,
         {
-            "count": "coalesce(len(parsed), 0)",
+            "additional_count": "coalesce(len(parsed), 0)::BIGINT",
             # A wrong entry that has no code shows the whole text.
-            "wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
-            "fault": "faulty[1][1]",
-            "products": "products",
+            "additional_wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
+            "additional_fault": "faulty[1][1]",
+            "additional_products": "products::BIGINT[]",
         },
     )
-    facts.loc[given.index, "count"] = table["count"].astype("int64")
-    facts.loc[given.index, "wrong"] = table["wrong"].astype("str")
-    facts.loc[given.index, "fault"] = table["fault"].astype("str")
-    facts.loc[given.index, "products"] = table["products"]
-    return facts
+    places = np.full(len(pairs), -1, dtype="int64")
+    places[given] = np.arange(len(given))
+    at = pa.array(places, mask=places < 0)
+    facts = {name: found[name].combine_chunks().cast(kind).take(at) for name, kind in kinds.items()}
+    return facts | {"additional_count": pc.fill_null(facts["additional_count"], 0)}
 
 
-def marked_up(texts: pd.Series) -> pd.Series:
-    """Whether texts, `str` without missing ones, hold HTML entities or tags, as `plain` takes them out."""
-    return _over_rows([texts], "_unmarked(c0) <> c0 AS marked", {"marked": "marked"})["marked"].astype(bool)
+def marked_up(texts: pa.Array) -> np.ndarray:
+    """Whether texts, none of which is missing, hold HTML entities or tags, as `plain` takes them out."""
+    return np.asarray(_over_rows([texts], "_unmarked(c0) <> c0 AS marked", {"marked": "marked"})["marked"])
 
 
-def _over_rows(columns: Sequence[pd.Series], evaluated: str, facts: dict[str, str]) -> pd.DataFrame:
+def _over_rows(columns: Sequence[pa.Array | pa.ChunkedArray], evaluated: str, facts: dict[str, str]) -> pa.Table:
     """Evaluate SQL over c0, c1, ..., the columns: `evaluated` first, and from it the `facts`, one column each."""
-    arrays = {f"c{number}": pa.array(column, pa.large_string()) for number, column in enumerate(columns)}
+    names = [f"c{number}" for number in range(len(columns))]
     with connect_locked() as db:
-        register(db, "codes", pa.table({"id": np.arange(len(columns[0])), **arrays}))
+        register(db, "codes", pa.table([np.arange(len(columns[0])), *columns], names=["id", *names]))
         selected = ", ".join(f"{sql} AS {name}" for name, sql in facts.items())
-        query = f"SELECT id, {selected} FROM (SELECT *, {evaluated} FROM codes) ORDER BY id"  # noqa: S608
-        table: pd.DataFrame = db.sql(query).to_arrow_table().to_pandas()
-    return table[list(facts)].set_index(columns[0].index)
+        table = db.sql(f"SELECT id, {selected} FROM (SELECT *, {evaluated} FROM codes)").to_arrow_table()  # noqa: S608
+    # DuckDB promises no order, though it keeps this one.
+    return table if np.all(np.diff(table["id"].to_numpy()) > 0) else table.sort_by("id")

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.csv_dialect import (
-    FIELD_CHARACTERS,
     Dialect,
     Header,
     as_yaml,
@@ -26,18 +25,32 @@ from jwo_catalog_pipeline.catalog.source.csv_dialect import (
     unequal,
 )
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions, is_tab_separated
-from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped, without_blank_rows
+from jwo_catalog_pipeline.catalog.source.shaping import Read, Refused
 from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
+from jwo_catalog_pipeline.engine import pieces
+from jwo_catalog_pipeline.table_file import PIECE_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIECE = 16 << 20  # bytes
+_RECORD_BYTES = 8 << 20  # Python reads a file with a longer record
+_BUFFER_BYTES = 32 << 20  # that DuckDB reads at a time; by itself it would take 16 times `_RECORD_BYTES`
 _SEP = re.compile(rb"\"?sep=(.)\"?[ \t,;]*(\r\n|\n|\r)", re.IGNORECASE)
 
 
-def read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, name: str) -> Read:
+@contextmanager
+def read_csv(
+    db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, name: str, folder: Path | None = None
+) -> Iterator[Read]:
     """Read a plain UTF-8 file.
+
+    Args:
+        db: a connection of its own.
+        path: the file.
+        source: how it is written.
+        name: what messages call it.
+        folder: for a copy of the file, where one is needed.
 
     Raises:
         SourceFileError: it has no header, or a record that does not fit it; the message names the line.
@@ -49,14 +62,15 @@ def read_csv(db: duckdb.DuckDBPyConnection, path: Path, source: SourceOptions, n
         notes.append(f"the first line says that the delimiter is {said!r}")
     dialect = Dialect(delimiter, source.quote, source.escape or source.quote)
     header = _header(path, dialect, max(source.header_row, 2 if skipped else 1), name)
-    with _from(path, header.start) as body:
-        table = _records(db, body, header, dialect, name, path)
-    if len(header.names) == 1 and (better := better_delimiter(header, dialect)):
-        raise SourceFileError(
-            f"{name}: the header has one column, {header.names[0]!r}",
-            f"set source.options.delimiter in the field mapping to {as_yaml(better)}",
+    with _from(path, header.start, folder) as body:
+        yield Read(
+            header.names,
+            name,
+            lambda: _with_duckdb(db, body, header, dialect, name, path),
+            lambda: _counted(body, dialect) - 1,
+            lambda: _with_python(body, header, dialect, name),
+            notes,
         )
-    return shaped(table.columns, header.names, name, notes)
 
 
 def _sep_line(path: Path) -> tuple[str, bool]:
@@ -108,13 +122,13 @@ def _offset(file: Any, line: int) -> int | None:
 
 
 @contextmanager
-def _from(path: Path, start: int) -> Iterator[Path]:
+def _from(path: Path, start: int, folder: Path | None) -> Iterator[Path]:
     """The file from a line on: DuckDB can skip lines only as it understands them."""
     if start == 0:
         yield path
         return
-    with TemporaryDirectory(prefix="jwo-source-") as folder:
-        rest = Path(folder, "rest")
+    with TemporaryDirectory(prefix="jwo-source-", dir=folder) as copies:
+        rest = Path(copies, "rest")
         with path.open("rb") as file, rest.open("wb") as out:
             file.seek(start)
             while piece := file.read(_PIECE):
@@ -122,42 +136,58 @@ def _from(path: Path, start: int) -> Iterator[Path]:
         yield rest
 
 
-def _records(
+def _with_duckdb(
     db: duckdb.DuckDBPyConnection, body: Path, header: Header, dialect: Dialect, name: str, path: Path
-) -> pa.Table:
-    """The records below the header, all of them: what DuckDB refuses or counts otherwise, Python reads."""
+) -> Iterator[pa.Table]:
+    """The records below the header.
+
+    Raises:
+        SourceFileError: a record does not fit the header.
+        Refused: DuckDB cannot read what Python can.
+    """
+    # The header is among the records: as a header, DuckDB loses one with line breaks, and all rows after it.
+    beginning = True
     try:
-        table = _with_duckdb(db, body, header, dialect)
+        for batch in _records(db, body, header, dialect):
+            piece = pa.Table.from_batches([batch])
+            if beginning and not _is_header(piece, header):
+                raise Refused
+            yield piece.slice(1) if beginning else piece
+            beginning = False
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         if diagnosis := diagnose(path, header, dialect, name):
             raise diagnosis from error
-        table = None
-    if table is not None and _is_header(table, header) and _counted(body, dialect) == len(table):
-        return table.slice(1)
-    exact = _with_python(body, header, dialect, name)
-    if table is not None:
-        with_content = len(without_blank_rows(table.slice(1))[0])
-        if _is_header(table, header) and with_content == len(without_blank_rows(exact)[0]):
-            return table.slice(1)
-    return exact
+        raise Refused from error
+    if beginning:
+        raise Refused
+    _check_delimiter(header, dialect, name)
 
 
-def _with_duckdb(db: duckdb.DuckDBPyConnection, body: Path, header: Header, dialect: Dialect) -> pa.Table:
-    """All records, the header among them: as a header, DuckDB loses one with line breaks, and all rows after it."""
-    return db.sql(
+def _check_delimiter(header: Header, dialect: Dialect, name: str) -> None:
+    if len(header.names) == 1 and (better := better_delimiter(header, dialect)):
+        raise SourceFileError(
+            f"{name}: the header has one column, {header.names[0]!r}",
+            f"set source.options.delimiter in the field mapping to {as_yaml(better)}",
+        )
+
+
+def _records(db: duckdb.DuckDBPyConnection, body: Path, header: Header, dialect: Dialect) -> Iterator[pa.RecordBatch]:
+    return pieces(
+        db,
         # Nothing is guessed: what a column holds must not depend on the first rows of today's file.
         "SELECT * FROM read_csv($path, columns = $columns, delim = $delimiter, quote = $quote, escape = $escape, "
         "header = false, auto_detect = false, strict_mode = true, null_padding = false, nullstr = '', "
-        "compression = 'none', max_line_size = $size)",
-        params={
+        "compression = 'none', max_line_size = $size, buffer_size = $buffer)",
+        {
             "path": glob.escape(str(body)),
             "columns": {f"c{number}": "VARCHAR" for number in range(len(header.names))},
             "delimiter": dialect.delimiter,
             "quote": dialect.quote,
             "escape": dialect.escape,
-            "size": FIELD_CHARACTERS,
+            "size": _RECORD_BYTES,
+            "buffer": _BUFFER_BYTES,
         },
-    ).to_arrow_table()
+    )
 
 
 def _is_header(table: pa.Table, header: Header) -> bool:
@@ -189,26 +219,35 @@ def _counted(body: Path, dialect: Dialect) -> int:
     return count + (before not in (0x0A, 0x0D))
 
 
-def _with_python(body: Path, header: Header, dialect: Dialect, name: str) -> pa.Table:
+def _with_python(body: Path, header: Header, dialect: Dialect, name: str) -> Iterator[pa.Table]:
     """The same records with Python's reader, which is slower.
 
     Raises:
         SourceFileError: a record does not fit the header.
     """
     width = len(header.names)
-    columns: list[list[str | None]] = [[] for _ in range(width)]
+    rows: list[list[str]] = []
     with body.open(encoding="utf-8", newline="") as file:
         reader = dialect.reader(file)
         line = header.line
         try:
+            next(reader, None)
+            line = header.line + reader.line_num
             for fields in reader:
                 if fields and len(fields) != width:
                     raise unequal(name, line, fields, width)
-                for column, value in zip(columns, fields, strict=False):
-                    column.append(value or None)
+                if fields:
+                    rows.append(fields)
+                if len(rows) == PIECE_ROWS:
+                    yield _as_table(rows, width)
+                    rows = []
                 line = header.line + reader.line_num
         except csv.Error as error:
             raise unclosed(name, line, error) from error
-    kind = pa.large_string()
-    table = pa.table({f"c{number}": pa.array(column, kind) for number, column in enumerate(columns)})
-    return table.slice(1)
+    yield _as_table(rows, width)
+    _check_delimiter(header, dialect, name)
+
+
+def _as_table(rows: list[list[str]], width: int) -> pa.Table:
+    columns = ([row[number] or None for row in rows] for number in range(width))
+    return pa.table({f"c{number}": pa.array(column, pa.large_string()) for number, column in enumerate(columns)})

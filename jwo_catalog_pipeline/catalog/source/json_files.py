@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
-from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped
+from jwo_catalog_pipeline.catalog.source.json_counts import count_below, count_lines, count_objects
+from jwo_catalog_pipeline.catalog.source.shaping import Read
 from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
+from jwo_catalog_pipeline.engine import pieces
 
 _KEY = "key"  # the column of the keys under which objects stand
 # A whole document is one value for DuckDB; records of JSON Lines are smaller.
@@ -58,7 +61,23 @@ def read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: 
     if not columns:
         where = f" under {records!r}" if records else ""
         raise SourceFileError(f"{name} holds no records{where}", _lists(db, format_) or "export it again")
-    return shaped(_texts(db, columns), [label for *_, label in columns], name)
+    found = _first(db, "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM records)") or (0, 0)
+    return Read(
+        [label for *_, label in columns],
+        name,
+        lambda: _texts(db, columns),
+        lambda: _counted(path, format_, steps, *found),
+    )
+
+
+def _counted(path: Path, format_: str, steps: list[str], documents: int, records: int) -> int:
+    """How many records the text holds; of JSON Lines, whose lines may hold lists, by how many lines it differs."""
+    if format_ == "jsonl":
+        return records + count_lines(path) - documents
+    if not steps:
+        return count_objects(path)
+    counted = count_below(path, steps)
+    return records if counted is None else counted
 
 
 def path_of(records: str | None) -> list[str]:
@@ -194,46 +213,39 @@ def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def _texts(db: duckdb.DuckDBPyConnection, columns: list[tuple[str, str, str]]) -> list[pa.ChunkedArray]:
+def _texts(db: duckdb.DuckDBPyConnection, columns: list[tuple[str, str, str]]) -> Iterator[pa.Table]:
     """Every column as text, in order of the records."""
-    fields = [key for column, key, _ in columns if column == "record"]
-    structure = json.dumps(dict.fromkeys(fields, "VARCHAR"))
-    # One parse of each record for all of its fields.
-    db.execute(
-        "CREATE TABLE texts AS SELECT number, unnest(json_transform(record, $structure)) FROM records ORDER BY number",
-        {"structure": structure},
+    # One look into each object for all of its fields, which come by their place: names are alike to SQL that are not
+    # to JSON.
+    keys: dict[str, list[str]] = {}
+    texts = []
+    for place, (column, key, _) in enumerate(columns):
+        if column == _KEY:
+            texts.append(f"nullif(key, '') AS c{place}")
+            continue
+        keys.setdefault(column, []).append(_pointer(key))
+        texts.append(f"{_as_text(column, len(keys[column]), _pointer(key))} AS c{place}")
+    looks = [f"json_extract_string({column}, {_listed(found)}) AS {column}_texts" for column, found in keys.items()]
+    query = f"SELECT {', '.join(texts)} FROM (SELECT *{''.join(f', {look}' for look in looks)} FROM records)"  # noqa: S608
+    for batch in pieces(db, query):
+        yield pa.Table.from_batches([batch])
+
+
+def _as_text(column: str, place: int, pointer: str) -> str:
+    text = f"{column}_texts[{place}]"
+    value = f"json_extract({column}, {_quoted(pointer)})"
+    return (
+        f"nullif(CASE WHEN {_looks_like_long_number(text)} AND json_type({value}) <> 'VARCHAR' "
+        f"THEN _json_number({text}) ELSE {text} END, '')"
     )
-    # By their place, for names that differ in case only are the same to SQL.
-    names = [name for name, *_ in db.execute("DESCRIBE texts").fetchall()[1:]]
-    places = dict(zip(fields, names, strict=True))
-    return [
-        _from_record(db, places[key], key) if column == "record" else _from_outer(db, column, key)
-        for column, key, _ in columns
-    ]
 
 
-def _from_record(db: duckdb.DuckDBPyConnection, column: str, key: str) -> pa.ChunkedArray:
-    text = '"' + column.replace('"', '""') + '"'
-    looks = f"{_looks_like_long_number(text)}"
-    found = _first(db, f"SELECT count(*) FILTER ({looks}) FROM texts")  # noqa: S608
-    if not (found and found[0]):
-        return db.sql(f"SELECT nullif({text}, '') AS text FROM texts ORDER BY number").to_arrow_table()["text"]  # noqa: S608
-    return db.sql(
-        f"SELECT nullif(CASE WHEN {looks} AND json_type(record, $key) <> 'VARCHAR' THEN _json_number({text}) "  # noqa: S608
-        f"ELSE {text} END, '') AS text FROM texts JOIN records USING (number) ORDER BY number",
-        params={"key": _pointer(key)},
-    ).to_arrow_table()["text"]
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
-def _from_outer(db: duckdb.DuckDBPyConnection, column: str, key: str) -> pa.ChunkedArray:
-    if column == _KEY:
-        return db.sql("SELECT nullif(key, '') AS text FROM records ORDER BY number").to_arrow_table()["text"]
-    return db.sql(
-        f"SELECT nullif(CASE WHEN {_looks_like_long_number('text')} AND json_type(value) <> 'VARCHAR' "  # noqa: S608
-        "THEN _json_number(text) ELSE text END, '') AS text FROM (SELECT number, value, value ->> '$' AS text FROM "
-        f"(SELECT number, json_extract({column}, $key) AS value FROM records)) ORDER BY number",
-        params={"key": _pointer(key)},
-    ).to_arrow_table()["text"]
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _looks_like_long_number(text: str) -> str:

@@ -41,13 +41,14 @@ class _Bounded:
 
 
 @contextmanager
-def unpacked(path: Path, name: str) -> Iterator[tuple[Path, str]]:
+def unpacked(path: Path, name: str, folder: Path | None = None) -> Iterator[tuple[Path, str]]:
     """The file, or what is packed in it, and its name.
 
     Args:
         path: the file; gzip, zstd and zip are recognised by their first bytes. A workbook, which is a zip file
             itself, stays as it is.
         name: what messages call the file.
+        folder: where to unpack it; None: where this machine keeps temporary files.
 
     Raises:
         SourceFileError: the file is missing or empty, its data are cut or damaged, or a zip file holds
@@ -57,13 +58,13 @@ def unpacked(path: Path, name: str) -> Iterator[tuple[Path, str]]:
     if kind not in _UNPACK or (kind == "zip" and (is_workbook(path) or name.lower().endswith(_WORKBOOK_NAMES))):
         yield path, name
         return
-    with TemporaryDirectory(prefix="jwo-source-") as folder:
-        target = Path(folder, "unpacked")
+    with TemporaryDirectory(prefix="jwo-source-", dir=folder) as inside:
+        target = Path(inside, "unpacked")
         inner = _UNPACK[kind](path, target, name)
         if target.stat().st_size == 0:
             raise SourceFileError(f"{inner} is empty once it is unpacked", "export it again")
         if kind == "zip" and _kind(target, inner) in ("gzip", "zstd"):
-            with unpacked(target, inner) as deeper:
+            with unpacked(target, inner, folder) as deeper:
                 yield deeper
             return
         yield target, inner

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
-from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped
+from jwo_catalog_pipeline.catalog.source.shaping import Read
+from jwo_catalog_pipeline.table_file import PIECE_ROWS
 
 _EXACT = 9e15  # whole numbers up to 2**53 are exact in a float
 
@@ -20,14 +25,26 @@ def read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> Read:
     Raises:
         SourceFileError: it is empty, cut off or damaged.
     """
-    try:
+    with _explained(path, name):
         rows = db.read_parquet(glob.escape(str(path)))
-        kinds = [str(kind) for kind in rows.types]
-        texts = [
-            f"{_as_text(column, kind)} AS {_quoted(f'c{number}')}"
-            for number, (column, kind) in enumerate(zip(rows.columns, kinds, strict=True))
-        ]
-        table = rows.project(", ".join(texts)).to_arrow_table()
+        columns, kinds = rows.columns, [str(kind) for kind in rows.types]
+    texts = [
+        f"{_as_text(column, kind)} AS {_quoted(f'c{number}')}"
+        for number, (column, kind) in enumerate(zip(columns, kinds, strict=True))
+    ]
+
+    def records() -> Iterator[pa.Table]:
+        with _explained(path, name):
+            for batch in rows.project(", ".join(texts)).to_arrow_reader(PIECE_ROWS):
+                yield pa.Table.from_batches([batch])
+
+    return Read(columns, name, records, lambda: int(pq.read_metadata(path).num_rows))
+
+
+@contextmanager
+def _explained(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
     except duckdb.InvalidInputException as error:
         if path.stat().st_size == 0:
             raise SourceFileError(f"{name} is empty (0 bytes)", "export it again") from error
@@ -36,7 +53,6 @@ def read_parquet(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> Read:
             "damaged",
             "export it again",
         ) from error
-    return shaped(table.columns, rows.columns, name)
 
 
 def _quoted(column: str) -> str:

@@ -6,8 +6,11 @@ Does not belong here: a format (see the modules beside this one), what the colum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,7 +20,7 @@ import pyarrow as pa
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.source.csv_files import read_csv
-from jwo_catalog_pipeline.catalog.source.fill_down import filled_down
+from jwo_catalog_pipeline.catalog.source.fill_down import FillingDown
 from jwo_catalog_pipeline.catalog.source.json_files import read_json
 from jwo_catalog_pipeline.catalog.source.options import (
     FILE_COLUMN,
@@ -29,11 +32,15 @@ from jwo_catalog_pipeline.catalog.source.options import (
 )
 from jwo_catalog_pipeline.catalog.source.packed import is_workbook, unpacked
 from jwo_catalog_pipeline.catalog.source.parquet_files import read_parquet
-from jwo_catalog_pipeline.catalog.source.shaping import Read
+from jwo_catalog_pipeline.catalog.source.shaping import Read, labelled
 from jwo_catalog_pipeline.catalog.source.signatures import NAMED, kind_of, text_kind
+from jwo_catalog_pipeline.catalog.source.storing import Stored, Tally, store, take_records
 from jwo_catalog_pipeline.catalog.source.text_files import actual_encoding, is_utf8, plain_utf8
 from jwo_catalog_pipeline.catalog.source.workbooks import read_workbook
+from jwo_catalog_pipeline.engine import connect
+from jwo_catalog_pipeline.table_file import TableFile, TableWriter, write_table
 from jwo_catalog_pipeline.wording import plural
+from jwo_catalog_pipeline.work_folder import work_folder
 
 # Attributes of the table: what a person should know of it, in sentences; each file with its number of rows; and the
 # format, one of `FORMATS`.
@@ -42,87 +49,145 @@ _HEAD = 64 << 10  # bytes that show what a text is
 
 
 def read_source(path: Path, source: SourceOptions, name: str) -> pd.DataFrame:
-    """Read an export of one file; see `read_export`."""
-    return read_export([ExportFile(path, name)], source)
+    """Read a small table of one file into memory; see `read_export`."""
+    with work_folder() as folder:
+        return read_export([ExportFile(path, name)], source, folder / "source.parquet").frame()
 
 
-def read_export(files: Sequence[ExportFile], source: SourceOptions) -> pd.DataFrame:
-    """Read an export into text.
+def read_export(
+    files: Sequence[ExportFile], source: SourceOptions, path: Path, attrs: Mapping[str, Any] | None = None
+) -> TableFile:
+    """Read an export into a table of text, a piece at a time.
 
     Args:
         files: One, or several with the same columns, in the order of their rows. gzip, zstd and a zip with one file
             are recognised by content, as are workbooks, Parquet and JSON where `source` does not say the format.
         source: How to read them.
+        path: The file to write; beside it is room for what is needed on the way.
+        attrs: What else to note about the table.
 
     Returns:
         `source_row` (int64; 1 is the first record; the header and what has no content do not count), then the export's
-        columns in its order, all `str`; empty is missing (NaN). Rows in the order of the file. Numbers of JSON,
+        columns in its order, all text; empty is missing. Rows in the order of the file. Numbers of JSON,
         Parquet and workbooks become text without a needless `.0`, nested values become JSON text. The attribute
         `NOTES` holds sentences, `FILES` the name and the number of rows of each file, `FORMAT` the format.
 
     Raises:
-        SourceFileError: a file is missing, empty, cut off, not in its format, or the files differ in their columns.
+        SourceFileError: a file is missing, empty, cut off, not in its format, or the files differ in their columns; or
+            the number of rows read is not the number of records that the file holds.
     """
-    reads = [_read(file, source) for file in files]
-    first = reads[0].table
-    for file, read in zip(files[1:], reads[1:], strict=True):
-        _check_same_columns(files[0].name, first.column_names, file.name, read.table.column_names)
-    table = pa.concat_tables([read.table.select(first.column_names) for read in reads])
-    frame = pd.DataFrame(table.combine_chunks().to_pandas()).astype("str")
-    frame.insert(0, SOURCE_ROW, np.arange(1, len(frame) + 1, dtype="int64"))
-    if source.fill_down:
-        frame = filled_down(frame, source.fill_down, files[0].name)
-    several = len(files) > 1
-    frame.attrs[NOTES] = [
-        f"{_base(file.name)}: {note}" if several else note
-        for file, read in zip(files, reads, strict=True)
-        for note in read.notes
-    ]
-    frame.attrs[FILES] = [[_base(file.name), len(read.table)] for file, read in zip(files, reads, strict=True)]
-    frame.attrs[FORMAT] = reads[0].format
-    return frame
+    with TemporaryDirectory(prefix="jwo-source-", dir=path.parent) as inside:
+        folder = Path(inside)
+        if len(files) == 1:
+            with _opened(files[0], source, folder) as read:
+                if not labelled(read.names, read.name).unnamed:
+                    return _stored_at_once(read, files[0], source, path, attrs or {})
+                stored = [store(read, folder / "0.parquet")]
+        else:
+            stored = list(_stored(files, source, folder))
+        first = stored[0].labels.kept
+        for file, one in zip(files[1:], stored[1:], strict=True):
+            _check_same_columns(files[0].name, first, file.name, one.labels.kept)
+        several = len(files) > 1
+        notes = [
+            f"{_base(file.name)}: {note}" if several else note
+            for file, one in zip(files, stored, strict=True)
+            for note in one.notes
+        ]
+        counts = [[_base(file.name), one.table.rows] for file, one in zip(files, stored, strict=True)]
+        noted = {**(attrs or {}), NOTES: notes, FILES: counts, FORMAT: stored[0].format}
+        together = (piece.select(first) for one in stored for piece in one.pieces())
+        return write_table(path, _finished(together, first, source, files[0].name), _schema(first), noted)
 
 
-def with_source_file(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column `source_file`, the name of the file that each row came from."""
-    if FILE_COLUMN in frame or FILES not in frame.attrs:
-        return frame
-    names, rows = zip(*frame.attrs[FILES], strict=True)
-    column = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=frame.index, dtype="str")
-    return frame.assign(**{FILE_COLUMN: column})
+def _stored(files: Sequence[ExportFile], source: SourceOptions, folder: Path) -> Iterator[Stored]:
+    for number, file in enumerate(files):
+        with _opened(file, source, folder) as read:
+            yield store(read, folder / f"{number}.parquet")
 
 
-def _read(file: ExportFile, source: SourceOptions) -> Read:
-    with (
-        unpacked(file.path, file.name) as (path, name),
-        duckdb.connect(config={"autoinstall_known_extensions": False, "arrow_large_buffer_size": True}) as db,
-    ):
+def _stored_at_once(
+    read: Read, file: ExportFile, source: SourceOptions, path: Path, attrs: Mapping[str, Any]
+) -> TableFile:
+    """The table of a file of which all columns have names: nothing can turn out that changes it."""
+    columns = labelled(read.names, read.name).kept
+
+    def write(pieces: Iterator[pa.Table], tally: Tally) -> None:
+        named = (piece.rename_columns(columns) for piece in pieces)
+        with TableWriter(path, _schema(columns)) as writer:
+            for piece in _finished(named, columns, source, file.name):
+                writer.write(piece)
+            files = [[_base(file.name), tally.rows]]
+            writer.attrs = {**attrs, NOTES: tally.notes(read), FILES: files, FORMAT: read.format}
+
+    take_records(read, write)
+    return TableFile(path)
+
+
+def _finished(
+    pieces: Iterator[pa.Table], columns: Sequence[str], source: SourceOptions, name: str
+) -> Iterator[pa.Table]:
+    """The rows of all files, with their numbers, and with blank cells filled where that is wanted."""
+    filling = FillingDown(columns, source.fill_down, name) if source.fill_down else None
+    number = 1
+    for piece in pieces:
+        rows = filling.filled(piece) if filling else piece
+        yield rows.add_column(0, SOURCE_ROW, pa.array(np.arange(number, number + len(rows), dtype="int64")))
+        number += len(rows)
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(SOURCE_ROW, pa.int64()), *((name, pa.large_string()) for name in columns)])
+
+
+def with_source_file(piece: pa.Table, source: TableFile) -> pa.Table:
+    """Rows of an export with the column `source_file`, the name of the file that each row came from."""
+    if FILE_COLUMN in piece.column_names or FILES not in source.attrs:
+        return piece
+    names, rows = zip(*source.attrs[FILES], strict=True)
+    places = np.searchsorted(np.cumsum(rows), piece[SOURCE_ROW].to_numpy(), side="left")
+    return piece.append_column(FILE_COLUMN, pa.array(names, pa.large_string()).take(pa.array(places)))
+
+
+@contextmanager
+def _opened(file: ExportFile, source: SourceOptions, folder: Path) -> Iterator[Read]:
+    """A file with the reader that it needs."""
+    with unpacked(file.path, file.name, folder) as (plain, name), connect(folder) as db:
         said = _said(name) or _said(file.name)
-        found = _found_format(path, said, source)
+        found = _found_format(plain, said, source)
         _check_format(found, source, said, name)
         format_ = source.format or found or said or format_of(name)
-        read = _read_as(db, format_, path, source, name)
-    read.format = format_
-    if not source.format and found and found != said and not {found, said} <= set(WORKBOOKS):
-        read.notes.insert(0, f"by its content the file is {found}")
-    if name != file.name:
-        read.notes.insert(0, f"read from {name.removeprefix(file.name + '/')} in the zip file")
-    return read
+        with _reader(db, format_, plain, source, name, folder) as read:
+            read.format = format_
+            if not source.format and found and found != said and not {found, said} <= set(WORKBOOKS):
+                read.notes.insert(0, f"by its content the file is {found}")
+            if name != file.name:
+                read.notes.insert(0, f"read from {name.removeprefix(file.name + '/')} in the zip file")
+            yield read
 
 
-def _read_as(db: duckdb.DuckDBPyConnection, format_: str, path: Path, source: SourceOptions, name: str) -> Read:
+@contextmanager
+def _reader(
+    db: duckdb.DuckDBPyConnection, format_: str, path: Path, source: SourceOptions, name: str, folder: Path
+) -> Iterator[Read]:
     if format_ in WORKBOOKS:
-        return read_workbook(path, source, name)
+        yield read_workbook(path, source, name)
+        return
     if format_ == "parquet":
-        return read_parquet(db, path, name)
-    with plain_utf8(path, source.encoding, name) as plain:
+        yield read_parquet(db, path, name)
+        return
+    with plain_utf8(path, source.encoding, name, folder) as plain:
         if format_ == "csv":
-            read = read_csv(db, plain, source, name)
+            with read_csv(db, plain, source, name, folder) as read:
+                yield _with_encoding(read, path, source)
         else:
-            read = read_json(db, plain, format_, source.records, name)
+            yield _with_encoding(read_json(db, plain, format_, source.records, name), path, source)
+
+
+def _with_encoding(read: Read, path: Path, source: SourceOptions) -> Read:
     actual = actual_encoding(path, source.encoding)
     if actual != source.encoding and not is_utf8(actual):
-        read.notes.append(f"the text is {actual}, as its first bytes say")
+        read.remarks.append(f"the text is {actual}, as its first bytes say")
     return read
 
 

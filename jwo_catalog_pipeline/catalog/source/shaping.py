@@ -1,4 +1,4 @@
-"""Makes a table of text of what a reader gives: names for all columns, and no rows or columns without content.
+"""What every reader gives, and what is the same for all: names for all columns, no rows or columns without content.
 
 Belongs here: what is the same for every format.
 Does not belong here: reading a format (see `csv_files.py`, `json_files.py`, `parquet_files.py`, `workbooks.py`).
@@ -6,7 +6,7 @@ Does not belong here: reading a format (see `csv_files.py`, `json_files.py`, `pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,35 +22,72 @@ _SHOWN = 5  # names in a note
 
 @dataclass
 class Read:
-    """What a reader gives: a table of text, empty text is null; what a person should know of it; and the format."""
+    """A file that can be read: what a reader has found out before it gives the rows.
 
-    table: pa.Table
+    Attributes:
+        names: of the columns, as they stand in the file.
+        name: what messages call the file.
+        pieces: gives the records as text, empty text is null, with a column for each name; from the first one whenever
+            it is called.
+        counted: gives the number of records, found in another way than `pieces` finds them.
+        exact: as `pieces`, and slower: where the two numbers differ, or `pieces` raises `Refused`, this one is right.
+            None: then the file is damaged.
+        notes: what a person should know of it, in sentences; `remarks` come last.
+        format: one of `FORMATS`.
+    """
+
+    names: Sequence[str]
+    name: str
+    pieces: Callable[[], Iterator[pa.Table]]
+    counted: Callable[[], int]
+    exact: Callable[[], Iterator[pa.Table]] | None = None
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     format: str = ""
 
 
-def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, notes: Sequence[str] = ()) -> Read:
-    """A table with a name for each column, without columns and rows that hold nothing.
+class Refused(Exception):
+    """The quick reader cannot read a file."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the columns of a file are called in the table.
+
+    Attributes:
+        by_place: the name of each column of the file; None: it is left out.
+        unnamed: the places of the columns that have no name in the file, from 0.
+        notes: what is noted about them, in sentences.
+    """
+
+    by_place: tuple[str | None, ...]
+    unnamed: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def kept(self) -> list[str]:
+        return [label for label in self.by_place if label is not None]
+
+
+def labelled(names: Sequence[str], name: str, empty: Collection[int] = ()) -> Labels:
+    """A name for each column.
 
     A column without name and content is left out; one that has content is called `column_6` by its place. A name that
     comes twice (upper and lower case do not count, as in SQL) gets `_2`. All this is noted.
 
     Args:
-        columns: text, a column each; empty text is null.
         names: as they stand in the file.
         name: what messages call the file.
-        notes: what the reader has noted.
+        empty: the places of columns that hold nothing, from 0.
 
     Raises:
         SourceFileError: a column has a name that the pipeline needs, or one with a zero byte.
     """
-    found = Read(pa.table([]), list(notes))
-    kept: list[pa.ChunkedArray] = []
-    labels: list[str] = []
+    labels: list[str | None] = []
     unnamed, left_out, repeated = [], [], []
     taken = {label.casefold() for label in names if label.strip()} | {FILE_COLUMN}
     seen: set[str] = set()
-    for number, (column, label) in enumerate(zip(columns, names, strict=True), start=1):
+    for number, label in enumerate(names, start=1):
         if "\0" in label:
             raise SourceFileError(
                 f"{name}: the name of column {number} holds a zero byte: the file is damaged, or is no text",
@@ -58,8 +95,9 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
             )
         wanted = label
         if not label.strip():
-            if _is_blank(column):
+            if number - 1 in empty:
                 left_out.append(str(number))
+                labels.append(None)
                 continue
             wanted = _free(f"column_{number}", taken | seen)
             unnamed.append(wanted)
@@ -71,19 +109,16 @@ def shaped(columns: Sequence[pa.ChunkedArray], names: Sequence[str], name: str, 
             wanted = _free(label, taken | seen)
             repeated.append(f"{label!r} is {wanted!r}")
         seen.add(wanted.casefold())
-        kept.append(column)
         labels.append(wanted)
+    notes = []
     if left_out:
-        found.notes.append(f"columns without name and content are left out: {_listed(left_out)}")
+        notes.append(f"columns without name and content are left out: {_listed(left_out)}")
     if unnamed:
-        found.notes.append(f"columns without a name are called by their place: {_listed(unnamed)}")
+        notes.append(f"columns without a name are called by their place: {_listed(unnamed)}")
     if repeated:
-        found.notes.append(f"names that come twice have a number: {_listed(repeated)}")
-    table = pa.table(kept, names=labels)
-    found.table, blank = without_blank_rows(table)
-    if blank:
-        found.notes.append(f"rows without content are left out: {blank:,}")
-    return found
+        notes.append(f"names that come twice have a number: {_listed(repeated)}")
+    without = tuple(place for place, label in enumerate(names) if not label.strip())
+    return Labels(tuple(labels), without, tuple(notes))
 
 
 def without_blank_rows(table: pa.Table) -> tuple[pa.Table, int]:
@@ -107,7 +142,8 @@ def _blank(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(pc.fill_null(nothing, True).to_numpy())
 
 
-def _is_blank(column: pa.ChunkedArray) -> bool:
+def is_blank(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds nothing but white space."""
     return column.null_count == len(column) or bool(_blank(column).all())
 
 

@@ -19,7 +19,7 @@ _UTF8 = {"utf-8", "utf-8-sig", "ascii"}  # as Python calls them
 
 
 @contextmanager
-def plain_utf8(path: Path, encoding: str, name: str) -> Iterator[Path]:
+def plain_utf8(path: Path, encoding: str, name: str, folder: Path | None = None) -> Iterator[Path]:
     """Give the path of a UTF-8 copy of a text file; of the file itself where it is that already.
 
     Args:
@@ -27,6 +27,7 @@ def plain_utf8(path: Path, encoding: str, name: str) -> Iterator[Path]:
         encoding: A Python codec. A byte order mark is left out. A file that begins with the mark of UTF-16 or UTF-32
             is that, and not UTF-8.
         name: What messages call the file.
+        folder: For the copy; None: where this machine keeps temporary files.
 
     Raises:
         SourceFileError: it is not in the encoding.
@@ -35,9 +36,9 @@ def plain_utf8(path: Path, encoding: str, name: str) -> Iterator[Path]:
     if codecs.lookup(actual).name in ("utf-8", "ascii"):
         yield path
         return
-    with TemporaryDirectory(prefix="jwo-source-") as folder:
-        _transcode(path, actual, Path(folder, "utf8"), name)
-        yield Path(folder, "utf8")
+    with TemporaryDirectory(prefix="jwo-source-", dir=folder) as copies:
+        _transcode(path, actual, Path(copies, "utf8"), name)
+        yield Path(copies, "utf8")
 
 
 def actual_encoding(path: Path, encoding: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
-from jwo_catalog_pipeline.catalog.source.shaping import Read, shaped
+from jwo_catalog_pipeline.catalog.source.shaping import Read
 from jwo_catalog_pipeline.catalog.source.workbook_errors import error_cells
+from jwo_catalog_pipeline.table_file import PIECE_ROWS
 
 _MIDNIGHTS = (" 00:00:00", "T00:00:00")  # of a date without a time, in Excel's formats and in ods
 _SHOWN = 10  # sheets in a message
@@ -37,7 +39,7 @@ def read_workbook(path: Path, source: SourceOptions, name: str) -> Read:
             "set source.sheet in the field mapping to one of them",
         )
     where = f"{name}, sheet {sheet!r}"
-    cells = _cells(workbook, sheet, where)
+    cells, height = _cells(workbook, sheet, where)
     # The reader leaves errors empty. To find them takes as long as the reading, so not where no cell is empty.
     empty = any(column.null_count for column in cells.slice(source.header_row).columns)
     errors = error_cells(path, workbook.sheet_names.index(sheet)) if empty else {}
@@ -59,12 +61,17 @@ def read_workbook(path: Path, source: SourceOptions, name: str) -> Read:
     if errors:
         first = ", ".join(f"{_column(column)}{row}" for row, column in sorted(errors)[:5])
         notes.append(f"cells that hold an error such as {next(iter(errors.values()))}: {len(errors):,} ({first})")
-    body = cells.slice(number)
-    return shaped([_plain(column) for column in body.columns], names, where, notes)
+
+    def records() -> Iterator[pa.Table]:
+        for first in range(number, len(cells), PIECE_ROWS):
+            piece = cells.slice(first, PIECE_ROWS)
+            yield pa.table([_plain(column) for column in piece.columns], names=piece.column_names)
+
+    return Read(names, where, records, lambda: height - number, notes=notes)
 
 
-def _cells(workbook: fastexcel.ExcelReader, sheet: str, where: str) -> pa.Table:
-    """Every cell from the first row on, by the place of its column."""
+def _cells(workbook: fastexcel.ExcelReader, sheet: str, where: str) -> tuple[pa.Table, int]:
+    """Every cell from the first row on, by the place of its column, and how many rows the workbook says it has."""
     try:
         # Without dtypes it would guess them from the first rows.
         loaded = workbook.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
@@ -72,7 +79,7 @@ def _cells(workbook: fastexcel.ExcelReader, sheet: str, where: str) -> pa.Table:
     except fastexcel.FastExcelError as error:
         raise SourceFileError(f"{where} cannot be read: {_sentence(error)}", "save the workbook again") from None
     columns = [column.cast(pa.large_string()) for column in batch.columns]
-    return pa.table(columns, names=[f"c{number}" for number in range(len(columns))])
+    return pa.table(columns, names=[f"c{number}" for number in range(len(columns))]), int(loaded.total_height)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
