@@ -8,6 +8,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.rules.barcodes import barcode_facts
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.table_file import as_arrow
 from jwo_catalog_pipeline.upload.plan.changes import KINDS, SENT_KINDS, PlanRules
 from jwo_catalog_pipeline.upload.plan.figures import PlanFigures
 from jwo_catalog_pipeline.upload.tables import PlanRow, Published, columns, conform, empty
@@ -169,7 +170,7 @@ def figures_slowly(plan: pd.DataFrame, quarantined: pd.DataFrame, factor: float)
     updates = present[present["change"] == "update"]
     before, after = (pd.to_numeric(updates[name]) for name in ("published_price", "standard_price"))
     sent = plan[plan["change"].isin(SENT_KINDS)]
-    known = barcode_facts(sent["external_product_id"], sent["external_product_id_type"])["form_known"]
+    known = barcode_facts(as_arrow(sent))["form_known"].to_pandas().astype(bool)
     differs = plan["content_hash"].fillna("") != plan["published_hash"].fillna("")
     waiting = plan[(plan["change"] == "in_flight") & differs]
     in_source = {*plan.loc[plan["content_hash"].notna(), "store_id"], *quarantined["store_id"]}

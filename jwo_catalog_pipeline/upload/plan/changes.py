@@ -26,8 +26,6 @@ INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
 KINDS = (INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT)
 SENT_KINDS = (INSERT, UPDATE)
 
-_WRITTEN_ROWS = 10 * MAX_ITEMS
-
 
 @dataclass(frozen=True)
 class PlanRules:
@@ -100,7 +98,7 @@ def plan_changes(
     schema = pa.schema([*arrow_schema(PlanRow), *(pa.field(field, pa.large_string()) for field in others)])
     # A batch's items are read by themselves, so the file's parts are as large as a batch.
     with TableWriter(new_path(folder, "changes"), schema, group_rows=MAX_ITEMS) as writer:
-        for piece in of_equal_length(tables(db, query, parameters), _WRITTEN_ROWS):
+        for piece in of_equal_length(tables(db, query, parameters, MAX_ITEMS), MAX_ITEMS):
             writer.write(_completed(piece, schema))
     view(db, "changes", writer.table)
     return writer.table

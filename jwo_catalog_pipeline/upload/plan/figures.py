@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import duckdb
 import pandas as pd
+import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.rules.barcodes import barcode_facts
 from jwo_catalog_pipeline.engine import tables
-from jwo_catalog_pipeline.table_file import as_frame
 from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, KINDS, SENT_KINDS, UNCHANGED, UPDATE
 
 
@@ -125,13 +125,9 @@ FROM (SELECT *, TRY_CAST(published_price AS DOUBLE) AS before, TRY_CAST(standard
 
 def _unknown_barcodes(db: duckdb.DuckDBPyConnection) -> int:
     # The form of 12 to 14 digits, which most barcodes have, is known.
-    others = f"""SELECT external_product_id AS code, external_product_id_type AS type FROM changes
+    others = f"""SELECT external_product_id, external_product_id_type FROM changes
                  WHERE change IN {SENT_KINDS} AND NOT regexp_full_match(external_product_id, '[0-9]{{12,14}}')"""  # noqa: S608
-    unknown = 0
-    for piece in tables(db, others):
-        codes = as_frame(piece)
-        unknown += int((~barcode_facts(codes["code"], codes["type"])["form_known"]).sum())
-    return unknown
+    return sum(pc.sum(pc.invert(barcode_facts(piece)["form_known"])).as_py() or 0 for piece in tables(db, others))
 
 
 def _column(db: duckdb.DuckDBPyConnection, query: str) -> list[str]:
