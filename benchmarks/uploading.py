@@ -61,22 +61,24 @@ def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]
     return {**steps, "ended": time.time(), "cpu_steps": time.process_time() - cpu}
 
 
-def run_in_dagster(upload: str = UPLOAD, memory: int | None = None) -> dict[str, float]:
-    """`catalog_upload_job` as Dagster runs it, in a process of its own; see `run_child`."""
+def run_in_dagster(
+    upload: str = UPLOAD, memory: int | None = None, job: str = "catalog_upload_job", step: str = "ingestion_record"
+) -> dict[str, float]:
+    """A job as Dagster runs it, in a process of its own, see `run_child`; when the run began, and a step ended."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["DAGSTER_HOME"] = home
         Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         with dg.DagsterInstance.get() as instance:
             instance.add_dynamic_partitions("catalog_uploads", [upload])
             command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "jwo_catalog_pipeline.definitions"]
-            command += ["-j", "catalog_upload_job", "--tags", json.dumps({"dagster/partition": upload})]
+            command += ["-j", job, "--tags", json.dumps({"dagster/partition": upload})]
             # Its log goes nowhere: the events are what is read.
             found = run_child(["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command], memory)
             (run,) = instance.get_run_records()
             times = {
                 record.dagster_event.event_type_value: record.timestamp
                 for record in instance.all_logs(run.dagster_run.run_id)
-                if record.dagster_event and record.dagster_event.step_key in (None, "ingestion_record")
+                if record.dagster_event and record.dagster_event.step_key in (None, step)
             }
     return {**found, "began": times["PIPELINE_START"], "ended": times["STEP_SUCCESS"]}
 

@@ -206,17 +206,20 @@ class Upload:
         """
         from jwo_catalog_pipeline.defs.in_process import follow
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
-        from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
+        from jwo_catalog_pipeline.upload.queries import not_accepted, outcome_counts, upload_outcomes
+        from jwo_catalog_pipeline.work_folder import work_folder
 
         def send() -> None:
             self.pipeline.run(UPLOAD_JOB, self.key, only=["ingestion_record"])
 
         follow(console, self.pipeline, self.ledger, self.key, send, "record", follow_minutes * 60, POLL_SECONDS)
-        outcomes = upload_outcomes(self.ledger, self.bucket, self.key)
+        with work_folder() as folder:
+            outcomes = upload_outcomes(self.ledger, self.bucket, self.key, folder)
+            items, reasons = outcome_counts(outcomes), not_accepted(outcomes)
         record = self.ledger.upload(self.key)
         return {
             "upload": self.key,
             "state": record.state if record else None,
-            "items": {str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
-            "reasons": not_accepted(outcomes).to_dict("records"),
+            "items": items,
+            "reasons": reasons.to_dict("records"),
         }

@@ -1,88 +1,105 @@
 """What became of the items of each batch, and where what belongs to a batch is kept."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
-from jwo_catalog_pipeline.upload.model import IN_FLIGHT, Batch, BatchState
-from jwo_catalog_pipeline.upload.snapshots import folder
+from jwo_catalog_pipeline.table_file import TableFile
+from jwo_catalog_pipeline.upload.model import Batch, BatchState
+from jwo_catalog_pipeline.upload.snapshots import folder as folder_of
+from jwo_catalog_pipeline.upload.so_far import SoFar, open_outcome, read_so_far
 
 READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
+READ_AHEAD = 2 * READ_AT_ONCE  # tables that wait to be used, of some 2 MB each
+_FACTS = ("outcome", "code", "message")
+OUTCOMES = pa.schema(
+    [
+        (name, pa.large_string())
+        for name in ("store_id", "item_sku", "content_hash", "standard_price", *_FACTS, "ingestion_id")
+    ]
+)
 
 
-def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+def batch_outcomes(bucket: Bucket, batch: Batch) -> pa.Table:
     """Every item of a batch and where it is.
 
     Returns:
-        `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`, `ingestion_id`: the
-        outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight`
-        or `in_doubt`; or `refused`, `superseded`, `failed` or `closed`, where that is what became of the whole batch.
+        `OUTCOMES`: `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`,
+        `ingestion_id`. The outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that
+        `planned`, `in_flight` or `in_doubt`; or `refused`, `superseded`, `failed` or `closed`, where that is what
+        became of the whole batch.
     """
     if batch.state is BatchState.SETTLED:
-        outcomes = bucket.get_table(outcomes_key(batch))
-    else:
-        outcomes = batch_items(bucket, batch).assign(
-            outcome=_open_outcome(batch.state), code=None, message=batch.message or None
-        )
-    return outcomes.assign(ingestion_id=batch.ingestion_id or None).astype("str")
+        return _of_batch(_table(bucket, outcomes_key(batch)), batch)
+    items = batch_item_table(bucket, batch)
+    for name, value in zip(_FACTS, (open_outcome(batch.state), None, batch.message or None), strict=True):
+        items = items.append_column(name, repeated(value, len(items)))
+    return _of_batch(items, batch)
 
 
-def outcomes_of(bucket: Bucket, batches: Sequence[Batch]) -> list[pd.DataFrame]:
-    """`batch_outcomes` of each of one upload's batches.
+def _of_batch(outcomes: pa.Table, batch: Batch) -> pa.Table:
+    named = outcomes.append_column("ingestion_id", repeated(batch.ingestion_id or None, len(outcomes)))
+    return named.select(OUTCOMES.names).cast(OUTCOMES)
+
+
+def repeated(value: str | None, rows: int) -> pa.Array:
+    """A column of text that has one value."""
+    return pa.repeat(pa.scalar(value, pa.large_string()), rows)
+
+
+def outcomes_of(
+    bucket: Bucket,
+    batches: Sequence[Batch],
+    folder: Path,
+    *,
+    so_far: SoFar | None = None,
+    known: Mapping[str, TableFile] | None = None,
+) -> Iterator[pa.Table]:
+    """`batch_outcomes` of each of one upload's batches, in their order; a few of them are in memory at a time.
 
     While reports trickle in, what is known so far is read at once, and by itself only what has changed since.
-    """
-    so_far = _so_far(bucket, batches[0]) if len(batches) > 1 else None
-    known = {} if so_far is None else dict(iter(so_far.groupby("batch", sort=False)))
 
-    def read(batch: Batch) -> pd.DataFrame:
-        rows = known.get(batch.id)
-        if rows is not None and _still_true(rows, batch):
-            return rows.drop(columns="batch").reset_index(drop=True)
+    Args:
+        bucket: holds them.
+        batches: all of one upload.
+        folder: of `work_folder`.
+        so_far: what `read_so_far` gives, where it is at hand.
+        known: settled batches by id, of which the stored outcomes are here too.
+    """
+    if so_far is None:
+        so_far = read_so_far(bucket, batches, folder)
+
+    def read(batch: Batch) -> pa.Table:
+        if known and batch.id in known and batch.state is BatchState.SETTLED:
+            return _of_batch(pq.read_table(known[batch.id].path), batch)
+        if so_far.knows(batch):
+            return so_far.rows(batch).select(OUTCOMES.names).cast(OUTCOMES)
         return batch_outcomes(bucket, batch)
 
+    ahead: deque[Future[pa.Table]] = deque()
     with ThreadPoolExecutor(READ_AT_ONCE) as threads:
-        return list(threads.map(read, batches))
+        for batch in batches:
+            ahead.append(threads.submit(read, batch))
+            if len(ahead) > READ_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
-def keep_so_far(bucket: Bucket, batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> None:
-    """Keep what is known so far of an upload's batches, where more is to come, or something is kept already."""
-    if len(batches) < 2:
-        return
-    if any(not batch.is_closed for batch in batches) or _so_far(bucket, batches[0]) is not None:
-        tables = [table.assign(batch=batch.id) for batch, table in zip(batches, outcomes, strict=True)]
-        bucket.put_table(so_far_key(batches[0]), pd.concat(tables, ignore_index=True))
+def _table(bucket: Bucket, key: str) -> pa.Table:
+    return pq.read_table(io.BytesIO(bucket.get(key))).replace_schema_metadata()
 
 
-def forget_so_far(bucket: Bucket, batch: Batch) -> None:
-    """What is kept of a batch's upload is to be read again: the outcomes are about to be made anew."""
-    so_far = _so_far(bucket, batch)
-    if so_far is not None:
-        bucket.put_table(so_far_key(batch), so_far.iloc[:0])
-
-
-def _so_far(bucket: Bucket, batch: Batch) -> pd.DataFrame | None:
-    """What `keep_so_far` has kept of a batch's upload: `batch_outcomes`, and `batch`."""
-    try:
-        return bucket.get_table(so_far_key(batch))
-    except NoSuchObject:
-        return None
-
-
-def _still_true(rows: pd.DataFrame, batch: Batch) -> bool:
-    """Whether rows of `_so_far` are what `batch_outcomes` would give."""
-    same = bool((rows["ingestion_id"].fillna("") == batch.ingestion_id).all())
-    if batch.state is BatchState.SETTLED:
-        return same and rows["outcome"].value_counts().to_dict() == dict(batch.outcomes)
-    same &= bool((rows["message"].fillna("") == batch.message).all())
-    return same and bool((rows["outcome"] == _open_outcome(batch.state)).all())
-
-
-def _open_outcome(state: BatchState) -> str:
-    """Where the items of an unsettled batch are. Not its state: a submitted batch's items are in flight."""
-    return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
+def batch_item_table(bucket: Bucket, batch: Batch) -> pa.Table:
+    """`batch_items`, as Arrow has it."""
+    return _table(bucket, items_key(batch))
 
 
 def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
@@ -96,7 +113,7 @@ def batch_body(bucket: Bucket, batch: Batch) -> tuple[str, bytes]:
     Raises:
         NoSuchObject: they are not where they should be.
     """
-    key, former = body_key(batch), f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
+    key, former = body_key(batch), f"{folder_of(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
     try:
         return key, bucket.get(key)
     except NoSuchObject as error:
@@ -108,29 +125,24 @@ def batch_body(bucket: Bucket, batch: Batch) -> tuple[str, bytes]:
 
 def items_key(batch: Batch) -> str:
     """Where the list of a batch's items is kept."""
-    return f"{folder(batch.upload, batch.plan)}/items/{batch.id}.parquet"
+    return f"{folder_of(batch.upload, batch.plan)}/items/{batch.id}.parquet"
 
 
 def body_key(batch: Batch) -> str:
     """Where the exact bytes of a batch are kept."""
-    return f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
+    return f"{folder_of(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
 
 
 def closing_key(upload: str, plan: str) -> str:
     """Where it is kept that a person has closed an upload."""
-    return f"{folder(upload, plan)}/closed.json"
-
-
-def so_far_key(batch: Batch) -> str:
-    """Where what is known so far of the items of a batch's upload is kept, while reports trickle in."""
-    return f"{folder(batch.upload, batch.plan)}/outcomes_so_far.parquet"
+    return f"{folder_of(upload, plan)}/closed.json"
 
 
 def report_key(batch: Batch) -> str:
     """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
-    return f"{folder(batch.upload, batch.plan)}/reports/{batch.id}.json"
+    return f"{folder_of(batch.upload, batch.plan)}/reports/{batch.id}.json"
 
 
 def outcomes_key(batch: Batch) -> str:
     """Where what the report says of each item is kept."""
-    return f"{folder(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"
+    return f"{folder_of(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"

@@ -10,10 +10,10 @@ before anything else is sent of its items; so they carry the time of the doubt, 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ import pyarrow as pa
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
 from jwo_catalog_pipeline.engine import connect, quoted, tables, view
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.table_file import TableFile, write_table
+from jwo_catalog_pipeline.table_file import TableFile, as_frame, write_table
 from jwo_catalog_pipeline.upload.folding import SCHEMA, Layer, fold
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
@@ -31,7 +31,6 @@ from jwo_catalog_pipeline.upload.snapshots import fetch_snapshot, read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
 from jwo_catalog_pipeline.work_folder import new_path
 
-T = TypeVar("T")
 TOGETHER = 12  # batches whose outcomes are in memory together
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
@@ -76,17 +75,19 @@ def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str, folde
 
 def layer_of(ledger: Ledger, bucket: Bucket, upload: str, folder: Path) -> Layer:
     """What an upload did to the published state of its items."""
-    return Layer(write_table(new_path(folder, "layer"), state_pieces(bucket, ledger.batches(upload)), SCHEMA))
+    return Layer(write_table(new_path(folder, "layer"), state_pieces(bucket, ledger.batches(upload), folder), SCHEMA))
 
 
-def state_pieces(bucket: Bucket, batches: Iterable[Batch]) -> Iterator[pd.DataFrame]:
+def state_pieces(bucket: Bucket, batches: Iterable[Batch], folder: Path) -> Iterator[pd.DataFrame]:
     """What batches did to their items' published state, `Published`; no rows of what was not sent.
 
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    for some in _few(sent):
-        yield conform(Published, outcomes_state(some, outcomes_of(bucket, some)))
+    outcomes = outcomes_of(bucket, sent, folder) if sent else iter(())
+    for first in range(0, len(sent), TOGETHER):
+        some = sent[first : first + TOGETHER]
+        yield conform(Published, outcomes_state(some, [as_frame(table) for table in islice(outcomes, len(some))]))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -150,7 +151,7 @@ def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: TableFile, folder: Path
         carriers = _carriers(ledger, db.sql("SELECT DISTINCT upload, named FROM waiting ORDER BY ALL").fetchall())
         if not carriers:
             return [Layer(snapshot)]
-        view(db, "since", write_table(new_path(folder, "since"), _since(bucket, carriers), _SINCE))
+        view(db, "since", write_table(new_path(folder, "since"), _since(bucket, carriers, folder), _SINCE))
         given_back = [carrier for carrier in carriers if carrier.batch.state in _NOT_SENT]
         view(db, "given_back", write_table(new_path(folder, "given_back"), _given_back(bucket, given_back), _BACK))
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
@@ -193,18 +194,14 @@ def _carriers(ledger: Ledger, named: Sequence[tuple[str, str]]) -> list[_Carrier
     return found
 
 
-def _since(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:
+def _since(bucket: Bucket, carriers: Sequence[_Carrier], folder: Path) -> Iterator[pd.DataFrame]:
     """The published state that follows from these, and `named`."""
     sent = [carrier for carrier in carriers if carrier.batch.state not in _NOT_SENT]
-    for _, mine in groupby(sent, key=lambda carrier: carrier.batch.upload):
-        for some in _few(list(mine)):
-            outcomes = outcomes_of(bucket, [carrier.batch for carrier in some])
-            for carrier, table in zip(some, outcomes, strict=True):
-                yield outcomes_state([carrier.batch], [table]).assign(named=carrier.named)
-
-
-def _few(batches: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER))
+    for _, of_upload in groupby(sent, key=lambda carrier: carrier.batch.upload):
+        mine = list(of_upload)
+        outcomes = outcomes_of(bucket, [carrier.batch for carrier in mine], folder)
+        for carrier, table in zip(mine, outcomes, strict=True):
+            yield outcomes_state([carrier.batch], [as_frame(table)]).assign(named=carrier.named)
 
 
 def _given_back(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:

@@ -19,11 +19,12 @@ from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.matching import match_outcomes
 from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Operation
-from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
+from jwo_catalog_pipeline.catalog_api.report import read_report
 from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.table_file import TableFile, write_table
+from jwo_catalog_pipeline.table_file import TableFile, as_frame, write_table
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
 from jwo_catalog_pipeline.upload.closing import apply_closing, stored_closing, waits
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
@@ -31,7 +32,7 @@ from jwo_catalog_pipeline.upload.folding import SCHEMA, Layer, fold
 from jwo_catalog_pipeline.upload.ledger.closing import Closing, closed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
-from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_items, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_item_table, batch_items, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.published_state import outcomes_state, state_before, state_pieces
 from jwo_catalog_pipeline.upload.snapshots import Before, keep_snapshot, read_before, write_before
 from jwo_catalog_pipeline.upload.tables import Published, empty
@@ -80,7 +81,7 @@ def rebuild_state(
     for done, upload in enumerate(uploads, start=1):
         if upload == uploads[-1] or sum(layer.table.rows for layer in layers) > PENDING_ROWS:
             before, layers = fold([Layer(before), *layers], folder), []
-        reported = (_from_report(bucket, batch) for batch in ledger.batches(upload))
+        reported = (_from_report(bucket, batch, folder) for batch in ledger.batches(upload))
         layers.append(Layer(write_table(new_path(folder, "layer"), reported, SCHEMA)))
         on_upload(done, len(uploads))
     return RebuiltState(before, fold([Layer(before), *layers], folder))
@@ -120,11 +121,11 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
     return before.snapshot
 
 
-def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+def _from_report(bucket: Bucket, batch: Batch, folder: Path) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
-        return pd.concat([empty(Published), *state_pieces(bucket, [batch])])
+        return pd.concat([empty(Published), *state_pieces(bucket, [batch], folder)])
     report = read_report(bucket.get(report_key(batch)), archive=batch.operation.removes)
-    return outcomes_state([batch], [match_outcomes(batch_items(bucket, batch), report)])
+    return outcomes_state([batch], [as_frame(match_outcomes(batch_item_table(bucket, batch), report))])
 
 
 # -- salvage ----------------------------------------------------------------------------------------------------------

@@ -26,12 +26,13 @@ from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 from jwo_catalog_pipeline.upload.plan.plan import Plan, PlanSettings, make_plan
 from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.recovery import rebuild_state
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
-from jwo_catalog_pipeline.work_folder import new_path
+from jwo_catalog_pipeline.work_folder import new_path, work_folder
 from jwo_catalog_pipeline_tests.support.project import KEY, assert_every_item_once, not_in
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
@@ -124,7 +125,7 @@ class Parts:
         self.sandbox.drain()
         self.inbox().receive(20)
         mark_reported(self.ledger)
-        outcomes, problems = self.settler().settle(upload)
+        outcomes, problems = self.results(upload)
         assert problems == []
         return outcomes
 
@@ -140,6 +141,17 @@ class Parts:
     def rebuilt(self) -> pd.DataFrame:
         """The same from every batch and report."""
         return rebuild_state(self.ledger, self.bucket, self.folder).now.frame().sort_values(KEY, ignore_index=True)
+
+    def results(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
+        """Fetch what is reported."""
+        with work_folder() as folder:
+            outcomes, problems = self.settler().settle(upload, folder)
+            return outcomes.frame(), problems
+
+    def outcomes(self, upload: str) -> pd.DataFrame:
+        """What is known of an upload's items."""
+        with work_folder() as folder:
+            return upload_outcomes(self.ledger, self.bucket, upload, folder).frame()
 
     def published(self) -> dict[tuple[str, str], str]:
         table = self.state()

@@ -166,7 +166,7 @@ class History(RuleBasedStateMachine):
 
     def settle(self) -> None:
         for upload in self.parts.ledger.open_uploads():
-            self.parts.settler().settle(upload)
+            self.parts.results(upload)
 
     @rule()
     def a_day_passes(self) -> None:

@@ -163,7 +163,7 @@ def test_a_report_that_can_never_be_had_is_closed_and_stays_so_when_its_notifica
     parts.inbox().receive(20)
     (news,) = parts.ledger.news()
     mark_reported(parts.ledger)
-    assert parts.settler().settle("u1")[1] != []
+    assert parts.results("u1")[1] != []
     assert close(parts, "u1") == ["0001"]
     assert uploads_to_fetch(parts.ledger) == {}
     parts.ledger.keep_news(news.ingestion_id, "queue", "SUCCEEDED", None)
@@ -171,7 +171,7 @@ def test_a_report_that_can_never_be_had_is_closed_and_stays_so_when_its_notifica
     assert uploads_to_fetch(parts.ledger) == {"u1": 1}
     parts.clock.seconds += 3 * 3600
     assert stuck_batches(parts.ledger, 0) == []
-    assert parts.settler().settle("u1")[1] == []
+    assert parts.results("u1")[1] == []
     assert (states(parts, "u1"), parts.ledger.open_uploads()) == (["closed"], [])
     assert parts.ledger.batches("u1")[0].message == f"closed by {WHO}: Amazon says it is gone"
 

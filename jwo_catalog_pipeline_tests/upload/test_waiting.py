@@ -84,7 +84,7 @@ def test_without_news_or_without_a_word_in_the_report_waiting_ends_after_the_set
     parts.sandbox.drain()
     parts.inbox().receive(20)
     mark_reported(parts.ledger)
-    parts.settler().settle("u1")
+    parts.results("u1")
     assert waiting_items(parts.ledger, Waits()).blocked_by
     parts.clock.seconds += 24 * 3600
     assert waiting_items(parts.ledger, Waits()).blocked_by

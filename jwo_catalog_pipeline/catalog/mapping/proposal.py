@@ -166,7 +166,7 @@ def _undressed(proposal: Proposed, source: pd.DataFrame) -> Proposed:
     return replace(proposal, expression=expression)
 
 
-_REPEATED = (
+REPEATED = (
     "the same as another row; if those differ in the barcode only, add `merge: barcodes`; if each file is a store's, "
     "map store_id from the column source_file"
 )
@@ -178,7 +178,7 @@ def _with_repetitions(sku: Proposed, store: Proposed | None, source: pd.DataFram
     repeated = float(head[head[sku.column].notna()].duplicated(key, keep=False).mean())
     if not repeated > 0.02:
         return sku
-    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have {_REPEATED}"))
+    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have {REPEATED}"))
 
 
 _UNSURE = "it does not fit well"
