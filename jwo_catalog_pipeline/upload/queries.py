@@ -47,8 +47,8 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         limit: how many uploads, the newest first.
 
     Returns:
-        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
-        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
+        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`, and how many rows of its
+        export were `quarantined`, `excluded` or `merged`), `open_batches` of all uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
         batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
         `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
         not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
@@ -78,7 +78,7 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
 
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
-    record = ledger.upload(upload)
+    record, plan = ledger.upload(upload), ledger.plan(upload)
     batches = leaf_batches(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
@@ -90,6 +90,7 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
         "items": record.items if record else None,
         "batches": dict(Counter(str(batch.state) for batch in batches)),
         "outcomes": dict(outcomes),
+        **{name: getattr(plan, name) if plan else None for name in ("quarantined", "excluded", "merged")},
     }
 
 
