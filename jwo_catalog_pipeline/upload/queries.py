@@ -48,13 +48,14 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
 
     Returns:
         `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`, and how many rows of its
-        export were `quarantined`, `excluded` or `merged`), `open_batches` of all uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
-        batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
-        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
-        not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
-        who holds all sending (`by`, `since`, `reason`; None: it is not held), `closed`, of these uploads those that a
-        person has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and
-        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        export were `quarantined`, `excluded` or `merged`), `open_batches` of all uploads (`upload`, `batch`,
+        `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`: batches with more attempts than
+        responses (`upload`, `batch`, `state`, `items`, `calls`, `since`, `until`: when they are no longer waited for),
+        `waiting` (`items`, `for`: batches), `stopped`: uploads that do not go on (`upload`, `kind`, `since`, `reason`,
+        `helps`, `by_itself`: whether it goes on by itself), `paused`: who holds all sending (`by`, `since`, `reason`;
+        None: it is not held), `closed`, of these uploads those that a person has closed (`upload`, `closed_at`,
+        `closed_by`, `reason`), and `unreadable_messages` and `unknown_ingestions`, numbers of notifications that
+        cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
