@@ -38,26 +38,26 @@ def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
     from jwo_catalog_pipeline.catalog.rules.validation import validate
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.options import ExportFile
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
     from jwo_catalog_pipeline.defs.resources import resources_from
     from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
     from jwo_catalog_pipeline.upload.send.sender import Sender
+    from jwo_catalog_pipeline.work_folder import work_folder
 
     resources, fields = resources_from(os.environ), list(ITEM_FIELDS)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
     steps, cpu = {"began": time.time()}, time.process_time()
     mapping = load_mapping(mapping_path)
-    source = read_source(export, mapping.source, str(export))
-    steps["read"] = time.time()
-    found = validate(apply_mapping(mapping, source).items)
-    del source
-    steps["mapped and checked"] = time.time()
-    plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings())
-    del found
-    steps["planned"] = time.time()
-    Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark").apply(
-        upload, plan.changes, fields
-    )
+    with work_folder() as folder:
+        source = read_export([ExportFile(export, str(export))], mapping.source, folder / "source.parquet")
+        steps["read"] = time.time()
+        found = validate(apply_mapping(mapping, source, folder).items, folder)
+        steps["mapped and checked"] = time.time()
+        plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings(), folder)
+        steps["planned"] = time.time()
+        sender = Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark")
+        sender.apply(upload, plan.changes, fields)
     return {**steps, "ended": time.time(), "cpu_steps": time.process_time() - cpu}
 
 
