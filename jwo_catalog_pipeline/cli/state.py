@@ -44,9 +44,9 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
             except NoSuchObject:
                 same = False
     if as_json:
-        print_json({"items": items, "same": same, "restored": restored})
+        print_json({"items": items, "same_bytes": same, "restored": restored})
     else:
-        relation = "the same as" if same else "NOT the same as"
+        relation = "the same bytes as" if same else "NOT the same as"
         click.echo(f"{plural(items, 'item')}; {relation} the running state")
         if restored:
             click.echo(f"wrote {restored}")
