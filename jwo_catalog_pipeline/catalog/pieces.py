@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.table_file import TableFile
 
-In, Out = TypeVar("In"), TypeVar("Out")
+In = TypeVar("In")
+Out = TypeVar("Out")
 PLACE = "place"  # of a row in another table, from 0
 
 AT_ONCE = 2  # DuckDB and Arrow use further cores by themselves

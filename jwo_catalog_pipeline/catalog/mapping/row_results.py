@@ -68,7 +68,8 @@ _FIELDS = ", ".join(ITEM_FIELDS)
 _SAME_STORE = "{0}.store_id IS NOT DISTINCT FROM {1}.store_id"
 _RESULTS = f"""
 WITH results AS (
-    SELECT items.source_row, CASE WHEN reasons IS NULL THEN '{VALID}' ELSE '{QUARANTINED}' END AS status, reasons, warnings,
+    SELECT items.source_row, CASE WHEN reasons IS NULL THEN '{VALID}' ELSE '{QUARANTINED}' END AS status,
+        reasons, warnings,
         items.file_row_number AS place, {", ".join(f"items.{field}" for field in ITEM_FIELDS)}
     FROM items
     LEFT JOIN quarantined q ON q.source_row = items.source_row AND {_SAME_STORE.format("q", "items")}

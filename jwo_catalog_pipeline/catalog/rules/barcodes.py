@@ -106,7 +106,8 @@ def additional_barcode_facts(items: pa.Table) -> dict[str, pa.Array]:
         {
             "additional_count": "coalesce(len(parsed), 0)::BIGINT",
             # A wrong entry that has no code shows the whole text.
-            "additional_wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
+            "additional_wrong": "CASE WHEN parsed IS NULL THEN c0 "
+            "WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
             "additional_fault": "faulty[1][1]",
             "additional_products": "products::BIGINT[]",
         },

@@ -60,9 +60,11 @@ _STATEMENTS = [
         hash({_FOLDED}) AS folded, hash(item_sku) AS sku, hash(store_id, item_sku) AS key,
         CASE WHEN external_product_id IS NOT NULL THEN hash(external_product_id) END AS barcode
         FROM items WHERE item_sku IS NOT NULL""",
-    """CREATE TEMP VIEW barcodes AS SELECT file_row_number AS place, 0 AS nth, store_id, item_sku, product_number AS product
-        FROM items UNION ALL SELECT place, nth, store_id, item_sku, product FROM (SELECT file_row_number AS place, store_id,
-        item_sku, unnest(additional_products) AS product, generate_subscripts(additional_products, 1) AS nth FROM items
+    """CREATE TEMP VIEW barcodes AS
+        SELECT file_row_number AS place, 0 AS nth, store_id, item_sku, product_number AS product FROM items
+        UNION ALL SELECT place, nth, store_id, item_sku, product FROM (
+        SELECT file_row_number AS place, store_id, item_sku,
+        unnest(additional_products) AS product, generate_subscripts(additional_products, 1) AS nth FROM items
         WHERE additional_products IS NOT NULL)""",
     "CREATE TEMP TABLE repeated AS SELECT key FROM hashed WHERE store_id IS NOT NULL GROUP BY key HAVING count(*) > 1",
     """CREATE TEMP TABLE alike AS SELECT folded FROM hashed GROUP BY folded
@@ -110,7 +112,8 @@ WITH found AS (
     FROM some_alike JOIN ({_groups("some_alike", "folded", "place")}) USING (folded)
     UNION ALL
     SELECT place, NULL, NULL, NULL, arg_min({_in_words("skus", "n")}, nth)
-    FROM some_shared JOIN ({_groups("some_shared", "store_id, product", _ORDER)}) USING (store_id, product) GROUP BY place
+    FROM some_shared JOIN ({_groups("some_shared", "store_id, product", _ORDER)}) USING (store_id, product)
+    GROUP BY place
 )
 SELECT place, coalesce(bool_or(item_repeated), false) AS item_repeated,
     coalesce(bool_or(barcode_differs), false) AS barcode_differs,

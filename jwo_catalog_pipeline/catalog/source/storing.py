@@ -64,31 +64,29 @@ def take_records(read: Read, write: Callable[[Iterator[pa.Table], Tally], None])
         SourceFileError: the file is damaged, or the numbers differ.
     """
     unnamed = labelled(read.names, read.name).unnamed
-    tally: Tally | None = Tally(unnamed)
-    counted = -1
+
+    def taken(pieces: Iterator[pa.Table]) -> Tally:
+        tally = Tally(unnamed)
+        write(tally.with_content(pieces), tally)
+        return tally
+
     try:
-        _take(read.pieces(), write, tally)
-        counted = read.counted()
-        if tally.records == counted:
-            return tally
+        tally = taken(read.pieces())
     except Refused:
-        tally = None
+        if read.exact is None:
+            raise
+        return taken(read.exact())
+    if tally.records == (counted := read.counted()):
+        return tally
     if read.exact is None:
         raise SourceFileError(
-            f"{read.name}: {tally.records if tally else 0:,} records were read, and the file holds {counted:,}",
+            f"{read.name}: {tally.records:,} records were read, and the file holds {counted:,}",
             "export it again; if the numbers differ again, report it with the file",
         )
     judge = Tally(unnamed)
     for _ in judge.with_content(read.exact()):
         pass
-    if tally is None or tally.rows != judge.rows:
-        tally = Tally(unnamed)
-        _take(read.exact(), write, tally)
-    return tally
-
-
-def _take(pieces: Iterator[pa.Table], write: Callable[[Iterator[pa.Table], Tally], None], tally: Tally) -> None:
-    write(tally.with_content(pieces), tally)
+    return tally if tally.rows == judge.rows else taken(read.exact())
 
 
 @dataclass(frozen=True)

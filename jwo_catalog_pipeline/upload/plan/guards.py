@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
 import pandas as pd
+import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.rules.barcodes import barcode_facts
 from jwo_catalog_pipeline.errors import ConfigurationError
@@ -211,8 +212,9 @@ def _older_export(exports: ExportHistory) -> _Finding:
 
 
 def _unknown_barcodes(sent: pd.DataFrame, limits: GuardLimits) -> _Finding:
-    facts = barcode_facts(sent["external_product_id"], sent["external_product_id_type"])
-    unknown = int((~facts["form_known"]).sum())
+    codes = sent[["external_product_id", "external_product_id_type"]]
+    known = barcode_facts(pa.Table.from_pandas(codes, preserve_index=False))["form_known"]
+    unknown = len(known) - known.to_pylist().count(True)
     what = (
         f"{unknown:,} of {plural(len(sent), 'barcode')} to send have the form of no known type, so they may never scan"
     )
