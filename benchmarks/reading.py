@@ -17,23 +17,26 @@ def ours(export: Path, mapping_path: Path) -> dict[str, float]:
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.validation import validate
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.options import ExportFile
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
+    from jwo_catalog_pipeline.work_folder import work_folder
 
     mapping, begin = load_mapping(mapping_path), time.perf_counter()
-    source = read_source(export, mapping.source, str(export))
-    read = time.perf_counter()
-    mapped = apply_mapping(mapping, source)
-    applied = time.perf_counter()
-    result = validate(mapped.items)
-    end = time.perf_counter()
-    return {
-        "seconds": end - begin,
-        "read": read - begin,
-        "map": applied - read,
-        "validate": end - applied,
-        "valid": len(result.valid),
-        "quarantined": len(result.quarantined),
-    }
+    with work_folder() as folder:
+        source = read_export([ExportFile(export, export.name)], mapping.source, folder / "source.parquet")
+        read = time.perf_counter()
+        mapped = apply_mapping(mapping, source, folder)
+        applied = time.perf_counter()
+        result = validate(mapped.items, folder)
+        end = time.perf_counter()
+        return {
+            "seconds": end - begin,
+            "read": read - begin,
+            "map": applied - read,
+            "validate": end - applied,
+            "valid": result.valid.rows,
+            "quarantined": result.quarantined.rows,
+        }
 
 
 def duckdb_alone(export: Path, mapping_path: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jwo_catalog_pipeline.catalog.mapping import transform
 from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline_tests.support.mapping_text import source
@@ -72,6 +73,7 @@ def test_tables_in_pieces_of_three_rows_are_those_of_the_whole(
     expected = checked_slowly(items, ["S1"], loaded.levels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TableFile.pieces, "__defaults__", (None, 3))
+        patch.setattr(transform, "MAPPED_ROWS", 3)
         mapped = apply_mapping(loaded, export)
         found = validate(items, ["S1"], loaded.levels, with_warnings=True)
     same(mapped.items, items)

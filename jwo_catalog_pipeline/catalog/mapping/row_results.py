@@ -57,9 +57,10 @@ def row_results(mapped: Mapped, validation: Validation, folder: Path) -> TableFi
             view(db, name, table)
         db.execute("CREATE TEMP TABLE stores (store VARCHAR, nth BIGINT)")
         db.execute("CREATE TEMP TABLE why (condition VARCHAR, sentence VARCHAR)")
-        for table, pairs in (("stores", [(store, nth) for nth, store in enumerate(stores)]), ("why", [*why.items()])):
-            if pairs:
-                db.executemany(f"INSERT INTO {table} VALUES (?, ?)", pairs)  # noqa: S608
+        for nth, store in enumerate(stores):
+            db.execute("INSERT INTO stores VALUES (?, ?)", [store, nth])
+        for condition, sentence in why.items():
+            db.execute("INSERT INTO why VALUES (?, ?)", [condition, sentence])
         found = (pa.Table.from_batches([batch]) for batch in pieces(db, _RESULTS))
         return write_table(folder / "rows.parquet", found, SCHEMA)
 

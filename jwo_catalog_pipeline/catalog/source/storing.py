@@ -70,23 +70,31 @@ def take_records(read: Read, write: Callable[[Iterator[pa.Table], Tally], None])
         write(tally.with_content(pieces), tally)
         return tally
 
+    if read.exact is None:
+        return taken(_all_records(read))
     try:
         tally = taken(read.pieces())
     except Refused:
-        if read.exact is None:
-            raise
         return taken(read.exact())
-    if tally.records == (counted := read.counted()):
+    if tally.records == read.counted():
         return tally
-    if read.exact is None:
-        raise SourceFileError(
-            f"{read.name}: {tally.records:,} records were read, and the file holds {counted:,}",
-            "export it again; if the numbers differ again, report it with the file",
-        )
     judge = Tally(unnamed)
     for _ in judge.with_content(read.exact()):
         pass
     return tally if tally.rows == judge.rows else taken(read.exact())
+
+
+def _all_records(read: Read) -> Iterator[pa.Table]:
+    """The records of a file; an error at their end, before the table is whole, where they are not all."""
+    records = 0
+    for piece in read.pieces():
+        records += len(piece)
+        yield piece
+    if records != (counted := read.counted()):
+        raise SourceFileError(
+            f"{read.name}: {records:,} records were read, and the file holds {counted:,}",
+            "export it again; if the numbers differ again, report it with the file",
+        )
 
 
 @dataclass(frozen=True)
