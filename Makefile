@@ -29,7 +29,7 @@ test-production: .venv/installed
 
 # Puts one bug for each guarantee into a copy of the project, and runs the test that must fail.
 seeded-bugs: .venv/installed
-	$(BIN)/python -m jwo_catalog_pipeline_tests.seeded_bugs $(ARGS)
+	$(BIN)/python -m jwo_catalog_pipeline_tests.seeding $(ARGS)
 
 # Kills, races, network faults, hostile messages and reports: the figures of docs/reliability.md (with ARGS=--write they are written there).
 chaos: .venv/installed

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changing, costing, reading, starting, uploading, workbooks
+from benchmarks import changing, costing, reading, results, starting, uploading, workbooks
 from benchmarks.ground import MAPPING, make_export, spread
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline_tests.support.documents import machine, markdown, write_between_marks
@@ -109,6 +109,10 @@ SUITES: dict[str, tuple[str, Callable[[list[int], int, Path], Rows]]] = {
     "changing": (
         "An export of which 1 % has changed",
         lambda sizes, rounds, folder: [row for rows in sizes for row in changing.measure(rows, rounds, folder)],
+    ),
+    "results": (
+        "The results of an upload, against DuckDB alone reading the same reports",
+        lambda sizes, rounds, folder: [row for rows in sizes for row in results.measure(rows, rounds, folder)],
     ),
     "starting": ("Waiting", lambda sizes, rounds, folder: starting.measure(rounds, folder)),
     "costing": ("The AWS bill of a month", lambda sizes, _, folder: costing.measure(sizes[-1], folder)),

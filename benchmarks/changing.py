@@ -23,6 +23,7 @@ from benchmarks.ground import (
 from benchmarks.uploading import DAGSTER, STEPS, run_in_dagster
 from jwo_catalog_pipeline.defs.resources import resources_from, settler
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
+from jwo_catalog_pipeline.work_folder import work_folder
 
 CHANGED_SHARE = 0.01
 BATCH = 10_000  # items in a call, documented
@@ -42,7 +43,8 @@ def settle(upload: str, control: str) -> None:
     """Have the sandbox process what it took, and take the results back."""
     receive_all(control)
     resources = resources_from(os.environ)
-    _, problems = settler(resources["storage"], resources["catalog_api"]).settle(upload)
+    with work_folder() as folder:
+        _, problems = settler(resources["storage"], resources["catalog_api"]).settle(upload, folder)
     if resources["storage"].open_ledger().upload(upload).is_open:
         raise SystemExit(f"upload {upload} does not settle: {problems}")
 

@@ -38,45 +38,47 @@ def run_steps(export: Path, mapping_path: Path, upload: str) -> dict[str, float]
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
     from jwo_catalog_pipeline.catalog.rules.validation import validate
-    from jwo_catalog_pipeline.catalog.source.reading import read_source
+    from jwo_catalog_pipeline.catalog.source.options import ExportFile
+    from jwo_catalog_pipeline.catalog.source.reading import read_export
     from jwo_catalog_pipeline.defs.resources import resources_from
     from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
     from jwo_catalog_pipeline.upload.send.sender import Sender
+    from jwo_catalog_pipeline.work_folder import work_folder
 
     resources, fields = resources_from(os.environ), list(ITEM_FIELDS)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
     steps, cpu = {"began": time.time()}, time.process_time()
     mapping = load_mapping(mapping_path)
-    source = read_source(export, mapping.source, str(export))
-    steps["read"] = time.time()
-    found = validate(apply_mapping(mapping, source).items)
-    del source
-    steps["mapped and checked"] = time.time()
-    plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings())
-    del found
-    steps["planned"] = time.time()
-    Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark").apply(
-        upload, plan.changes, fields
-    )
+    with work_folder() as folder:
+        source = read_export([ExportFile(export, str(export))], mapping.source, folder / "source.parquet")
+        steps["read"] = time.time()
+        found = validate(apply_mapping(mapping, source, folder).items, folder)
+        steps["mapped and checked"] = time.time()
+        plan = make_plan(ledger, bucket, upload, found.valid, found.quarantined, fields, PlanSettings(), folder)
+        steps["planned"] = time.time()
+        sender = Sender(ledger, bucket, resources["catalog_api"].client(ledger), owner="benchmark")
+        sender.apply(upload, plan.changes, fields)
     return {**steps, "ended": time.time(), "cpu_steps": time.process_time() - cpu}
 
 
-def run_in_dagster(upload: str = UPLOAD, memory: int | None = None) -> dict[str, float]:
-    """`catalog_upload_job` as Dagster runs it, in a process of its own; see `run_child`."""
+def run_in_dagster(
+    upload: str = UPLOAD, memory: int | None = None, job: str = "catalog_upload_job", step: str = "ingestion_record"
+) -> dict[str, float]:
+    """A job as Dagster runs it, in a process of its own, see `run_child`; when the run began, and a step ended."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["DAGSTER_HOME"] = home
         Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         with dg.DagsterInstance.get() as instance:
             instance.add_dynamic_partitions("catalog_uploads", [upload])
             command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "jwo_catalog_pipeline.definitions"]
-            command += ["-j", "catalog_upload_job", "--tags", json.dumps({"dagster/partition": upload})]
+            command += ["-j", job, "--tags", json.dumps({"dagster/partition": upload})]
             # Its log goes nowhere: the events are what is read.
             found = run_child(["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command], memory)
             (run,) = instance.get_run_records()
             times = {
                 record.dagster_event.event_type_value: record.timestamp
                 for record in instance.all_logs(run.dagster_run.run_id)
-                if record.dagster_event and record.dagster_event.step_key in (None, "ingestion_record")
+                if record.dagster_event and record.dagster_event.step_key in (None, step)
             }
     return {**found, "began": times["PIPELINE_START"], "ended": times["STEP_SUCCESS"]}
 

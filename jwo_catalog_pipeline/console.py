@@ -15,7 +15,8 @@ def show_plan(console: Console, plan: dict[str, Any]) -> None:
     after = f"what Amazon holds after upload {plan['compared_with']}" if plan["compared_with"] else "an empty catalog"
     console.print(f"[bold]Plan of upload {plan['upload']}[/bold], compared with {after}")
     counts = [{"kind": kind, "items": count} for kind, count in plan["counts"].items() if count]
-    show_table("", [*counts, {"kind": "quarantined", "items": plan["quarantined"]}], console=console)
+    others = [{"kind": kind, "items": plan[kind]} for kind in ("quarantined", "excluded", "merged")]
+    show_table("", [*counts, *others[:1], *(row for row in others[1:] if row["items"])], console=console)
     show_table("Changed fields in a sample of the updates, with an example", plan["changed_fields"], console=console)
     show_table("Why", plan["why"][:20], console=console)
     for sentence in plan["allowed"]:

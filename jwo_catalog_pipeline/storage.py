@@ -128,14 +128,17 @@ class Bucket:
 
         An older one is written again, so that it is known to be in use: `upload/prune` removes nothing that is young.
         """
-        try:
-            written = self.client.head_object(Bucket=self.name, Key=key)["LastModified"].timestamp()
-        except (ClientError, BotoCoreError) as error:
-            if not isinstance(explained := self._explained(error, "read", key), NoSuchObject):
-                raise explained from None
-            written = 0.0
-        if written < time.time() - FRESH_SECONDS:
+        if not self._is_fresh(key):
             self.put(key, content, content_type)
+
+    def put_file_once(self, key: str, path: Path) -> None:
+        """Write a table whose key its content decides, as `put_once` does."""
+        if not self._is_fresh(key):
+            self.put_file(key, path)
+
+    def _is_fresh(self, key: str) -> bool:
+        written = self.written(key)
+        return written is not None and written.at >= time.time() - FRESH_SECONDS
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects, at most `DELETED_TOGETHER`; that some are gone already is fine.

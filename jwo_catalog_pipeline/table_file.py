@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 # zstd: a third of snappy's size on catalogs, at the same speed.
@@ -55,6 +56,17 @@ class TableFile:
     def rows(self) -> int:
         return int(self._footer.num_rows)
 
+    @cached_property
+    def groups(self) -> list[int]:
+        """How many rows each part has that is read by itself."""
+        return [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
+
+    def has_values(self, column: str) -> bool:
+        """Whether some row has a value in a column, as far as the file says; else nothing need be read."""
+        place = self.columns.index(column)
+        parts = (self._footer.row_group(number).column(place) for number in range(self._footer.num_row_groups))
+        return any(not part.is_stats_set or part.statistics.null_count != part.num_values for part in parts)
+
     @property
     def size(self) -> int:
         """Bytes of the file."""
@@ -67,16 +79,16 @@ class TableFile:
 
     def pieces(self, columns: Sequence[str] | None = None, rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
         """The rows in their order, so many at a time; nothing where there are none."""
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, metadata=self._footer) as file:
             for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata()
 
     def slice(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """So many rows from a place on; only the row groups that hold them are read."""
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, metadata=self._footer) as file:
             groups, before, start = list[int](), 0, 0
-            for number in range(file.num_row_groups):
-                past = before + file.metadata.row_group(number).num_rows
+            for number, length in enumerate(self.groups):
+                past = before + length
                 if past > first and before < first + rows:
                     start = before if not groups else start
                     groups.append(number)
@@ -106,6 +118,13 @@ class TableFile:
                 hashed.update(block)
                 left -= len(block)
         return hashed.hexdigest()
+
+
+def rows_with(table: TableFile, column: str, values: Iterable[Any]) -> pd.DataFrame:
+    """The rows that have one of these values in a column, in their order; only these are in memory together."""
+    wanted = pa.array(values, table.schema.field(column).type)
+    found = [piece.filter(pc.is_in(piece[column], value_set=wanted)) for piece in table.pieces()]
+    return as_frame(pa.concat_tables([table.schema.empty_table(), *found]))
 
 
 def read_frame(source: Path | BinaryIO, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -144,23 +163,31 @@ class TableWriter:
         path: the file to write.
         schema: the columns with their types.
         attrs: what is noted about the whole table; JSON.
+        group_rows: how many rows are read together; few make small slices cheap.
         rows: how many rows were written so far.
     """
 
     path: Path
     schema: pa.Schema
     attrs: dict[str, Any] = field(default_factory=dict)
+    group_rows: int = PIECE_ROWS
     rows: int = 0
 
     def __post_init__(self) -> None:
         self._partial = self.path.with_name(f"{self.path.name}.partial")
-        self._writer = pq.ParquetWriter(self._partial, self.schema.remove_metadata(), compression=COMPRESSION)
+        self._writer = pq.ParquetWriter(
+            self._partial,
+            self.schema.remove_metadata(),
+            compression=COMPRESSION,
+            # In small parts they take longer to write, and four times as long to read.
+            use_dictionary=self.group_rows >= PIECE_ROWS,
+        )
 
     def write(self, piece: pa.Table | pd.DataFrame) -> None:
         """Add rows; the columns are brought to the schema's order and types."""
         table = as_arrow(piece).select(self.schema.names).cast(self.schema.remove_metadata())
         if len(table):
-            self._writer.write_table(table, row_group_size=PIECE_ROWS)
+            self._writer.write_table(table, row_group_size=self.group_rows)
             self.rows += len(table)
 
     def __enter__(self) -> TableWriter:
@@ -208,7 +235,7 @@ def as_arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
 def hash_pieces(hashed: Any, pieces: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Feed a table to a `hashlib` object: names, types and values. How it is cut into pieces makes no difference."""
     with pa.ipc.new_stream(pa.PythonFile(_HashSink(hashed), "w"), schema.remove_metadata()) as stream:
-        for piece in _of_equal_length(pieces, HASHED_ROWS):
+        for piece in of_equal_length(pieces, HASHED_ROWS):
             # Two parts, because Arrow copies only then, and a slice is written with bytes of its neighbours.
             stream.write_table(pa.concat_tables([piece.slice(0, 1), piece.slice(1)]).combine_chunks())
 
@@ -219,7 +246,7 @@ def hash_table(hashed: Any, table: pd.DataFrame | pa.Table) -> None:
     hash_pieces(hashed, [arrow], arrow.schema)
 
 
-def _of_equal_length(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+def of_equal_length(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """The same rows in pieces of `rows`, but for the last one."""
     waiting: list[pa.Table] = []
     count = 0

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 
@@ -47,6 +48,11 @@ def work_folder() -> Iterator[Path]:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_path(folder: Path, name: str) -> Path:
+    """Where another table of this name may be written; no table is written twice."""
+    return folder / f"{name}-{uuid4().hex[:12]}.parquet"
 
 
 def explained(error: BaseException) -> BaseException:

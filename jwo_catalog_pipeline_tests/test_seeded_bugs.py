@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from jwo_catalog_pipeline_tests.seeded_bugs import BUGS, ROOT, TESTS, Bug, broken
+from jwo_catalog_pipeline_tests.seeded_bugs import BUGS, TESTS, Bug
+from jwo_catalog_pipeline_tests.seeding import broken
+from jwo_catalog_pipeline_tests.support import ROOT
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.guarantee)

@@ -61,13 +61,13 @@ def upload_body(items: pa.Table, fields: Sequence[str]) -> bytes:
 
 def serialiser(fields: Sequence[str]) -> str:
     """Names how items become documents: while it is the same, so are the documents of equal items."""
-    return f"DuckDB {duckdb.__version__}: {_document_sql(fields)}"
+    return f"DuckDB {duckdb.__version__}: {document_sql(fields)}"
 
 
 def _documents(items: pa.Table, fields: Sequence[str], selected: str, *, in_order: bool) -> pa.Table:
     # A field that no item has is left out of every document anyway.
     given = [field for field in fields if items[field].null_count < len(items)] or fields
-    query = f"""SELECT {selected} FROM (SELECT store_id, item_sku, {_document_sql(given)} AS document FROM items)
+    query = f"""SELECT {selected} FROM (SELECT store_id, item_sku, {document_sql(given)} AS document FROM items)
                 {"ORDER BY store_id, item_sku" if in_order else ""}"""  # noqa: S608 (the field names are ours)
     with _database().cursor() as db:
         # In pieces, for DuckDB shares out whole pieces among its threads.
@@ -82,7 +82,11 @@ def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"arrow_large_buffer_size": True})  # what pandas holds, so nothing is converted
 
 
-def _document_sql(fields: Sequence[str]) -> str:
+def document_sql(fields: Sequence[str]) -> str:
+    """SQL of an item's document, of its fields as text columns; a field that is missing in every row may be left out.
+
+    The hash of an item is `sha256` of this, and its size is `strlen` of it.
+    """
     return f"'{{' || concat_ws(',', {', '.join(_member(field) for field in fields)}) || '}}'"
 
 

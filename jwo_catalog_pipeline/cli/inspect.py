@@ -66,7 +66,7 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
     """Show every version of an item that was sent, Amazon's response, and the item's current state."""
     with cli_errors("reading the item's history") as resources:
         from jwo_catalog_pipeline.console import brief, show_table
-        from jwo_catalog_pipeline.upload.queries import item_history
+        from jwo_catalog_pipeline.upload.history import item_history
 
         storage = resources["storage"]
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
@@ -92,20 +92,21 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None, published: li
     """The item in the newest applied plan and in the newest quarantine."""
     from jwo_catalog_pipeline.defs.io_manager import table_key
     from jwo_catalog_pipeline.storage import NoSuchObject
-    from jwo_catalog_pipeline.upload.queries import records
+    from jwo_catalog_pipeline.upload.history import records, rows_of
+    from jwo_catalog_pipeline.work_folder import new_path, work_folder
 
     entries: dict[str, Any] = {}
     for name, key, columns in (
         ("planned", table_key("catalog_changes", ledger.head().upload), ["store_id", "change", "reason"]),
         ("quarantined", table_key("quarantined_items"), ["source_row", "store_id", "reasons"]),
     ):
-        try:
-            table = bucket.get_table(key)
-        except NoSuchObject:
-            entries[name] = []
-            continue
-        rows = table[(table["item_sku"] == sku) & ((table["store_id"] == store) if store else True)]
-        entries[name] = records(rows[columns])
+        with work_folder() as folder:
+            try:
+                table = bucket.fetch(key, new_path(folder, name))
+            except NoSuchObject:
+                entries[name] = []
+                continue
+            entries[name] = records(rows_of(table, sku, store)[columns])
     known = {row["store_id"] for rows in entries.values() for row in rows}
     # A plan has no row of what it leaves as it is (up to schema 3 it had).
     entries["planned"] += [

@@ -100,6 +100,7 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
     """Write a self-contained HTML page that shows how a mapping transforms EXPORT."""
     from jwo_catalog_pipeline.catalog.mapping import review as reviewing
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.placeholders import placeholders
     from jwo_catalog_pipeline.catalog.source.reading import read_export
 
     with with_status(f"mapping {export}"), local_export(export) as (files, name), work_folder() as folder:
@@ -129,6 +130,8 @@ def review(export: str, path: Path, stores: str, output: Path | None, *, markdow
         click.echo(f"  excluded {condition.rows:9,}  {condition.place}: {condition.note or condition.expression}")
     for note in result.notes:
         click.echo(f"  note     {note}")
+    for sentence in placeholders(loaded):
+        click.echo(f"  error    {sentence}")
     for rule in result.rules:
         click.echo(f"  {rule.level:8} {rule.count:9,}  {rule.name}")
     click.echo(f"wrote {target}: open it in a browser")
@@ -150,6 +153,7 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     """Write what becomes of every row of EXPORT: its status, why, and the item's fields."""
     from jwo_catalog_pipeline.catalog.mapping import row_results
     from jwo_catalog_pipeline.catalog.mapping.loaded import load_mapping
+    from jwo_catalog_pipeline.catalog.mapping.placeholders import placeholders
     from jwo_catalog_pipeline.catalog.mapping.review import review_conditions
     from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
     from jwo_catalog_pipeline.catalog.rules.validation import validate
@@ -179,6 +183,8 @@ def apply(export: str, path: Path, stores: str, output: Path, *, as_json: bool) 
     show_table("Why, rows by rule (a row may break several)", sorted(found, key=lambda each: -each["rows"]))
     for note in notes:
         click.echo(f"note: {note}")
+    for sentence in placeholders(loaded):
+        click.echo(f"error: {sentence}")
     click.echo(f"wrote {output}: {plural(counts['rows'], 'row')}")
 
 
@@ -210,7 +216,8 @@ def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...
     if as_json:
         print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(difference, old.name, new.name, name))
+        names = (str(old), str(new)) if old.name == new.name else (old.name, new.name)
+        click.echo(as_diff_markdown(difference, *names, name))
     if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

@@ -23,25 +23,31 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
         from rich.console import Console
         from rich.progress import Progress
 
-        from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
+        from jwo_catalog_pipeline.storage import NoSuchObject
         from jwo_catalog_pipeline.upload.published_state import published_state
-        from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot
+        from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot, same_items
+        from jwo_catalog_pipeline.work_folder import work_folder
 
         ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("uploads read", total=None)
-            rebuilt = rebuild_state(ledger, bucket, lambda done, of: progress.update(task, total=of, completed=done))
-        restored = bucket.uri(restore_snapshot(ledger, bucket, rebuilt)) if restore else None
-        try:
-            running = table_bytes(published_state(ledger, bucket))
-        except NoSuchObject:
-            running = b""
-    same = running == table_bytes(rebuilt.now)
+        with work_folder() as folder:
+            with Progress(console=Console(stderr=True)) as progress:
+                task = progress.add_task("uploads read", total=None)
+
+                def show(done: int, of: int) -> None:
+                    progress.update(task, total=of, completed=done)
+
+                rebuilt = rebuild_state(ledger, bucket, folder, show)
+            restored = bucket.uri(restore_snapshot(ledger, bucket, rebuilt)) if restore else None
+            items = rebuilt.now.rows
+            try:
+                same = same_items(rebuilt.now, published_state(ledger, bucket, folder))
+            except NoSuchObject:
+                same = False
     if as_json:
-        print_json({"items": len(rebuilt.now), "same_bytes": same, "restored": restored})
+        print_json({"items": items, "same_bytes": same, "restored": restored})
     else:
         relation = "the same bytes as" if same else "NOT the same as"
-        click.echo(f"{plural(len(rebuilt.now), 'item')}; {relation} the running state")
+        click.echo(f"{plural(items, 'item')}; {relation} the running state")
         if restored:
             click.echo(f"wrote {restored}")
         elif not same:
@@ -75,6 +81,8 @@ def salvage(*, write: bool, as_json: bool) -> None:
     show_table("What the ledger lacked" if write else "What the ledger lacks", batches, "The ledger lacks nothing.")
     if batches and not write:
         click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
+    if batches and write:
+        click.echo("Next: jwo-catalog state prune, then jwo-catalog state rebuild --restore")
 
 
 @state.command()

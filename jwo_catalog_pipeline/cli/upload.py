@@ -150,8 +150,9 @@ class Upload:
         """Read, map, check and plan; sends nothing. What stops a dry run is not noted in the ledger.
 
         Returns:
-            `upload`, `compared_with`, `counts` by kind, `quarantined`, `requests`, `stopped_by` and `allowed`
-            (messages of guards), `why` (`change`, `reason`, `items`), `changed_fields` (`DIFFERENCE_COLUMNS`).
+            `upload`, `compared_with`, `counts` by kind, `quarantined`, `excluded`, `merged`, `requests`, `stopped_by`
+            and `allowed` (messages of guards), `why` (`change`, `reason`, `items`), `changed_fields`
+            (`DIFFERENCE_COLUMNS`).
 
         Raises:
             RunFailed: there is no plan.
@@ -163,6 +164,7 @@ class Upload:
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
         from jwo_catalog_pipeline.upload.errors import NoPlan
         from jwo_catalog_pipeline.upload.plan.differences import field_differences
+        from jwo_catalog_pipeline.work_folder import new_path, work_folder
 
         ops = {
             "jwo_catalog": {"config": {"max_invalid_share": max_invalid_share}},
@@ -177,15 +179,18 @@ class Upload:
         record = self.ledger.plan(self.key)
         if record is None:
             raise NoPlan(f"upload {self.key} has no plan", "materialize catalog_changes for it first")
-        changes = self.bucket.get_table(table_key("catalog_changes", self.key))
         if dry_run:
             drop_own_tables(self.bucket, self.key)
-        fields, _ = field_differences(self.ledger, self.bucket, changes, list(ITEM_FIELDS))
+        with work_folder() as folder:
+            changes = self.bucket.fetch(table_key("catalog_changes", self.key), new_path(folder, "changes"))
+            fields, _ = field_differences(self.ledger, self.bucket, changes, list(ITEM_FIELDS))
+            why = reasons(changes)
+        shown = ("counts", "quarantined", "excluded", "merged", "requests", "stopped_by", "allowed")
         return {
             "upload": self.key,
             "compared_with": record.base_upload or None,
-            **{name: getattr(record, name) for name in ("counts", "quarantined", "requests", "stopped_by", "allowed")},
-            "why": reasons(changes).to_dict("records"),
+            **{name: getattr(record, name) for name in shown},
+            "why": why.to_dict("records"),
             "changed_fields": fields.to_dict("records"),
         }
 
@@ -201,17 +206,20 @@ class Upload:
         """
         from jwo_catalog_pipeline.defs.in_process import follow
         from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
-        from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
+        from jwo_catalog_pipeline.upload.queries import not_accepted, outcome_counts, upload_outcomes
+        from jwo_catalog_pipeline.work_folder import work_folder
 
         def send() -> None:
             self.pipeline.run(UPLOAD_JOB, self.key, only=["ingestion_record"])
 
         follow(console, self.pipeline, self.ledger, self.key, send, "record", follow_minutes * 60, POLL_SECONDS)
-        outcomes = upload_outcomes(self.ledger, self.bucket, self.key)
+        with work_folder() as folder:
+            outcomes = upload_outcomes(self.ledger, self.bucket, self.key, folder)
+            items, reasons = outcome_counts(outcomes), not_accepted(outcomes)
         record = self.ledger.upload(self.key)
         return {
             "upload": self.key,
             "state": record.state if record else None,
-            "items": {str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
-            "reasons": not_accepted(outcomes).to_dict("records"),
+            "items": items,
+            "reasons": reasons.to_dict("records"),
         }

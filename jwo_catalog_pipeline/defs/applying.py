@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
-from jwo_catalog_pipeline.catalog.rules.validation import revalidate
+from jwo_catalog_pipeline.catalog.rules.validation import checked_with, revalidate
 from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
-from jwo_catalog_pipeline.table_file import TableFile, table_of
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
+from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.plan.changes import to_send
+from jwo_catalog_pipeline.upload.plan.payload import sent_rows
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.wording import plural
@@ -48,8 +48,7 @@ def apply_upload(
     stop = ledger.stopped(upload)
     if stop and not stop.kind.heals:
         ledger.forget_stopped(upload)  # somebody has started it again
-    sent = table_of(to_send(changes.frame()), folder / "to_send.parquet")
-    revalidate(sent, folder, policy.store_ids or None)
+    _check_again(ledger, upload, changes, policy, folder)
     sender = Sender(
         ledger,
         storage.open_bucket(),
@@ -66,7 +65,7 @@ def apply_upload(
     again = partial(_plan_again, context, storage, policy, folder) if ours else None
     newest_first = NewestFirst(sender, again, partial(_wait, context), context.log.info)
     try:
-        batches = newest_first.apply(upload, changes.frame(), list(ITEM_FIELDS))
+        batches = newest_first.apply(upload, changes, list(ITEM_FIELDS))
     except Overtaken as overtaken:
         if not ours:
             _tidy_up(storage, upload)
@@ -79,10 +78,17 @@ def apply_upload(
 
 def _plan_again(
     context: dg.AssetExecutionContext, storage: StorageResource, policy: UploadPolicyResource, folder: Path
-) -> pd.DataFrame:
-    changes = plan_again(context, storage, policy, folder).frame()
-    revalidate(table_of(to_send(changes), folder / "to_send.parquet"), folder, policy.store_ids or None)
+) -> TableFile:
+    changes = plan_again(context, storage, policy, folder)
+    _check_again(storage.open_ledger(), context.partition_key, changes, policy, folder)
     return changes
+
+
+def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource, folder: Path) -> None:
+    """Check what is about to be sent, unless these very rules, with these stores, have checked it."""
+    recorded, stores = ledger.plan(upload), policy.store_ids or None
+    if recorded is None or recorded.checked_with != checked_with(stores):
+        revalidate(sent_rows(changes, list(ITEM_FIELDS), folder), folder, stores)
 
 
 def _tidy_up(storage: StorageResource, upload: str) -> None:

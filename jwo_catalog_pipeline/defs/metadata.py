@@ -17,6 +17,7 @@ from jwo_catalog_pipeline.catalog.markdown import as_markdown
 from jwo_catalog_pipeline.catalog.rules.rulebook import rules
 from jwo_catalog_pipeline.catalog.rules.rules import REQUIRED_FIELDS
 from jwo_catalog_pipeline.defs.io_manager import table_schema
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.plan.changes import (
@@ -121,40 +122,32 @@ def plan_values(plan: Plan) -> dict[str, int | str]:
     }
 
 
-def reasons(changes: pd.DataFrame) -> pd.DataFrame:
+def reasons(changes: TableFile) -> pd.DataFrame:
     """`change`, `reason`, `items`, most frequent first: why items wait, are held, stay, or are sent again."""
-    explained = changes[changes["reason"].notna()]
-    return (
-        explained.groupby(["change", "reason"])
-        .size()
-        .rename("items")
-        .reset_index()
-        .sort_values("items", ascending=False, kind="stable", ignore_index=True)
+    return ask(
+        """SELECT change, reason, count(*) AS items FROM changes WHERE reason IS NOT NULL
+        GROUP BY ALL ORDER BY items DESC, change, reason""",
+        changes=changes,
     )
 
 
 def plan_tables(plan: Plan, differences: tuple[pd.DataFrame, int]) -> dict[str, dg.MetadataValue]:
     """The plan as tables for people, without empty tables."""
     changes, (fields, compared) = plan.changes, differences
-    samples = {
-        "inserted": changes[changes["change"] == INSERT],
-        "waiting": changes[changes["change"] == IN_FLIGHT],
-        "held": changes[changes["change"] == HELD],
-        "archived": changes[changes["change"] == ARCHIVE],
-        "absent": changes[changes["change"] == ABSENT],
-    }
+    samples = {"inserted": INSERT, "waiting": IN_FLIGHT, "held": HELD, "archived": ARCHIVE, "absent": ABSENT}
     shown = {
         "by_store": plan.by_store.head(SHOWN_STORES),
         "why": reasons(changes).head(SHOWN_ROWS),
         f"changed_fields (of {compared:,} updates compared)": fields,
-        **{f"{name}_sample": _sample(rows) for name, rows in samples.items()},
+        **{f"{name}_sample": _sample(changes, kind) for name, kind in samples.items() if plan.counts[kind]},
     }
     return {name: dg.MetadataValue.md(as_markdown(table)) for name, table in shown.items() if len(table)}
 
 
-def _sample(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = ["store_id", "item_sku", "item_name", "standard_price", "published_upload", "reason"]
-    return rows.head(SHOWN_ROWS)[columns].dropna(axis="columns", how="all")
+def _sample(changes: TableFile, kind: str) -> pd.DataFrame:
+    query = """SELECT store_id, item_sku, item_name, standard_price, published_upload, reason FROM changes
+               WHERE change = $kind ORDER BY file_row_number LIMIT $rows"""
+    return ask(query, {"kind": kind, "rows": SHOWN_ROWS}, changes=changes).dropna(axis="columns", how="all")
 
 
 def rows_and_columns(table: TableFile | pd.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from jwo_catalog_pipeline.defs.io_manager import own_table_key, table_key
 from jwo_catalog_pipeline.defs.metadata import plan_tables, plan_values, rows_and_columns
 from jwo_catalog_pipeline.defs.provenance import EXCLUDED, MERGED, check_same_run, export_of
 from jwo_catalog_pipeline.defs.resources import StorageResource, UploadPolicyResource
-from jwo_catalog_pipeline.table_file import TableFile, table_of
+from jwo_catalog_pipeline.engine import connect
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import PlanStopped
 from jwo_catalog_pipeline.upload.plan.differences import field_differences
 from jwo_catalog_pipeline.upload.plan.plan import Plan, make_plan
@@ -29,8 +30,8 @@ def plan_upload(
     folder: Path,
     items: TableFile,
     quarantined: TableFile,
-) -> tuple[Plan, TableFile, dict[str, Any]]:
-    """The plan of the run's upload, recorded, its table, and its metadata.
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan of the run's upload, recorded, and its metadata.
 
     Args:
         context: of the step.
@@ -44,21 +45,18 @@ def plan_upload(
     check_same_run(items, quarantined)
     ledger, bucket, upload = storage.open_ledger(), storage.open_bucket(), context.partition_key
     settings = policy.plan_settings(config.retry_rejected, config.allow, planner(context))
-    tables = items.frame(), quarantined.frame()
-    plan = make_plan(ledger, bucket, upload, *tables, list(ITEM_FIELDS), settings, export_of(items))
-    differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
-    changes = table_of(plan.changes, folder / "changes.parquet")
-    return (
-        plan,
-        changes,
-        {
+    with connect(folder):  # for all that follows
+        plan = make_plan(
+            ledger, bucket, upload, items, quarantined, list(ITEM_FIELDS), settings, folder, export_of(items)
+        )
+        differences = field_differences(ledger, bucket, plan.changes, list(ITEM_FIELDS))
+        return plan, {
             **rows_and_columns(plan.changes),
             "quarantined": quarantined.rows,
             **{name: quarantined.attrs.get(name, 0) for name in (EXCLUDED, MERGED)},
             **plan_values(plan),
             **plan_tables(plan, differences),
-        },
-    )
+        }
 
 
 def planner(context: dg.AssetExecutionContext) -> str:
@@ -87,12 +85,12 @@ def plan_again(
     folder = Path(mkdtemp(dir=folder))
     names = ("jwo_catalog", "quarantined_items")
     tables = [bucket.fetch(own_table_key(upload, name), folder / f"{name}.parquet") for name in names]
-    plan, changes, metadata = plan_upload(context, _config(context), storage, policy, folder, *tables)
-    bucket.put_file(table_key(PLAN, upload), changes.path)
+    plan, metadata = plan_upload(context, _config(context), storage, policy, folder, *tables)
+    bucket.put_file(table_key(PLAN, upload), plan.changes.path)
     for event in _events(storage.asset_key(PLAN), upload, plan, metadata):
         context.log_event(event)
     check_not_stopped(plan)
-    return changes
+    return plan.changes
 
 
 def _config(context: dg.AssetExecutionContext) -> ChangesConfig:

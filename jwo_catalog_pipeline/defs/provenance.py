@@ -8,12 +8,13 @@ from jwo_catalog_pipeline.source_file import SourceFile
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.exports import Export
+from jwo_catalog_pipeline.upload.plan.plan import EXCLUDED as EXCLUDED
+from jwo_catalog_pipeline.upload.plan.plan import MERGED as MERGED
 
 # Stored in the tables' attrs, which Parquet keeps: the run that made them, and the SHA-256 of their export.
 RUN_STAMP, SOURCE_STAMP = "run_id", "source_sha256"
 SOURCE_FILE = "source_uri"  # the file that was read; JWO_SOURCE_URI may name a prefix
 EXPORT = "export"  # the version that was read: `export_stamp`
-EXCLUDED, MERGED = "excluded", "merged"  # how many rows the mapping leaves out, or makes part of another item
 READ_AS = "source_options"  # how it was read: the `source` part of the mapping file at that time
 
 

@@ -54,8 +54,8 @@ from jwo_catalog_pipeline.wording import plural
 AFTER_TAG = "jwo_catalog/sends_what_waited_in"
 # Short, because people may be waiting for results; a tick without messages is one call to SQS.
 RESULTS_SECONDS = 5
-# Dagster stops a tick after 60 s; receiving ends well before that, and the next tick takes the other messages.
-RECEIVE_SECONDS = 20
+# A tick takes at most two seconds or so, however much there is to do; the next one does what is left.
+RECEIVE_SECONDS = MARK_SECONDS = 0.6
 
 
 @dg.sensor(job_name=UPLOAD_JOB, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
@@ -227,7 +227,9 @@ def _fetch_requests(
         waits: a sentence about what else is waited for.
     """
     ledger = storage.open_ledger()
-    mark_reported(ledger)
+    if mark_reported(ledger, MARK_SECONDS):
+        # A run writes the whole upload's table, so one run for all of them is better than several.
+        return dg.SkipReason("; ".join(filter(None, ["more reports are announced than one tick records", waits])))
     waiting = uploads_to_fetch(ledger)
     requests, reasons = [], []
     for upload, batches in waiting.items():

@@ -45,9 +45,9 @@ from jwo_catalog_pipeline.defs.resources import (
 )
 from jwo_catalog_pipeline.defs.work import WorkFolder, step_folder
 from jwo_catalog_pipeline.errors import PipelineError
-from jwo_catalog_pipeline.table_file import TableFile, table_of
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.model import leaf_batches
-from jwo_catalog_pipeline.upload.queries import not_accepted, rejected_items
+from jwo_catalog_pipeline.upload.queries import not_accepted, outcome_counts, rejected_items
 from jwo_catalog_pipeline.upload.tables import batch_record
 
 catalog_uploads = uploads_of("")
@@ -83,8 +83,8 @@ def catalog_changes(
     with upload_step(context, storage):
         folder = step_folder(work, "catalog_changes")
         tables = jwo_catalog, quarantined_items
-        plan, changes, metadata = plan_upload(context, config, storage, policy, folder, *tables)
-    yield dg.MaterializeResult(value=changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
+        plan, metadata = plan_upload(context, config, storage, policy, folder, *tables)
+    yield dg.MaterializeResult(value=plan.changes, data_version=dg.DataVersion(plan.digest), metadata=metadata)
     yield from guard_results(plan.verdicts)
     with upload_step(context, storage):
         check_not_stopped(plan)
@@ -140,16 +140,16 @@ def ingestion_results(
 ) -> Iterator[dg.MaterializeResult[TableFile]]:
     """The outcome of every item of this upload, from Amazon's reports."""
     with as_dagster_failure():
-        outcomes, problems = settler(storage, catalog_api).settle(context.partition_key)
-    reasons = not_accepted(outcomes)
-    table = table_of(outcomes, step_folder(work, "ingestion_results") / "outcomes.parquet")
+        folder = step_folder(work, "ingestion_results")
+        outcomes, problems = settler(storage, catalog_api).settle(context.partition_key, folder)
+        items, reasons = outcome_counts(outcomes), not_accepted(outcomes)
     yield dg.MaterializeResult(
-        value=table,
-        data_version=table_version(table),
+        value=outcomes,
+        data_version=table_version(outcomes),
         metadata={
             **rows_and_columns(outcomes),
-            **{outcome: int((outcomes["outcome"] == outcome).sum()) for outcome in ("accepted", "rejected")},
-            "items_by_outcome": dg.MetadataValue.json(counts(outcomes["outcome"])),
+            **{outcome: items.get(outcome, 0) for outcome in ("accepted", "rejected")},
+            "items_by_outcome": dg.MetadataValue.json(dict(sorted(items.items()))),
             **({"reasons": dg.MetadataValue.md(as_markdown(reasons.head(2 * SAMPLE_ROWS)))} if len(reasons) else {}),
             **({"problems": dg.MetadataValue.json(problems)} if problems else {}),
         },
@@ -187,9 +187,10 @@ def fix_list(
     complete = same_source(source_catalog, jwo_catalog)
     try:
         bucket = storage.open_bucket()
-        items = jwo_catalog.frame() if complete else jwo_catalog.head(0)
-        rejected = rejected_items(storage.open_ledger(), bucket, items, list(ITEM_FIELDS))
-        fixes = make_fix_list(source_catalog.frame(), quarantined_items.frame(), rejected)
+        rejected = pd.DataFrame({"source_row": pd.Series(dtype="int64"), "reason": pd.Series(dtype="str")})
+        if complete:
+            rejected = rejected_items(storage.open_ledger(), bucket, jwo_catalog, list(ITEM_FIELDS))
+        fixes = make_fix_list(source_catalog, quarantined_items, rejected)
         options = read_as(source_catalog, source.mapping().source)
         fixes.attrs = {SOURCE_FILE: source_catalog.attrs.get(SOURCE_FILE, source.uri), READ_AS: asdict(options)}
         found = replace(options, format=options.format or source_catalog.attrs.get(FORMAT))

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import urllib3
 from rich.console import Console
 from rich.table import Table
@@ -34,8 +33,9 @@ from jwo_catalog_pipeline.defs.resources import StorageResource
 from jwo_catalog_pipeline.defs.sensors import UPLOAD_JOB
 from jwo_catalog_pipeline.demo.dagster_ui import POLL_SECONDS, check_port, serve_ui
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.model import upload_key
-from jwo_catalog_pipeline.upload.queries import not_accepted, upload_outcomes
+from jwo_catalog_pipeline.upload.queries import not_accepted, outcome_counts, upload_outcomes
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline.work_folder import work_folder
 
@@ -146,7 +146,8 @@ def _send_and_follow(console: Console, max_invalid_share: float) -> dict[str, An
     with open_pipeline(build_defs(), os.environ["DAGSTER_HOME"]) as pipeline:
         start, doing = partial(send, pipeline), "read, map, check, plan"
         broken = follow(console, pipeline, ledger, upload, start, doing, SETTLE_SECONDS, POLL_SECONDS)
-        return _summary(pipeline, upload, broken, upload_outcomes(ledger, bucket, upload), bucket)
+        with work_folder() as folder:
+            return _summary(pipeline, upload, broken, upload_outcomes(ledger, bucket, upload, folder), bucket)
 
 
 def _keep_quarantined(bucket: Bucket) -> Path | None:
@@ -161,7 +162,7 @@ def _keep_quarantined(bucket: Bucket) -> Path | None:
 
 
 def _summary(
-    pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: pd.DataFrame, bucket: Bucket
+    pipeline: Pipeline, upload: str, broken: list[BrokenRule], outcomes: TableFile, bucket: Bucket
 ) -> dict[str, Any]:
     """What happened, as plain values."""
     left_out = bucket.get_table(table_key("quarantined_items")).attrs
@@ -170,7 +171,7 @@ def _summary(
         "source": os.environ["JWO_SOURCE_URI"],
         "source_rows": pipeline.row_count("source_catalog"),
         "items": {
-            **{str(name): int(count) for name, count in outcomes["outcome"].value_counts().items()},
+            **outcome_counts(outcomes),
             "quarantined": pipeline.row_count("quarantined_items"),
             **{name: count for name in (EXCLUDED, MERGED) if (count := left_out.get(name))},
         },

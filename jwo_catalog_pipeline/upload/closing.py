@@ -14,7 +14,7 @@ from jwo_catalog_pipeline.upload.ledger.closing import Closing
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import Batch, UploadRecord, utc
-from jwo_catalog_pipeline.upload.published_state import closing_key
+from jwo_catalog_pipeline.upload.outcomes import closing_key
 
 
 def waits(batch: Batch) -> bool:

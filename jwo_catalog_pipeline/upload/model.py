@@ -154,6 +154,9 @@ class PlanRecord:
     planned_at: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     quarantined: int = 0
+    excluded: int = 0  # rows of the export that are no items, by the mapping
+    merged: int = 0  # rows of the export that are part of another item
+    checked_with: str = ""  # names the rules that the items were checked with; "" where that is not known
     requests: int = 0
     archive_stores: Sequence[str] = ()
     missing_stores: Sequence[str] = ()

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import DELETED_TOGETHER, FRESH_SECONDS, Bucket, Listed, NoSuchObject
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
-from jwo_catalog_pipeline.upload.model import PublishedState, UploadRecord, upload_key
+from jwo_catalog_pipeline.upload.model import UploadRecord, upload_key
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.snapshots import SNAPSHOTS, Before, before_key, parse_before
+from jwo_catalog_pipeline.work_folder import work_folder
 
 READ_AT_ONCE = 10
 # A plan that is being made refers to a snapshot that it wrote, or found younger than `FRESH_SECONDS`.
@@ -159,8 +161,11 @@ def _named(ledger: Ledger, bucket: Bucket) -> set[str]:
     """Uploads that the published state, open work or a doubt names."""
     head = ledger.head().upload
     plan = ledger.plan(head)
-    published = published_state(ledger, bucket)
-    waiting = published[(published["state"] != PublishedState.ACCEPTED) | (published["doubted_at"] > 0)]
+    with work_folder() as folder:
+        waiting = ask(
+            "SELECT DISTINCT upload FROM published WHERE state <> 'accepted' OR doubted_at > 0",
+            published=published_state(ledger, bucket, folder),
+        )
     doubts = [doubt.upload for doubt in [*ledger.doubtful(), *ledger.given_up()]]
     return {
         head,
@@ -168,7 +173,7 @@ def _named(ledger: Ledger, bucket: Bucket) -> set[str]:
         *(plan.waits_for if plan else ()),
         *doubts,
         *(orphan.upload for orphan in ledger.orphans()),
-        *map(str, waiting["upload"].unique()),
+        *map(str, waiting["upload"]),
     }
 
 

@@ -8,167 +8,86 @@ it is matched with an ingestion (`results/in_doubt`). That one carries what Amaz
 before anything else is sent of its items; so they carry the time of the doubt, and wait.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from jwo_catalog_pipeline.catalog.rules.facts import key_order
 from jwo_catalog_pipeline.catalog_api.report import ACCEPTED, REJECTED, UNREPORTED
-from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
-from jwo_catalog_pipeline.upload.batch_ids import former_id
+from jwo_catalog_pipeline.engine import connect, quoted, tables, view
+from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile, as_frame, write_table
+from jwo_catalog_pipeline.upload.folding import SCHEMA, Layer, fold
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, ONE_ITEM, Batch, BatchState, PublishedState
-from jwo_catalog_pipeline.upload.snapshots import folder, read_before
+from jwo_catalog_pipeline.upload.outcomes import batch_items, outcomes_of
+from jwo_catalog_pipeline.upload.snapshots import fetch_snapshot, read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
+from jwo_catalog_pipeline.work_folder import new_path
 
-READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
-_KEY = ["store_id", "item_sku"]
+TOGETHER = 12  # batches whose outcomes are in memory together
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
+_NAMED = "upload, named, store_id, item_sku"
+_SINCE = SCHEMA.append(pa.field("named", pa.large_string()))
+_BACK = pa.schema([(name, pa.large_string()) for name in ("store_id", "item_sku", "upload", "named")])
 
 
-def published_state(ledger: Ledger, bucket: Bucket) -> pd.DataFrame:
-    """What Amazon is known to hold: `Published`, one row per item, ordered by store and SKU.
+_SINCE_THEN = f"SELECT * EXCLUDE (file_row_number, named) FROM since SEMI JOIN waiting USING ({_NAMED})"  # noqa: S608
+_BEFORE_THAT = f"""
+SELECT * EXCLUDE (file_row_number) FROM {{table}} SEMI JOIN (
+  SELECT * FROM given_back SEMI JOIN waiting USING ({_NAMED}) WHERE upload = '{{upload}}'
+) USING (store_id, item_sku)"""  # noqa: S608 (our text)
+
+
+def published_state(ledger: Ledger, bucket: Bucket, folder: Path) -> TableFile:
+    """What Amazon is known to hold: `Published`, one row per item, in an order that follows from what was sent.
 
     A missing `content_hash` means that what Amazon holds of the item is not known (its batch was refused as a whole,
-    cancelled, or given back unsent), so that the next plan sends it again.
+    cancelled, or given back unsent), so that the next plan sends it again. The table is in the folder.
     """
     head = ledger.head().upload
     record = ledger.upload(head) if head else None
     if record is None:
-        return empty(Published)
-    return fold([*_layers_before(ledger, bucket, head, record.plan), batches_state(bucket, ledger.batches(head))])
+        return fold([], folder)
+    return fold(
+        [*_layers_before(ledger, bucket, head, record.plan, folder), layer_of(ledger, bucket, head, folder)], folder
+    )
 
 
-def state_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> pd.DataFrame:
+def state_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str, folder: Path) -> TableFile:
     """The published state before an upload was planned, with what has become since of what was in flight then."""
-    return fold(_layers_before(ledger, bucket, upload, plan))
+    return fold(_layers_before(ledger, bucket, upload, plan, folder), folder)
 
 
-def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str) -> list[pd.DataFrame]:
+def _layers_before(ledger: Ledger, bucket: Bucket, upload: str, plan: str, folder: Path) -> list[Layer]:
     before = read_before(bucket, upload, plan)
-    snapshot = with_batch_ids(bucket.get_table(before.snapshot), "batch")
-    layers = [batches_state(bucket, ledger.batches(layer)) for layer in before.layers]
-    return [_as_of_now(ledger, bucket, snapshot), *layers]
+    snapshot = fetch_snapshot(bucket, before.snapshot, folder)
+    later = [layer_of(ledger, bucket, layer, folder) for layer in before.layers]
+    return [*_as_of_now(ledger, bucket, snapshot, folder), *later]
 
 
-def fold(layers: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Lay tables of `Published` over each other, the newest last.
-
-    What is archived in the end is left out, unless another ingestion may archive it once more.
-    """
-    table = pd.concat([empty(Published), *layers], ignore_index=True)
-    over = (table["state"] == PublishedState.ARCHIVED) & (table["doubted_at"] == 0)
-    kept = ~(table.duplicated(_KEY, keep="last") | over).to_numpy()
-    # Rows are moved once: a table of a million items takes 200 MB.
-    order = key_order(table)
-    return conform(Published, table.take(order[kept[order]]).reset_index(drop=True))
+def layer_of(ledger: Ledger, bucket: Bucket, upload: str, folder: Path) -> Layer:
+    """What an upload did to the published state of its items."""
+    return Layer(write_table(new_path(folder, "layer"), state_pieces(bucket, ledger.batches(upload), folder), SCHEMA))
 
 
-def batch_outcomes(bucket: Bucket, batch: Batch) -> pd.DataFrame:
-    """Every item of a batch and where it is.
-
-    Returns:
-        `store_id`, `item_sku`, `content_hash`, `standard_price`, `outcome`, `code`, `message`, `ingestion_id`: the
-        outcome is `accepted`, `rejected` or `unreported` once the batch is settled; before that `planned`, `in_flight`
-        or `in_doubt`; or `refused`, `superseded`, `failed` or `closed`, where that is what became of the whole batch.
-    """
-    if batch.state is BatchState.SETTLED:
-        outcomes = bucket.get_table(outcomes_key(batch))
-    else:
-        outcomes = batch_items(bucket, batch).assign(
-            outcome=_open_outcome(batch.state), code=None, message=batch.message or None
-        )
-    return outcomes.assign(ingestion_id=batch.ingestion_id or None).astype("str")
-
-
-def outcomes_of(bucket: Bucket, batches: Sequence[Batch]) -> list[pd.DataFrame]:
-    """`batch_outcomes` of each of one upload's batches.
-
-    While reports trickle in, what is known so far is read at once, and by itself only what has changed since.
-    """
-    so_far = _so_far(bucket, batches[0]) if len(batches) > 1 else None
-    known = {} if so_far is None else dict(iter(so_far.groupby("batch", sort=False)))
-
-    def read(batch: Batch) -> pd.DataFrame:
-        rows = known.get(batch.id)
-        if rows is not None and _still_true(rows, batch):
-            return rows.drop(columns="batch").reset_index(drop=True)
-        return batch_outcomes(bucket, batch)
-
-    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
-        return list(threads.map(read, batches))
-
-
-def keep_so_far(bucket: Bucket, batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> None:
-    """Keep what is known so far of an upload's batches, where more is to come, or something is kept already."""
-    if len(batches) < 2:
-        return
-    if any(not batch.is_closed for batch in batches) or _so_far(bucket, batches[0]) is not None:
-        tables = [table.assign(batch=batch.id) for batch, table in zip(batches, outcomes, strict=True)]
-        bucket.put_table(so_far_key(batches[0]), pd.concat(tables, ignore_index=True))
-
-
-def forget_so_far(bucket: Bucket, batch: Batch) -> None:
-    """What is kept of a batch's upload is to be read again: the outcomes are about to be made anew."""
-    so_far = _so_far(bucket, batch)
-    if so_far is not None:
-        bucket.put_table(so_far_key(batch), so_far.iloc[:0])
-
-
-def _so_far(bucket: Bucket, batch: Batch) -> pd.DataFrame | None:
-    """What `keep_so_far` has kept of a batch's upload: `batch_outcomes`, and `batch`."""
-    try:
-        return bucket.get_table(so_far_key(batch))
-    except NoSuchObject:
-        return None
-
-
-def _still_true(rows: pd.DataFrame, batch: Batch) -> bool:
-    """Whether rows of `_so_far` are what `batch_outcomes` would give."""
-    same = bool((rows["ingestion_id"].fillna("") == batch.ingestion_id).all())
-    if batch.state is BatchState.SETTLED:
-        return same and rows["outcome"].value_counts().to_dict() == dict(batch.outcomes)
-    same &= bool((rows["message"].fillna("") == batch.message).all())
-    return same and bool((rows["outcome"] == _open_outcome(batch.state)).all())
-
-
-def _open_outcome(state: BatchState) -> str:
-    """Where the items of an unsettled batch are. Not its state: a submitted batch's items are in flight."""
-    return "in_flight" if state in IN_FLIGHT and state is not BatchState.IN_DOUBT else str(state)
-
-
-def batch_items(bucket: Bucket, batch: Batch) -> pd.DataFrame:
-    """The items of a batch in the order of its body: `store_id`, `item_sku`, `content_hash`, `standard_price`."""
-    return bucket.get_table(items_key(batch))
-
-
-def batch_body(bucket: Bucket, batch: Batch) -> tuple[str, bytes]:
-    """The exact bytes of a batch, as they were or will be sent, and the key that they are at.
-
-    Raises:
-        NoSuchObject: they are not where they should be.
-    """
-    key, former = body_key(batch), f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.json"  # up to schema 2
-    try:
-        return key, bucket.get(key)
-    except NoSuchObject as error:
-        try:
-            return former, bucket.get(former)
-        except NoSuchObject:
-            raise error from None
-
-
-def batches_state(bucket: Bucket, batches: Iterable[Batch]) -> pd.DataFrame:
+def state_pieces(bucket: Bucket, batches: Iterable[Batch], folder: Path) -> Iterator[pd.DataFrame]:
     """What batches did to their items' published state, `Published`; no rows of what was not sent.
 
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    return outcomes_state(sent, outcomes_of(bucket, sent))
+    outcomes = outcomes_of(bucket, sent, folder) if sent else iter(())
+    for first in range(0, len(sent), TOGETHER):
+        some = sent[first : first + TOGETHER]
+        yield conform(Published, outcomes_state(some, [as_frame(table) for table in islice(outcomes, len(some))]))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -220,42 +139,75 @@ def _reasons(items: pd.DataFrame) -> pd.Series:
     return reasons
 
 
-def _as_of_now(ledger: Ledger, bucket: Bucket, before: pd.DataFrame) -> pd.DataFrame:
-    """A snapshot, or rows of one, with what has become since of the items that were in flight, or in doubt."""
-    open_before = (before["state"] == PublishedState.IN_FLIGHT) | (before["doubted_at"] > 0)
-    waiting = before[open_before]
-    by_upload = {
-        upload: {member.id: member for member in ledger.batches(upload)} for upload in waiting["upload"].unique()
-    }
-    parts = [before[~open_before]]
-    for upload, rows in waiting.groupby("upload"):
-        members = by_upload[str(upload)]
-        known = rows["batch"].isin(members)
-        parts.append(rows[~known])  # pruned: long overtaken, or no longer waited for
-        leaves = [
-            (leaf, mine[_KEY])
-            for batch, mine in rows[known].groupby("batch")
-            for leaf in _parts_of(members[str(batch)], members)
-        ]
+def _as_of_now(ledger: Ledger, bucket: Bucket, snapshot: TableFile, folder: Path) -> list[Layer]:
+    """A snapshot, and over it what has become since of the items that were in flight, or in doubt."""
+    with connect(folder) as db:
+        view(db, "snapshot", snapshot)
+        db.execute(
+            """CREATE TEMP TABLE waiting AS
+            SELECT file_row_number, upload, batch AS named, store_id, item_sku FROM snapshot
+            WHERE state = 'in_flight' OR doubted_at > 0"""
+        )
+        carriers = _carriers(ledger, db.sql("SELECT DISTINCT upload, named FROM waiting ORDER BY ALL").fetchall())
+        if not carriers:
+            return [Layer(snapshot)]
+        view(db, "since", write_table(new_path(folder, "since"), _since(bucket, carriers, folder), _SINCE))
+        given_back = [carrier for carrier in carriers if carrier.batch.state in _NOT_SENT]
+        view(db, "given_back", write_table(new_path(folder, "given_back"), _given_back(bucket, given_back), _BACK))
         # An item may have been sent again since; the snapshot's rows say which are still this batch's.
-        sent = [(leaf, mine) for leaf, mine in leaves if leaf.state not in _NOT_SENT]
-        outcomes = outcomes_of(bucket, [leaf for leaf, _ in sent])
-        parts += [
-            outcomes_state([leaf], [table]).merge(mine) for (leaf, mine), table in zip(sent, outcomes, strict=True)
+        changed = _SINCE_THEN
+        for number, (upload, plan) in enumerate(sorted({(one.batch.upload, one.batch.plan) for one in given_back})):
+            # What was true before a batch that was given back after the snapshot still is.
+            view(db, f"before_{number}", state_before(ledger, bucket, upload, plan, folder))
+            changed += f" UNION ALL {_BEFORE_THAT.format(table=f'before_{number}', upload=quoted(upload))}"
+        changed += " ORDER BY store_id, item_sku"
+        updates = write_table(new_path(folder, "updates"), tables(db, changed), SCHEMA)
+        db.register(
+            "carried", pa.table({"upload": [c.batch.upload for c in carriers], "named": [c.named for c in carriers]})
+        )
+        overtaken = db.sql("SELECT file_row_number FROM waiting SEMI JOIN carried USING (upload, named)").fetchnumpy()
+    return [Layer(snapshot, overtaken["file_row_number"]), Layer(updates)]
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """A batch that carries items of the batch that a snapshot names."""
+
+    named: str
+    batch: Batch
+
+
+def _carriers(ledger: Ledger, named: Sequence[tuple[str, str]]) -> list[_Carrier]:
+    """What carries the items of these batches now; nothing of batches that were pruned.
+
+    Those are long overtaken, or no longer waited for.
+    """
+    found = []
+    for upload, mine in groupby(named, key=itemgetter(0)):
+        members = {member.id: member for member in ledger.batches(upload)}
+        found += [
+            _Carrier(batch, leaf)
+            for _, batch in mine
+            if batch in members
+            for leaf in _parts_of(members[batch], members)
         ]
-        for leaf, mine in leaves:
-            if leaf.state in _NOT_SENT:  # given back after the snapshot: what was true before that batch still is
-                given_back = batch_items(bucket, leaf)[_KEY].merge(mine)
-                parts.append(state_before(ledger, bucket, str(upload), leaf.plan).merge(given_back))
-    return pd.concat(parts, ignore_index=True)
+    return found
 
 
-def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The table with ids of batches in a column, which up to schema 2 held numbers, 0 for none."""
-    if not pd.api.types.is_integer_dtype(table[column]):
-        return table
-    ids = {number: former_id(number) for number in table[column].unique() if number}
-    return table.assign(**{column: table[column].astype("object").map(ids).astype("str")})
+def _since(bucket: Bucket, carriers: Sequence[_Carrier], folder: Path) -> Iterator[pd.DataFrame]:
+    """The published state that follows from these, and `named`."""
+    sent = [carrier for carrier in carriers if carrier.batch.state not in _NOT_SENT]
+    for _, of_upload in groupby(sent, key=lambda carrier: carrier.batch.upload):
+        mine = list(of_upload)
+        outcomes = outcomes_of(bucket, [carrier.batch for carrier in mine], folder)
+        for carrier, table in zip(mine, outcomes, strict=True):
+            yield outcomes_state([carrier.batch], [as_frame(table)]).assign(named=carrier.named)
+
+
+def _given_back(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:
+    for carrier in carriers:
+        keys = batch_items(bucket, carrier.batch)[["store_id", "item_sku"]]
+        yield keys.assign(upload=carrier.batch.upload, named=carrier.named)
 
 
 def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:
@@ -264,33 +216,3 @@ def _parts_of(batch: Batch, batches: Mapping[str, Batch]) -> list[Batch]:
         return [batch]
     parts = [part for part in batches.values() if part.part_of == batch.id]
     return [carrier for part in parts for carrier in _parts_of(part, batches)]
-
-
-def items_key(batch: Batch) -> str:
-    """Where the list of a batch's items is kept."""
-    return f"{folder(batch.upload, batch.plan)}/items/{batch.id}.parquet"
-
-
-def body_key(batch: Batch) -> str:
-    """Where the exact bytes of a batch are kept."""
-    return f"{folder(batch.upload, batch.plan)}/batches/{batch.id}.{batch.operation.name}.json"
-
-
-def closing_key(upload: str, plan: str) -> str:
-    """Where it is kept that a person has closed an upload."""
-    return f"{folder(upload, plan)}/closed.json"
-
-
-def so_far_key(batch: Batch) -> str:
-    """Where what is known so far of the items of a batch's upload is kept, while reports trickle in."""
-    return f"{folder(batch.upload, batch.plan)}/outcomes_so_far.parquet"
-
-
-def report_key(batch: Batch) -> str:
-    """Where the report about a batch's ingestion is kept, as Amazon wrote it."""
-    return f"{folder(batch.upload, batch.plan)}/reports/{batch.id}.json"
-
-
-def outcomes_key(batch: Batch) -> str:
-    """Where what the report says of each item is kept."""
-    return f"{folder(batch.upload, batch.plan)}/outcomes/{batch.id}.parquet"

@@ -1,29 +1,38 @@
-"""Where everything is, from the ledger and the bucket alone: the newest uploads, what is open, one item's history."""
+"""Where everything is, from the ledger and the bucket alone: the newest uploads, what is open, and outcomes."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
+import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
-from jwo_catalog_pipeline.catalog_api.report import ACCEPTED
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.engine import ask, connect, view
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import (
+    PIECE_ROWS,
+    TableFile,
+    as_arrow,
+    as_frame,
+    of_equal_length,
+    rows_with,
+    write_table,
+)
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.published_state import (
-    batch_body,
-    batch_outcomes,
-    keep_so_far,
-    outcomes_of,
-    published_state,
-)
+from jwo_catalog_pipeline.upload.outcomes import OUTCOMES, outcomes_of, repeated
+from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
+from jwo_catalog_pipeline.upload.so_far import keep_so_far, read_so_far
 from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
+from jwo_catalog_pipeline.work_folder import work_folder
 
 _KEY = ["store_id", "item_sku"]
 
@@ -37,14 +46,15 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         limit: how many uploads, the newest first.
 
     Returns:
-        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
-        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
-        batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
-        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
-        not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
-        who holds all sending (`by`, `since`, `reason`; None: it is not held), `closed`, of these uploads those that a
-        person has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and
-        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`, and how many rows of its
+        export were `quarantined`, `excluded` or `merged`), `open_batches` of all uploads (`upload`, `batch`,
+        `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`: batches with more attempts than
+        responses (`upload`, `batch`, `state`, `items`, `calls`, `since`, `until`: when they are no longer waited for),
+        `waiting` (`items`, `for`: batches), `stopped`: uploads that do not go on (`upload`, `kind`, `since`, `reason`,
+        `helps`, `by_itself`: whether it goes on by itself), `paused`: who holds all sending (`by`, `since`, `reason`;
+        None: it is not held), `closed`, of these uploads those that a person has closed (`upload`, `closed_at`,
+        `closed_by`, `reason`), and `unreadable_messages` and `unknown_ingestions`, numbers of notifications that
+        cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
@@ -68,7 +78,7 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
 
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
-    record = ledger.upload(upload)
+    record, plan = ledger.upload(upload), ledger.plan(upload)
     batches = leaf_batches(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
@@ -80,6 +90,7 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
         "items": record.items if record else None,
         "batches": dict(Counter(str(batch.state) for batch in batches)),
         "outcomes": dict(outcomes),
+        **{name: getattr(plan, name) if plan else None for name in ("quarantined", "excluded", "merged")},
     }
 
 
@@ -138,66 +149,7 @@ def _doubt(batch: Batch, waits: Waits) -> dict[str, Any]:
     }
 
 
-def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) -> dict[str, Any]:
-    """What was ever sent of an item, and what Amazon is known to hold now.
-
-    Args:
-        ledger: knows the uploads.
-        bucket: holds the batches' items, bytes and outcomes.
-        sku: the item's SKU, in every store, or
-        store: in this one.
-
-    Returns:
-        `sent`, oldest first (`upload`, `batch`, `operation`, `store_id`, `sent_at`, `ingestion_id`, `outcome`, `code`,
-        `message`, `item`: what was sent, as Amazon got it, None where its batch was never begun), and `published`
-        (`store_id`, `state`, `reason`, `upload`).
-    """
-    sent = []
-    for upload in reversed(applied_uploads(ledger)):
-        for batch in leaf_batches(ledger.batches(upload)):
-            rows = _of(batch_outcomes(bucket, batch), sku, store)
-            if len(rows):
-                sent += _sendings(bucket, batch, rows)
-    now = _of(published_state(ledger, bucket), sku, store)
-    return {"sent": sent, "published": records(now[["store_id", "state", "reason", "upload"]])}
-
-
-def _sendings(bucket: Bucket, batch: Batch, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    # A request of SKUs has no documents, and a batch that was never begun has no bytes.
-    items = {} if batch.operation.by_sku or not batch.sha256 else _documents(bucket, batch)
-    return [
-        {
-            "upload": batch.upload,
-            "batch": batch.id,
-            "operation": batch.operation.name,
-            "store_id": row["store_id"],
-            "sent_at": utc(batch.sent_at),
-            **{name: row[name] for name in ("ingestion_id", "outcome", "code", "message")},
-            "item": items.get((row["store_id"], row["item_sku"])),
-        }
-        for row in records(rows)
-    ]
-
-
-def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
-    items = json.loads(batch_body(bucket, batch)[1])["catalogItems"]
-    return {(item["store_id"], item["item_sku"]): item for item in items}
-
-
-def _of(table: pd.DataFrame, sku: str, store: str | None) -> pd.DataFrame:
-    rows = table[table["item_sku"] == sku]
-    return rows if store is None else rows[rows["store_id"] == store]
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows as plain values, None for what is missing."""
-    return [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-
-
-def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+def rejected_items(ledger: Ledger, bucket: Bucket, items: TableFile, fields: Sequence[str]) -> pd.DataFrame:
     """What Amazon said of items as they are now.
 
     Args:
@@ -210,26 +162,76 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: pd.DataFrame, fields: 
         `source_row`, `store_id`, `item_sku`, `reason`, `upload`: rejected items whose content is still what was
         rejected; one that was corrected since is not listed.
     """
-    published = published_state(ledger, bucket)
-    rejected = published[(published["state"] == PublishedState.REJECTED) & (published["operation"] == UPLOAD.name)]
-    current = items[items["item_sku"].isin(rejected["item_sku"])].merge(rejected[_KEY])
+    with work_folder() as folder:
+        rejected = ask(
+            "SELECT * EXCLUDE (file_row_number) FROM published WHERE state = $state AND operation = $operation",
+            {"state": str(PublishedState.REJECTED), "operation": UPLOAD.name},
+            published=published_state(ledger, bucket, folder),
+        )
+    of_sku = rows_with(items, "item_sku", rejected["item_sku"].to_list())
+    current = of_sku.merge(rejected[_KEY])
     unchanged = item_documents(current, fields).merge(rejected, on=[*_KEY, "content_hash"])
     return current[["source_row", *_KEY]].merge(unchanged[[*_KEY, "reason", "upload"]])
 
 
-def upload_outcomes(ledger: Ledger, bucket: Bucket, upload: str, *, keep: bool = False) -> pd.DataFrame:
-    """Every item of an applied upload and where it is: `ItemOutcome`. `keep`: for the next time, see `keep_so_far`."""
+def upload_outcomes(
+    ledger: Ledger,
+    bucket: Bucket,
+    upload: str,
+    folder: Path,
+    *,
+    keep: bool = False,
+    known: Mapping[str, TableFile] | None = None,
+) -> TableFile:
+    """Every item of an applied upload and where it is: `ItemOutcome`, in the order of the batches.
+
+    Args:
+        ledger: knows the batches.
+        bucket: holds their items and outcomes.
+        upload: the upload's key.
+        folder: of `work_folder`; the table is written there.
+        keep: for the next time, see `so_far`.
+        known: settled batches by id, of which the stored outcomes are here too.
+    """
     batches = leaf_batches(ledger.batches(upload))
-    outcomes = outcomes_of(bucket, batches)
-    if keep:
-        keep_so_far(bucket, batches, outcomes)
-    parts = [table.assign(upload=upload, batch=batch.id) for batch, table in zip(batches, outcomes, strict=True)]
-    return conform(ItemOutcome, pd.concat([empty(ItemOutcome), *parts], ignore_index=True))
+    so_far = read_so_far(bucket, batches, folder)
+    outcomes = outcomes_of(bucket, batches, folder, so_far=so_far, known=known)
+    if keep and so_far.is_worth_keeping_anew(batches):
+        outcomes = keep_so_far(bucket, batches, outcomes, OUTCOMES, folder)
+    rows = (_of_upload(table, batch) for batch, table in zip(batches, outcomes, strict=True))
+    conformed = (conform(ItemOutcome, as_frame(piece)) for piece in of_equal_length(rows, PIECE_ROWS))
+    schema = as_arrow(empty(ItemOutcome)).schema
+    return write_table(folder / f"{uuid4().hex}.parquet", conformed, schema)
 
 
-def not_accepted(outcomes: pd.DataFrame) -> pd.DataFrame:
+def _of_upload(outcomes: pa.Table, batch: Batch) -> pa.Table:
+    for name in ("upload", "batch"):
+        value = batch.upload if name == "upload" else batch.id
+        outcomes = outcomes.append_column(name, repeated(value, len(outcomes)))
+    return outcomes
+
+
+def outcome_counts(outcomes: TableFile) -> dict[str, int]:
+    """How many items have each outcome, most frequent first."""
+    query = "SELECT outcome, count(*) FROM outcomes GROUP BY ALL ORDER BY ALL"
+    counts = dict(_asked(outcomes, query).itertuples(index=False, name=None))
+    return dict(sorted(counts.items(), key=itemgetter(1), reverse=True))
+
+
+def not_accepted(outcomes: TableFile) -> pd.DataFrame:
     """Why items were not accepted, most frequent first: `outcome`, `code`, `items`, `example` (a message)."""
-    others = outcomes[outcomes["outcome"] != ACCEPTED].fillna("")
-    groups = others.groupby(["outcome", "code"], as_index=False, sort=False)
-    reasons = groups.agg(items=("message", "size"), example=("message", "first"))
-    return reasons.sort_values("items", ascending=False, kind="stable", ignore_index=True)
+    return _asked(
+        outcomes,
+        """
+        SELECT outcome, coalesce(code, '') AS code, count(*) AS items,
+               arg_min(coalesce(message, ''), file_row_number) AS example
+        FROM outcomes WHERE outcome <> 'accepted'
+        GROUP BY ALL ORDER BY items DESC, min(file_row_number)""",
+    )
+
+
+def _asked(outcomes: TableFile, query: str) -> pd.DataFrame:
+    """A small answer about a table of outcomes."""
+    with connect(outcomes.path.parent) as db:
+        view(db, "outcomes", outcomes)
+        return as_frame(db.sql(query).to_arrow_table())

@@ -14,30 +14,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog_api.matching import match_outcomes
 from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE, OPERATIONS, Operation
-from jwo_catalog_pipeline.catalog_api.report import match_outcomes, read_report
+from jwo_catalog_pipeline.catalog_api.report import read_report
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile, as_frame, write_table
 from jwo_catalog_pipeline.upload.batch_ids import parent_of
 from jwo_catalog_pipeline.upload.closing import apply_closing, stored_closing, waits
 from jwo_catalog_pipeline.upload.errors import NothingApplied, RecordNotFound
+from jwo_catalog_pipeline.upload.folding import SCHEMA, Layer, fold
 from jwo_catalog_pipeline.upload.ledger.closing import Closing, closed
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import SPLIT, Batch, BatchState, PlanRecord, UploadRecord
-from jwo_catalog_pipeline.upload.published_state import (
-    batch_body,
-    batch_items,
-    batches_state,
-    fold,
-    outcomes_key,
-    outcomes_state,
-    report_key,
-    state_before,
-)
+from jwo_catalog_pipeline.upload.outcomes import batch_body, batch_item_table, batch_items, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.published_state import outcomes_state, state_before, state_pieces
 from jwo_catalog_pipeline.upload.snapshots import Before, keep_snapshot, read_before, write_before
+from jwo_catalog_pipeline.upload.tables import Published, empty
+from jwo_catalog_pipeline.work_folder import new_path
 
 _KEY = re.compile(r"uploads/(.+)/([0-9a-f]{12})/(batches|items|outcomes)/(\d+(?:\.[12])*)(?:\.([a-z]+))?\.\w+")
 _CLOSED = re.compile(r"uploads/(.+)/([0-9a-f]{12})/closed\.json")
@@ -49,8 +48,8 @@ PENDING_ROWS = 1_000_000  # folded together once there are so many, which bounds
 class RebuiltState:
     """The state before the newest applied upload, and now; both with `Published`."""
 
-    before_head: pd.DataFrame
-    now: pd.DataFrame
+    before_head: TableFile
+    now: TableFile
 
 
 def applied_uploads(ledger: Ledger, limit: int | None = None) -> list[str]:
@@ -67,26 +66,35 @@ def applied_uploads(ledger: Ledger, limit: int | None = None) -> list[str]:
 
 
 def rebuild_state(
-    ledger: Ledger, bucket: Bucket, on_upload: Callable[[int, int], None] = lambda done, of: None
+    ledger: Ledger, bucket: Bucket, folder: Path, on_upload: Callable[[int, int], None] = lambda done, of: None
 ) -> RebuiltState:
     """Fold every upload's batches, oldest first.
 
     Args:
         ledger: holds the uploads and their batches.
         bucket: holds the batches' items and the reports.
+        folder: where the tables are made.
         on_upload: called with how many uploads of how many are done.
     """
-    uploads, before = _replayed(ledger, bucket)
-    layers = list[pd.DataFrame]()
+    uploads, before = _replayed(ledger, bucket, folder)
+    layers = list[Layer]()
     for done, upload in enumerate(uploads, start=1):
-        if upload == uploads[-1] or sum(map(len, layers)) > PENDING_ROWS:
-            before, layers = fold([before, *layers]), []
-        layers += [_from_report(bucket, batch) for batch in ledger.batches(upload)]
+        if upload == uploads[-1] or sum(layer.table.rows for layer in layers) > PENDING_ROWS:
+            before, layers = fold([Layer(before), *layers], folder), []
+        reported = (_from_report(bucket, batch, folder) for batch in ledger.batches(upload))
+        layers.append(Layer(write_table(new_path(folder, "layer"), reported, SCHEMA)))
         on_upload(done, len(uploads))
-    return RebuiltState(before, fold([before, *layers]))
+    return RebuiltState(before, fold([Layer(before), *layers], folder))
 
 
-def _replayed(ledger: Ledger, bucket: Bucket) -> tuple[list[str], pd.DataFrame]:
+def same_items(one: TableFile, other: TableFile) -> bool:
+    """Whether two tables of `Published` have the same rows, whatever their order."""
+    names = ", ".join(SCHEMA.names)
+    query = f"SELECT count(*) AS rows FROM (SELECT {names} FROM one EXCEPT ALL SELECT {names} FROM other)"  # noqa: S608
+    return one.rows == other.rows and not ask(query, one=one, other=other)["rows"][0]
+
+
+def _replayed(ledger: Ledger, bucket: Bucket, folder: Path) -> tuple[list[str], TableFile]:
     """The uploads to replay, oldest first, and the state before them.
 
     Where one that had sent something was pruned, replay starts from what is noted of the state after it.
@@ -96,9 +104,9 @@ def _replayed(ledger: Ledger, bucket: Bucket) -> tuple[list[str], pd.DataFrame]:
     for place, upload in enumerate(uploads):
         if record := ledger.upload(upload):
             if read_before(bucket, upload, record.plan).after not in (after, None):
-                start, state = place, partial(state_before, ledger, bucket, upload, record.plan)
+                start, state = place, partial(state_before, ledger, bucket, upload, record.plan, folder)
             after = upload if record.batches else after
-    return uploads[start:], state() if state else fold([])
+    return uploads[start:], state() if state else fold([], folder)
 
 
 def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> str:
@@ -113,11 +121,11 @@ def restore_snapshot(ledger: Ledger, bucket: Bucket, rebuilt: RebuiltState) -> s
     return before.snapshot
 
 
-def _from_report(bucket: Bucket, batch: Batch) -> pd.DataFrame:
+def _from_report(bucket: Bucket, batch: Batch, folder: Path) -> pd.DataFrame:
     if batch.state is not BatchState.SETTLED:
-        return batches_state(bucket, [batch])
+        return pd.concat([empty(Published), *state_pieces(bucket, [batch], folder)])
     report = read_report(bucket.get(report_key(batch)), archive=batch.operation.removes)
-    return outcomes_state([batch], [match_outcomes(batch_items(bucket, batch), report)])
+    return outcomes_state([batch], [as_frame(match_outcomes(batch_item_table(bucket, batch), report))])
 
 
 # -- salvage ----------------------------------------------------------------------------------------------------------

@@ -5,15 +5,18 @@ of the upload before it, and to what that one sent. So does one that changes lit
 each plan had a snapshot of its own beside its batches, which is still read, and referred to.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 
-from jwo_catalog_pipeline.storage import Bucket, NoSuchObject, table_bytes
+from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
+from jwo_catalog_pipeline.table_file import TableFile, as_frame, write_table
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Head
+from jwo_catalog_pipeline.upload.tables import Published, arrow_schema, with_batch_ids
+from jwo_catalog_pipeline.work_folder import new_path
 
 SNAPSHOTS = "snapshots/"
 # A layer costs a few calls at each plan; a snapshot of a million items costs 124 MB once. A small catalog's snapshot is
@@ -74,16 +77,28 @@ def write_before(bucket: Bucket, upload: str, plan: str, before: Before) -> None
     bucket.put(before_key(upload, plan), json.dumps(asdict(before)).encode(), "application/json")
 
 
-def keep_snapshot(bucket: Bucket, published: pd.DataFrame) -> str:
+def fetch_snapshot(bucket: Bucket, key: str, folder: Path) -> TableFile:
+    """A snapshot in a file of the folder, as `Published` is now.
+
+    Raises:
+        NoSuchObject: the bucket has lost it.
+    """
+    stored = bucket.fetch(key, new_path(folder, "snapshot"))
+    if not pa.types.is_integer(stored.schema.field("batch").type):
+        return stored
+    frames = (with_batch_ids(as_frame(piece), "batch") for piece in stored.pieces())  # of schema 2
+    return write_table(new_path(folder, "snapshot"), frames, arrow_schema(Published))
+
+
+def keep_snapshot(bucket: Bucket, published: TableFile) -> str:
     """Store a snapshot, unless it is there already; gives its key."""
-    content = table_bytes(published)
-    key = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}.parquet"
-    bucket.put_once(key, content, "application/vnd.apache.parquet")
+    key = f"{SNAPSHOTS}{published.digest()}.parquet"
+    bucket.put_file_once(key, published.path)
     return key
 
 
 def keep_before(
-    ledger: Ledger, bucket: Bucket, base: Head, published: pd.DataFrame, requests: int, layered_items: int
+    ledger: Ledger, bucket: Bucket, base: Head, published: TableFile, requests: int, layered_items: int
 ) -> Before:
     """What the published state before a new plan is made of; stores a snapshot where one is needed.
 
@@ -102,7 +117,7 @@ def keep_before(
     after = base.upload if record.batches else last.after
     layers = (*last.layers, base.upload) if record.batches else last.layers
     layered = last.layered + record.items
-    is_large, few = len(published) >= layered_items, layered <= MOST_LAYERED_SHARE * len(published)
+    is_large, few = published.rows >= layered_items, layered <= MOST_LAYERED_SHARE * published.rows
     if requests and layers and not (is_large and few and len(layers) < MOST_LAYERS):
         return Before(keep_snapshot(bucket, published), after=after)
     return Before(last.snapshot, layers, layered, after)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow
 
+from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.model import Batch, utc
 
 
@@ -113,6 +115,21 @@ def conform(table: type[_Table], frame: pd.DataFrame) -> pd.DataFrame:
     named = [name for name in columns(table) if name in frame]
     conformed: pd.DataFrame = table.validate(frame[named].copy(deep=False), inplace=True)
     return conformed
+
+
+def arrow_schema(table: type[_Table]) -> pyarrow.Schema:
+    """The columns of a table as they are in its file; what must have a value is marked so."""
+    nothing = pyarrow.Schema.from_pandas(empty(table), preserve_index=False).remove_metadata()
+    missing = {name: column.nullable for name, column in table.to_schema().columns.items()}
+    return pyarrow.schema([column.with_nullable(missing[column.name]) for column in nothing])
+
+
+def with_batch_ids(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The table with ids of batches in a column, which up to schema 2 held numbers, 0 for none."""
+    if not pd.api.types.is_integer_dtype(table[column]):
+        return table
+    ids = {number: former_id(number) for number in table[column].unique() if number}
+    return table.assign(**{column: table[column].astype("object").map(ids).astype("str")})
 
 
 def empty(table: type[_Table]) -> pd.DataFrame:

@@ -37,6 +37,8 @@ CASES: list[tuple[str, str, dict[str, str | None], dict[str, str | None]]] = [
     ("external_product_id_length", "error", {CODE: "x" * 255, KIND: None}, {CODE: "x" * 256, KIND: None}),
     ("item_name_length", "error", {"item_name": "x" * 255}, {"item_name": "x" * 256}),
     ("store_id_length", "error", {"store_id": "x" * 255}, {"store_id": "x" * 256}),
+    ("store_placeholder", "error", {"store_id": "JWO-YOUR-STORE-ID-1"}, {"store_id": "YOUR-STORE-ID"}),
+    ("store_placeholder", "error", {"store_id": None}, {"store_id": "YOUR-STORE-ID-12"}),
     ("barcode_type_known", "error", {KIND: None}, {KIND: "ean"}),
     ("barcode_fits_type", "error", {CODE: "036000291452", KIND: "UPC"}, {CODE: "036000291452", KIND: "EAN"}),
     ("barcode_fits_type", "error", {CODE: "04252614", KIND: "UPC"}, {CODE: "96385074", KIND: "UPC"}),

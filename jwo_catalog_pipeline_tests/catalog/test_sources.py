@@ -1,57 +1,18 @@
 """Exports as tills and shops give them: workbooks, zips, titles, odd headers, nested lists; and what cannot be read."""
 
-import csv
-import io
 import json
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pytest
-import xlsxwriter
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.source.options import ExportFile, SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import FILES, NOTES, read_export, read_source, with_source_file
 from jwo_catalog_pipeline.table_file import as_frame
-
-
-def read(folder: Path, name: str, content: bytes, **options: Any) -> pd.DataFrame:
-    (folder / "download").write_bytes(content)
-    return read_source(folder / "download", SourceOptions(**options), f"s3://bucket/{name}")
-
-
-def cells(frame: pd.DataFrame) -> list[list[Any]]:
-    return frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
-
-
-def workbook(**sheets: list[list[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    book = xlsxwriter.Workbook(buffer, {"default_date_format": "yyyy-mm-dd", "strings_to_formulas": False})
-    for name, rows in sheets.items():
-        sheet = book.add_worksheet(name)
-        for row, values in enumerate(rows):
-            for column, value in enumerate(values):
-                if value == "#N/A":
-                    sheet.write_formula(row, column, "=NA()", None, "#N/A")
-                elif value is not None:
-                    sheet.write(row, column, value)
-    book.close()
-    return buffer.getvalue()
-
-
-def zipped(**files: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
+from jwo_catalog_pipeline_tests.support.source_files import cells, read, workbook, zipped
 
 ITEMS = [["SKU", "Barcode", "Price"], ["007", 4006381333931, 2.5], [1002.0, "036000291452", 0.1 + 0.2]]
 
@@ -104,6 +65,7 @@ TABLE = "SKU,Price\nA,1\n"
     [
         ("x.zip", zipped(**{"__MACOSX/._a.csv": b"x", "a/": b"", "a/items.csv": TABLE.encode()}), {"format": "csv"}),
         ("x.csv.zip", zipped(items=TABLE.encode()), {}),
+        ("x.csv.zip", zipped(**{"readme.txt": b"hello", "a.csv": TABLE.encode(), "a.csv.md5": b"0f"}), {}),
         ("x.txt", TABLE.encode("utf-16"), {}),
         ("x.txt", TABLE.encode("utf-16-be"), {}),
         ("x.txt", TABLE.encode("utf-16-be"), {"encoding": "utf-16"}),
@@ -234,78 +196,3 @@ def test_the_remedy_says_what_the_file_is(
 ) -> None:
     with pytest.raises(SourceFileError, match=said):
         read(tmp_path, name, content, **options)
-
-
-CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
-TABLES = st.integers(1, 4).flatmap(
-    lambda width: st.tuples(
-        st.lists(CELLS, min_size=width, max_size=width),
-        st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=6),
-    )
-)
-
-
-def expected(rows: list[list[str]]) -> list[list[str]]:
-    return [row for row in rows if any(cell.strip() for cell in row)]
-
-
-def same_rows(header: list[str], rows: list[list[str]], reads: Callable[[], pd.DataFrame]) -> None:
-    """Every cell that was written is there, in the columns that have a name or content."""
-    try:
-        frame = reads()
-    except SourceFileError:
-        # The only files that are refused: no names, a name that is the pipeline's, or one column that holds another
-        # delimiter.
-        assert (
-            not any(name.strip() for name in header)
-            or "source_row" in [name.casefold() for name in header]
-            or len(header) == 1
-        )
-        return
-    kept = [place for place, name in enumerate(header) if name.strip() or any(row[place].strip() for row in rows)]
-    found = frame.drop(columns="source_row").fillna("").to_numpy().tolist()
-    assert found == [[row[place] for place in kept] for row in expected(rows)]
-
-
-@given(TABLES, st.sampled_from(["\r\n", "\n"]), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
-@example((["a\nb", "c"], [["1\r\n2", '"']]), "\r\n", csv.QUOTE_ALL)
-@example((["a", "\n"], []), "\n", csv.QUOTE_ALL)
-@example((["a", "b"], [["\ufeff", "x"], ["'", '""']]), "\n", csv.QUOTE_MINIMAL)
-def test_what_csv_writes_is_read(
-    tmp_path_factory: pytest.TempPathFactory, table: tuple[list[str], list[list[str]]], end: str, quoting: Any
-) -> None:
-    header, rows = table
-    # Python's csv leaves a lone \r unquoted, which its own reader then takes for the end of a line.
-    assume(quoting == csv.QUOTE_ALL or not any("\r" in cell for row in (header, *rows) for cell in row))
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator=end, quoting=quoting).writerows([header, *rows])
-    folder = tmp_path_factory.mktemp("csv")
-    same_rows(header, rows, lambda: read(folder, "x.csv", buffer.getvalue().encode()))
-
-
-# XML cannot hold control characters, and a reader of XML makes one line end of \r\n.
-PRINTED = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=8)
-
-
-@given(
-    st.integers(2, 4).flatmap(
-        lambda width: st.tuples(
-            st.lists(PRINTED.filter(str.strip), min_size=width, max_size=width),
-            st.lists(st.lists(PRINTED, min_size=width, max_size=width), min_size=1, max_size=6),
-        )
-    )
-)
-@example((["a\nb", "c"], [["1\n2", "007"], ["", ""], ["=1", "TRUE"]]))
-def test_what_a_spreadsheet_writes_is_read(
-    tmp_path_factory: pytest.TempPathFactory, table: tuple[list[str], list[list[str]]]
-) -> None:
-    header, rows = table
-    buffer = io.BytesIO()
-    book = xlsxwriter.Workbook(buffer)
-    sheet = book.add_worksheet()
-    for number, values in enumerate([header, *rows]):
-        for column, value in enumerate(values):
-            sheet.write_string(number, column, value)
-    book.close()
-    folder = tmp_path_factory.mktemp("xlsx")
-    same_rows(header, rows, lambda: read(folder, "x.xlsx", buffer.getvalue()))

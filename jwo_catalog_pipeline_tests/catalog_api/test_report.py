@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,13 +10,15 @@ import pytest
 
 from jwo_catalog_pipeline.catalog_api.addresses import is_global, is_private
 from jwo_catalog_pipeline.catalog_api.errors import ForbiddenReportLink, ReportUnavailable
+from jwo_catalog_pipeline.catalog_api.matching import match_outcomes
 from jwo_catalog_pipeline.catalog_api.report import (
+    Report,
     check_report_link,
     fetch_report,
-    match_outcomes,
     read_report,
     report_http,
 )
+from jwo_catalog_pipeline.table_file import as_arrow, as_frame
 from jwo_catalog_pipeline_tests.chaos import urls
 from jwo_catalog_pipeline_tests.support.parts import api_client, body_of, deliver, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
@@ -33,9 +36,17 @@ SHAPES = {
 }
 
 
+def sent(*skus: str, stores: Sequence[str] = ("S",)) -> pd.DataFrame:
+    parts = [items(*skus, store=store)[["store_id", "item_sku"]].assign(content_hash="h") for store in stores]
+    return pd.concat(parts, ignore_index=True)
+
+
+def match(items: pd.DataFrame, report: Report) -> pd.DataFrame:
+    return as_frame(match_outcomes(as_arrow(items), report)).fillna("")
+
+
 def outcomes(value: object, *skus: str) -> list[tuple[str, ...]]:
-    sent = items(*skus, store="S")[["store_id", "item_sku"]].assign(content_hash="h")
-    matched = match_outcomes(sent, read_report(json.dumps(value).encode())).fillna("")
+    matched = match(sent(*skus), read_report(json.dumps(value).encode()))
     return list(matched[["item_sku", "outcome", "code", "message"]].itertuples(index=False, name=None))
 
 
@@ -63,7 +74,7 @@ def test_of_an_outcome_with_a_store_and_one_without_the_worse_counts() -> None:
 def test_half_a_surrogate_pair_in_a_report_can_be_stored() -> None:
     content = b'[{"item_sku": "A", "store_id": "S", "status": "FAILED", "message": "cut \\ud83d"}]'
     report = read_report(content)
-    assert report.outcomes["message"].tolist() == ["cut ?"]
+    assert report.outcomes["message"].to_pylist() == ["cut ?"]
     assert read_report(b'{"ingestionId": "i-1", "itemResults": []}').ingestion_id == "i-1"
 
 
@@ -75,8 +86,7 @@ def test_an_item_reported_twice_takes_the_worse_outcome() -> None:
 
 def test_an_entry_without_a_store_speaks_for_the_sku_in_every_store() -> None:
     report = read_report(b'[{"item_sku": "A", "status": "FAILED", "errors": [{"code": "E"}]}]')
-    sent = pd.concat([items("A", store="S"), items("A", store="T")])[["store_id", "item_sku"]].assign(content_hash="h")
-    assert match_outcomes(sent, report)["outcome"].tolist() == ["rejected", "rejected"]
+    assert match(sent("A", stores=["S", "T"]), report)["outcome"].tolist() == ["rejected", "rejected"]
 
 
 def test_an_entry_for_an_item_that_was_not_sent_changes_nothing() -> None:
@@ -99,8 +109,7 @@ def test_an_entry_for_an_item_that_was_not_sent_changes_nothing() -> None:
 def test_an_unknown_shape_says_nothing_about_any_item(content: bytes) -> None:
     report = read_report(content)
     assert report.shape == "unknown"
-    sent = items("A", store="S")[["store_id", "item_sku"]].assign(content_hash="h")
-    assert match_outcomes(sent, report)["outcome"].tolist() == ["unreported"]
+    assert match(sent("A"), report)["outcome"].tolist() == ["unreported"]
 
 
 @pytest.mark.parametrize("errors", [5, "text", {"a": 1}, [None, 3]])
@@ -167,7 +176,7 @@ def test_a_link_that_has_expired_is_not_taken_for_a_report(fresh: RunningSandbox
     with pytest.raises(ReportUnavailable, match="answered 403: it has probably expired"):
         fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
     content = fetch_report(report_http(), api.status(accepted.ingestion_id).report_url or "", endpoint)
-    assert read_report(content).outcomes["outcome"].tolist() == ["accepted"]
+    assert read_report(content).outcomes["outcome"].to_pylist() == ["accepted"]
 
 
 ENTRIES = [
@@ -189,10 +198,8 @@ PLAIN = json.dumps({"ingestionId": "i", "itemResults": ENTRIES}).encode()
 )
 def test_a_report_is_read_however_it_is_packed(content: bytes) -> None:
     report = read_report(content)
-    assert dict(zip(report.outcomes["item_sku"], report.outcomes["outcome"], strict=True)) == {
-        "A": "accepted",
-        "B": "rejected",
-    }
+    assert report.outcomes["item_sku"].to_pylist() == ["A", "B"]
+    assert report.outcomes["outcome"].to_pylist() == ["accepted", "rejected"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from zlib import crc32
 
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline_tests.chaos.checker import Findings, inspect, look
+from jwo_catalog_pipeline_tests.chaos.observers import after_hits, at, break_down, die, first_of
 from jwo_catalog_pipeline_tests.chaos.retailer import FAILED, LEASE, STORES, Key, Retailer
 from jwo_catalog_pipeline_tests.support.parts import Parts
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
@@ -54,10 +55,6 @@ RESTS_TO_A_LOOK = 3
 HEARING = "before sqs: receive"  # where a day goes over from sending to hearing
 LATE_SHARE = 0.4  # of days on which Amazon processes nothing while anyone is at work
 SMALL, LARGE = 5, 3400  # SKUs in each of three stores: one batch, and two
-
-
-class Broken(Exception):
-    """Raised at a failpoint, in place of a kill."""
 
 
 @dataclass
@@ -157,52 +154,6 @@ class Shop:
         self.day(name, note, late=False)
         self.set_right()
         return self.seen.read_text().splitlines()
-
-
-def at(point: str, occurrence: int, act: Callable[[], object]) -> Callable[[str], None]:
-    """An observer that acts when a point is reached for the n-th time."""
-    left = [occurrence]
-
-    def observer(reached: str) -> None:
-        if reached == point:
-            left[0] -= 1
-            if left[0] == 0:
-                act()
-
-    return observer
-
-
-def first_of(*observers: Callable[[str], None]) -> Callable[[str], None]:
-    """An observer of several minds."""
-
-    def observer(reached: str) -> None:
-        for each in observers:
-            each(reached)
-
-    return observer
-
-
-def after_hits(hits: int, act: Callable[[], object], note: Path) -> Callable[[str], None]:
-    """An observer that acts at the n-th point of any name, and notes which that was."""
-    left = [hits]
-
-    def observer(reached: str) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            note.write_text(reached)
-            act()
-
-    return observer
-
-
-def die() -> None:
-    """As the kernel or an operator would have it."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def break_down() -> None:
-    """As a library would have it that nobody expects to."""
-    raise Broken("raised at a failpoint")
 
 
 def targets(points: dict[str, list[str]], rng: random.Random) -> Iterator[tuple[str, str, int, bool]]:

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.table_file import table_of
 from jwo_catalog_pipeline.upload.model import BatchState, utc
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.recovery import rebuild_state
+from jwo_catalog_pipeline.work_folder import new_path
 from jwo_catalog_pipeline_tests.chaos.checker import World, inspect, look
 from jwo_catalog_pipeline_tests.chaos.life_events import Week
 from jwo_catalog_pipeline_tests.chaos.life_pipeline import MINUTE
@@ -50,8 +50,8 @@ def check_amazon(week: Week, wrong: Wrong) -> None:
 def check_words(week: Week, wrong: Wrong) -> None:
     """What the ledger says is accepted is what the sandbox's catalog has; and replaying all reports says the same."""
     parts = week.parts
-    state = published_state(parts.ledger, parts.bucket)
-    rebuilt = rebuild_state(parts.ledger, parts.bucket).now
+    state = parts.state()
+    rebuilt = parts.rebuilt()
     if not state.equals(rebuilt):
         wrong.words.append(f"state rebuild differs:\n{state.compare(rebuilt) if len(state) == len(rebuilt) else ''}")
     said = state[(state["state"] == "accepted") & state["content_hash"].notna() & (state["doubted_at"] == 0)]
@@ -73,7 +73,8 @@ def check_rest(week: Week, wrong: Wrong) -> None:
     parts = week.parts
     newest = week.pipeline.newest_file().items
     settings = PlanSettings()
-    plan = make_plan(parts.ledger, parts.bucket, "the-end", newest, newest.iloc[:0], FIELDS, settings)
+    given = [table_of(table, new_path(parts.folder, "given")) for table in (newest, newest.iloc[:0])]
+    plan = make_plan(parts.ledger, parts.bucket, "the-end", *given, FIELDS, settings, parts.folder)
     left = {kind: number for kind, number in plan.counts.items() if number and kind != "unchanged"}
     if left:
         wrong.words.append(f"does not come to rest: the last plan has {left}")

@@ -284,6 +284,8 @@ class Week(Retailer):
                 if now.get(key) != row:
                     writer.put_item(Item=row)
         changed = salvage(self.parts.ledger, self.parts.bucket, write=True)
-        restore_snapshot(self.parts.ledger, self.parts.bucket, rebuild_state(self.parts.ledger, self.parts.bucket))
+        restore_snapshot(
+            self.parts.ledger, self.parts.bucket, rebuild_state(self.parts.ledger, self.parts.bucket, self.parts.folder)
+        )
         self.pipeline.say(f"salvaged: {[(each['upload'], each['batch'], each['state']) for each in changed]}")
         self.allow()

@@ -39,6 +39,7 @@ from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.stop_alerts import OUTAGE, STOP_ALERTS, stop_alerts
 from jwo_catalog_pipeline.upload.stops import StopKind
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
+from jwo_catalog_pipeline.work_folder import work_folder
 from jwo_catalog_pipeline_tests.chaos.life_runs import File, Upload
 from jwo_catalog_pipeline_tests.support.parts import Parts
 
@@ -183,7 +184,9 @@ class Pipeline:
     def _fetch(self) -> None:
         mark_reported(self.parts.ledger)
         for upload in uploads_to_fetch(self.parts.ledger):
-            for problem in self._settler().settle(upload)[1]:
+            with work_folder() as folder:
+                problems = self._settler().settle(upload, folder)[1]
+            for problem in problems:
                 self.say(f"{upload}: {problem[:120]}")
 
     def _unfinished_uploads(self) -> None:

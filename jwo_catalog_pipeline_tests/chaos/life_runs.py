@@ -9,12 +9,14 @@ import pandas as pd
 
 from jwo_catalog_pipeline.defs.failures import stop_kind
 from jwo_catalog_pipeline.errors import PipelineError
+from jwo_catalog_pipeline.table_file import TableFile, table_of
 from jwo_catalog_pipeline.upload.errors import Overtaken, PlanStopped
 from jwo_catalog_pipeline.upload.exports import Export
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
 from jwo_catalog_pipeline.upload.resuming import Run, RunState
 from jwo_catalog_pipeline.upload.stops import Stop, StopKind
+from jwo_catalog_pipeline.work_folder import new_path
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending
 
 if TYPE_CHECKING:
@@ -105,12 +107,13 @@ class Upload:
     def _plan(self) -> None:
         self._make_plan(self.run.id)
 
-    def _make_plan(self, planner: str) -> pd.DataFrame:
+    def _make_plan(self, planner: str) -> TableFile:
         pipeline = self.pipeline
         items, export, _ = pipeline.tables[self.upload]
         settings = PlanSettings(allow=self.allow, retry_rejected=self.retry_rejected, planned_by=planner)
         parts = pipeline.parts
-        plan = make_plan(parts.ledger, parts.bucket, self.upload, items, items.iloc[:0], FIELDS, settings, export)
+        given = [table_of(table, new_path(parts.folder, "given")) for table in (items, items.iloc[:0])]
+        plan = make_plan(parts.ledger, parts.bucket, self.upload, *given, FIELDS, settings, parts.folder, export)
         pipeline.tables[self.upload] = (items, export, plan.changes)
         if stopped := [verdict.message for verdict in plan.verdicts if not verdict.passed]:
             raise PlanStopped("; ".join(stopped))

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, report
-from jwo_catalog_pipeline_tests.chaos.network_history import CALLS, OPERATIONS, History, Scenario, Shop
+from jwo_catalog_pipeline_tests.chaos.network_history import CALLS, OPERATIONS, History, Scenario
 from jwo_catalog_pipeline_tests.chaos.network_kinds import KINDS, Kind
+from jwo_catalog_pipeline_tests.chaos.network_parts import Shop
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
 PROCESSES = 2  # each with a sandbox of its own; as many as the smallest machine has cores

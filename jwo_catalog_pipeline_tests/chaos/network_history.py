@@ -6,42 +6,28 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
-import boto3
 import pandas as pd
-import urllib3
 
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
-from jwo_catalog_pipeline.catalog_api.links import Link, origin_of
 from jwo_catalog_pipeline.catalog_api.requests import item_hashes
-from jwo_catalog_pipeline.catalog_api.safe_http import Document, SafeHttp
-from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
-from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import UploadError
-from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
-from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
-from jwo_catalog_pipeline.upload.results.settle import Settler
-from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.chaos.network_kinds import Kind
+from jwo_catalog_pipeline_tests.chaos.network_parts import Shop
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
-from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
-from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
+from jwo_catalog_pipeline_tests.support.parts import FIELDS, items
 
 OPERATIONS = ("upload", "status", "report", "archive")  # in the order in which a history gets to them
 CALLS = 3  # of each operation: a first, a middle and a last one
 SKUS = ("A", "B", "C", "D", "E", "F")
 KEPT = "Z"  # what stays when all of these are archived, for an empty source archives nothing
-READ_SECONDS = 0.5  # as the client waits for an answer; a healthy one takes some milliseconds
 ROUNDS = 6
 HOUR = 3600
 
@@ -65,61 +51,6 @@ class Scenario:
     def faults(self) -> int:
         """How often the fault happens."""
         return len(self.operations) * len(self.places)
-
-
-class Shop:
-    """A sandbox and clients to it, which outlive a history."""
-
-    def __init__(self, sandbox: RunningSandbox):
-        self.sandbox = sandbox
-        self._clients = {name: boto3.client(name) for name in ("s3", "sqs", "sns", "sts")}
-        self._tables = boto3.resource("dynamodb")
-
-    def open(self, proxy: Proxy) -> "ProxiedParts":
-        """The protocol's parts, for an Amazon that knows nothing yet; they reach it through the proxy only."""
-        env, clock, timeout = self.sandbox.environment, Clock(), urllib3.Timeout(connect=1, read=READ_SECONDS)
-        api = api_client(
-            self.sandbox,
-            url=proxy.url,
-            http=urllib3.PoolManager(timeout=timeout),
-            credentials=RoleCredentials(env["JWO_API_ROLE_ARN"], lambda: self._clients["sts"]),
-        )
-        bucket = Bucket(self._clients["s3"], env["JWO_BUCKET"])
-        ledger = Ledger(self._tables.Table(env["JWO_LEDGER_TABLE"]), clock)
-        parts = ProxiedParts(self.sandbox, bucket, ledger, api, clock)
-        parts.clients, parts.downloads = self._clients, ThroughProxy(2 * READ_SECONDS, proxy.url)
-        return parts
-
-
-class ThroughProxy(SafeHttp):
-    """Fetches through a forward proxy, where the product has none."""
-
-    def __init__(self, seconds: float, proxy_url: str) -> None:
-        super().__init__(seconds)
-        object.__setattr__(self, "proxy", origin_of(proxy_url))
-
-    def get(self, link: Link, max_bytes: int, **_: Any) -> Document:
-        origin = link.origin
-        absolute = f"{origin.scheme}://{origin.host}:{origin.port}{link.target}"
-        return super().get(Link(self.proxy, absolute), max_bytes, any_address=True)
-
-
-class ProxiedParts(Parts):
-    """Reports are downloaded through the proxy as well, which leaves their links as they are."""
-
-    clients: dict[str, Any]
-    downloads: SafeHttp
-
-    def sender(self, **changes: Any) -> Sender:
-        """One call after another: a fault is at the first, a middle or the last one."""
-        return super().sender(at_once=1, **changes)
-
-    def inbox(self, verify: Any = None) -> Inbox:
-        queue, topic = (self.sandbox.environment[name] for name in ("JWO_QUEUE_URL", "JWO_TOPIC_ARN"))
-        return Inbox(self.clients["sqs"], self.clients["sns"], queue, topic, self.ledger, self.bucket, verify)
-
-    def settler(self) -> Settler:
-        return replace(super().settler(), http=self.downloads)
 
 
 class History:
@@ -223,7 +154,7 @@ class History:
     def _settle(self) -> bool:
         troubles, accepted = [], True
         for upload in self.parts.ledger.open_uploads():
-            outcomes, problems = self.parts.settler().settle(upload)
+            outcomes, problems = self.parts.results(upload)
             self.told[upload] = outcomes["outcome"]
             troubles += problems
             accepted &= bool((outcomes["outcome"] == "accepted").all())
@@ -256,7 +187,7 @@ class History:
         told = self.told.get(list(self.uploads)[-1])
         if not self.troubles and told is not None and (told == "accepted").all():
             return False
-        known = published_state(self.parts.ledger, self.parts.bucket)
+        known = self.parts.state()
         wanted = item_hashes(self.source, FIELDS)
         same = known[known["state"] == "accepted"].merge(wanted, on=["store_id", "item_sku", "content_hash"])
         return not len(same) == len(known) == len(wanted)
@@ -278,14 +209,14 @@ class History:
             yield "redirected: the target was contacted"
 
     def _unaccounted(self, keys: set[tuple[str, str]]) -> Iterator[str]:
-        table = published_state(self.parts.ledger, self.parts.bucket)
+        table = self.parts.state()
         state = dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
         yield from (f"unaccounted: {key} is {state.get(key)}" for key in keys if state.get(key) != "accepted")
         yield from (f"unaccounted: {key} is {state[key]}, and gone" for key in state.keys() - keys)
         for upload, batches in self._recorded().items():
             yield from (f"unaccounted: batch {each.id} is {each.state}" for each in batches if not each.is_closed)
             if upload not in self.told:  # refused as a whole, and so never settled
-                self.told[upload] = upload_outcomes(self.parts.ledger, self.parts.bucket, upload)["outcome"]
+                self.told[upload] = self.parts.outcomes(upload)["outcome"]
             if len(self.told[upload]) != sum(batch.items for batch in leaf_batches(batches)):
                 yield f"unaccounted: the outcomes of upload {upload} tell of {len(self.told[upload])} items only"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jwo_catalog_pipeline_tests.chaos.checker import Findings, inspect, look
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
-from jwo_catalog_pipeline_tests.chaos.kills import SMALL, Shop, at
+from jwo_catalog_pipeline_tests.chaos.kills import SMALL, Shop
+from jwo_catalog_pipeline_tests.chaos.observers import at
 from jwo_catalog_pipeline_tests.chaos.retailer import DONE, FAILED, LEASE, STOPPED, ended
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 

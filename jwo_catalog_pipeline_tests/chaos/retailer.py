@@ -146,7 +146,7 @@ class Retailer:
         expire_doubts(parts.ledger, Waits())
         mark_reported(parts.ledger)
         for upload in parts.ledger.open_uploads():
-            parts.settler().settle(upload)
+            parts.results(upload)
 
     def settle_everything(self, resume: str = "") -> None:
         """Resume, hear and upload again, as sensors and schedule would, until nothing is left to do.

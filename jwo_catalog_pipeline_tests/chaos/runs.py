@@ -24,7 +24,7 @@ from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor, overdue_
 from jwo_catalog_pipeline.upload.results.polling import uploads_to_fetch
 from jwo_catalog_pipeline_tests.chaos.checker import inspect, look
 from jwo_catalog_pipeline_tests.chaos.figures import Figure, alone
-from jwo_catalog_pipeline_tests.chaos.kills import at, die
+from jwo_catalog_pipeline_tests.chaos.observers import at, die
 from jwo_catalog_pipeline_tests.chaos.retailer import ended
 from jwo_catalog_pipeline_tests.support.project import HEADER, ROWS, Project
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox

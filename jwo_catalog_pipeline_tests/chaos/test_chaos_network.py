@@ -6,8 +6,9 @@ import pytest
 import urllib3
 
 from jwo_catalog_pipeline_tests.chaos.network import all_scenarios, figures, run_scenario
-from jwo_catalog_pipeline_tests.chaos.network_history import CALLS, OPERATIONS, History, Scenario, Shop
+from jwo_catalog_pipeline_tests.chaos.network_history import CALLS, OPERATIONS, History, Scenario
 from jwo_catalog_pipeline_tests.chaos.network_kinds import KINDS, kind_named
+from jwo_catalog_pipeline_tests.chaos.network_parts import Shop
 from jwo_catalog_pipeline_tests.chaos.proxy import Proxy
 from jwo_catalog_pipeline_tests.support.parts import items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox

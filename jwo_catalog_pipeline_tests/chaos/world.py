@@ -19,6 +19,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline.upload.results.settle import Settler
+from jwo_catalog_pipeline.work_folder import work_folder
 from jwo_catalog_pipeline_tests.chaos.envelopes import certificate, notification
 from jwo_catalog_pipeline_tests.support.parts import Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
@@ -84,7 +85,8 @@ class World:
         """What the sensors and their runs do with the news."""
         mark_reported(self.parts.ledger)
         for upload in uploads_to_fetch(self.parts.ledger):
-            _, problems = self.settler.settle(upload)
+            with work_folder() as folder:
+                _, problems = self.settler.settle(upload, folder)
             assert problems == [], problems
 
     def ask(self) -> None:

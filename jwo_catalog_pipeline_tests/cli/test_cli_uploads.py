@@ -89,13 +89,13 @@ def test_a_guard_stops_the_upload_and_names_its_override(project: Project, run) 
 @pytest.mark.thorough
 def test_an_upload_that_stopped_is_resumed(project: Project, run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jwo_catalog_pipeline.upload.send.retrying.BACKOFF", lambda _: 0.0)
-    project.sandbox.misbehave(throttle=5)
+    project.sandbox.misbehave(error_retry=5)
     stopped = run("upload", "--yes")
     assert stopped.exit_code == 1
     assert "was not accepted" in stopped.output
     (upload,) = project.ledger.open_uploads()
     (only,) = json.loads(run("status", "--json").stdout)["open_batches"]
-    assert (only["upload"], only["state"]) == (upload, "planned")
+    assert (only["upload"], only["state"]) == (upload, "in_doubt")
     resumed = json.loads(run("upload", "--resume", upload, "--json").stdout)
     assert (resumed["state"], resumed["items"]) == ("settled", {"accepted": 3})
 

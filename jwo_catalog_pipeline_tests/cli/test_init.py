@@ -185,3 +185,30 @@ def test_each_case_of_real_trouble_gives_a_mapping_that_can_be_applied(
         assert source.get(key, source.get("options", {}).get(key)) == value, key
     if "*" not in expected["argument"]:
         assert outcomes(Path(expected["argument"]), Path(mapping))
+
+
+@pytest.mark.parametrize(
+    ("store_lines", "line", "place"),
+    [
+        ("stores: [YOUR-STORE-ID]\nfields:\n", 2, "stores: YOUR-STORE-ID"),
+        ("stores:\n  JWO-1: {}\n  YOUR-STORE-ID-2: {}\nfields:\n", 4, "stores: YOUR-STORE-ID-2"),
+        ("fields:\n  store_id: {expr: '\"Name\"', values: {x: JWO-1}, else: YOUR-STORE-ID}\n", 3, "fields.store_id:"),
+        ("fields:\n  store_id: '''YOUR-STORE-ID'''\n", 3, "fields.store_id: YOUR-STORE-ID"),
+    ],
+)
+def test_a_store_without_its_id_is_an_error_that_names_the_line(
+    folder: Path, store_lines: str, line: int, place: str
+) -> None:
+    (folder / "artikel.csv").write_text(TABLE, encoding="utf-8")
+    fields = "  item_sku: '\"SKU\"'\n  external_product_id: '\"Barcode\"'\n  item_name: '\"Name\"'\n"
+    (folder / "mapping.yaml").write_text(f"version: 1\n{store_lines}{fields}source: {{options: {{delimiter: ';'}}}}\n")
+    for command in ("review", "apply"):
+        output = {"review": "page.html", "apply": "rows.csv"}[command]
+        arguments = ["mapping", command, "artikel.csv", "--mapping", "mapping.yaml", "-o", output]
+        said = CliRunner().invoke(main, arguments, catch_exceptions=False).output
+        assert f"mapping.yaml, line {line}, {place}" in said
+        assert "write Amazon's id" in said
+    with (folder / "rows.csv").open(newline="") as file:
+        found = [(row["store_id"], row["status"]) for row in csv.DictReader(file)]
+    assert {status for store, status in found if store != "JWO-1"} == {"quarantined"}
+    assert {status for store, status in found if store == "JWO-1"} <= {"valid"}

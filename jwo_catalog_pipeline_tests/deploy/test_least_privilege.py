@@ -133,12 +133,14 @@ def live(project: Project) -> None:
     boto3.client("s3").create_bucket(Bucket=EXPORTS)
     s3, queue = boto3.client("s3"), boto3.client("sqs")
     for number, rows in enumerate([ROWS, [*ROWS[:2], "C,036000291452,Tissues,JWO-STORE-02,2.60"], ROWS[:2], ROWS[:1]]):
-        s3.put_object(Bucket=EXPORTS, Key=f"in/{number}.csv", Body="\n".join([HEADER, *rows, ""]).encode())
-        project.env["JWO_SOURCE_URI"] = f"s3://{EXPORTS}/in/{'' if number else '0.csv'}"
+        # Files that bear the numbers 0 to 3 would be the parts of one export.
+        name = f"2026-11-2{number}.csv"
+        s3.put_object(Bucket=EXPORTS, Key=f"in/{name}", Body="\n".join([HEADER, *rows, ""]).encode())
+        project.env["JWO_SOURCE_URI"] = f"s3://{EXPORTS}/in/{'' if number else name}"
         project.tick(source_catalog_sensor)
         if number == 1:  # an answer that never comes, so that a doubt is to be ended
             project.sandbox.misbehave(error_after_ingesting=1)
-        project.upload(f"u{number}", ops={"catalog_changes": {"config": {"allow": list(GUARDS)}}})
+        project.must_upload(f"u{number}", ops={"catalog_changes": {"config": {"allow": list(GUARDS)}}})
         if number == 0:
             project.sandbox.misbehave(drop_notifications=1)
         project.sandbox.drain()

@@ -3,6 +3,7 @@
 A part of a batch had the whole's number plus 10,000 times its place in the tree of halves (root 1, halves 2n, 2n + 1).
 """
 
+from functools import partial
 from typing import Any
 
 import boto3
@@ -41,7 +42,8 @@ def _own_snapshot(parts: Parts, key: str) -> None:
     _, upload, plan, _ = key.split("/")
     noted = read_before(parts.bucket, upload, plan)
     shared = parts.bucket.get_table(noted.snapshot)
-    table = state_before(parts.ledger, parts.bucket, upload, plan) if noted.layers else shared
+    before = partial(state_before, parts.ledger, parts.bucket, upload, plan, parts.folder)
+    table = before().frame() if noted.layers else shared
     if not pd.api.types.is_integer_dtype(table["batch"]):
         table = table.assign(batch=pd.Series(map(former_number, table["batch"]), dtype="int64"))
     parts.bucket.put_table(former_snapshot_key(upload, plan), table)

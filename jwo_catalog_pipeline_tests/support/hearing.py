@@ -13,7 +13,7 @@ def hear(parts: Parts) -> dict[str, str]:
     matched = reconcile_orphans(parts.ledger, parts.bucket, parts.settler().fetch)
     mark_reported(parts.ledger)
     for upload in parts.ledger.open_uploads():
-        parts.settler().settle(upload)
+        parts.results(upload)
     return matched
 
 

@@ -12,11 +12,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+import urllib3
+from botocore.credentials import Credentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from jwo_catalog_pipeline.catalog_api.client import CatalogApi, http_pool
+from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
+from jwo_catalog_pipeline_tests.support.parts import NoLimit, body_of, deliver
+
+API, S3, SNS = "api.jwo.example", "s3.us-east-1.amazonaws.com", "sns.us-east-1.amazonaws.com"
+REPORT = f"https://{S3}/bucket/r.json?X-Amz-Signature=5ec2e7"
+ACCEPTED = (201, b'{"ingestionId": "i-1"}')
+PASSWORD = "pass-w0rd-of-the-proxy"
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]
 
 
@@ -167,3 +178,20 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         while piece := source.recv(65_536):
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
+
+
+def client(url: str, http: urllib3.PoolManager | None = None) -> CatalogApi:
+    class Source:
+        def __call__(self) -> Credentials:
+            return Credentials("AKIA", "secret-of-the-test")
+
+        def renew(self) -> None:
+            pass
+
+    return CatalogApi(url, "us-east-1", Source(), NoLimit(), http or http_pool())
+
+
+def refused(url: str) -> CatalogApiError:
+    with pytest.raises(CatalogApiError) as raised:
+        deliver(client(url), body_of())
+    return raised.value

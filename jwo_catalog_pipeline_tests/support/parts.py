@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -17,17 +19,20 @@ from jwo_catalog_pipeline.catalog_api.requests import upload_body
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.catalog_api.signing import RoleCredentials
 from jwo_catalog_pipeline.storage import Bucket
-from jwo_catalog_pipeline.table_file import as_arrow
+from jwo_catalog_pipeline.table_file import TableFile, as_arrow, table_of
 from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.plan.guards import GUARDS
 from jwo_catalog_pipeline.upload.plan.plan import Plan, PlanSettings, make_plan
 from jwo_catalog_pipeline.upload.published_state import published_state
+from jwo_catalog_pipeline.upload.queries import upload_outcomes
+from jwo_catalog_pipeline.upload.recovery import rebuild_state
 from jwo_catalog_pipeline.upload.results.inbox import Inbox
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline.upload.results.settle import Settler
 from jwo_catalog_pipeline.upload.send.sender import Sender
+from jwo_catalog_pipeline.work_folder import new_path, work_folder
 from jwo_catalog_pipeline_tests.support.project import KEY, assert_every_item_once, not_in
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
 
@@ -46,6 +51,15 @@ class Clock:
         return self.seconds
 
 
+class FrameSender(Sender):
+    """Takes a plan as rows in memory, too: with rows of unchanged items, it is one of schema 3."""
+
+    def apply(self, upload: str, changes: pd.DataFrame | TableFile, fields: list[str]) -> list[Batch]:
+        with TemporaryDirectory() as folder:
+            table = table_of(changes, Path(folder, "plan.parquet")) if isinstance(changes, pd.DataFrame) else changes
+            return super().apply(upload, table, fields)
+
+
 @dataclass
 class Parts:
     """The upload protocol's parts, wired to the sandbox; `slept` lists the pauses that sending asked for."""
@@ -59,10 +73,11 @@ class Parts:
     owners: Iterator[int] = field(default_factory=count)
     queue: Any = field(default_factory=lambda: boto3.client("sqs"))
     topics: Any = field(default_factory=lambda: boto3.client("sns"))
+    work: Any = field(default_factory=TemporaryDirectory)
 
-    def sender(self, **changes: Any) -> Sender:
+    def sender(self, **changes: Any) -> FrameSender:
         values = {"api": self.api, "owner": f"run-{next(self.owners)}", "sleep": self.slept.append, **changes}
-        return Sender(self.ledger, self.bucket, **values)
+        return FrameSender(self.ledger, self.bucket, **values)
 
     def inbox(self, verify: Any = None) -> Inbox:
         env = self.sandbox.environment
@@ -86,20 +101,21 @@ class Parts:
         quarantined = nothing if quarantined is None else quarantined
         export = settings.pop("export", UNKNOWN_EXPORT)
         plan_settings = PlanSettings(**{**ALLOWED, **settings})
-        plan = make_plan(self.ledger, self.bucket, upload, items, quarantined, FIELDS, plan_settings, export)
-        assert_every_item_once(plan.changes, items, quarantined, plan.counts["unchanged"])
+        tables = (table_of(table, new_path(self.folder, "given")) for table in (items, quarantined))
+        plan = make_plan(self.ledger, self.bucket, upload, *tables, FIELDS, plan_settings, self.folder, export)
+        assert_every_item_once(plan.changes.frame(), items, quarantined, plan.counts["unchanged"])
         return plan
 
     def plan(self, upload: str, items: pd.DataFrame, quarantined: pd.DataFrame | None = None, **settings: Any) -> Any:
         """The rows of a plan, and one for each unchanged item: valid, published and in no row of it."""
         plan = self.make_plan(upload, items, quarantined, **settings)
-        published = published_state(self.ledger, self.bucket)
-        unchanged = not_in(plan.changes, items.merge(published[[*KEY, "content_hash"]])).assign(
+        changes, published = plan.changes.frame(), self.state()
+        unchanged = not_in(changes, items.merge(published[[*KEY, "content_hash"]])).assign(
             change="unchanged", document_bytes=0
         )
         assert len(unchanged) == plan.counts["unchanged"]
-        rows = pd.concat([plan.changes, unchanged[[name for name in plan.changes if name in unchanged]]])
-        return rows.sort_values(KEY, ignore_index=True) if len(unchanged) else plan.changes
+        rows = pd.concat([changes, unchanged[[name for name in changes if name in unchanged]]])
+        return rows.sort_values(KEY, ignore_index=True) if len(unchanged) else changes
 
     def apply(self, upload: str, items: pd.DataFrame, **settings: Any) -> list[Batch]:
         return self.sender().apply(upload, self.plan(upload, items, **settings), FIELDS)
@@ -109,12 +125,36 @@ class Parts:
         self.sandbox.drain()
         self.inbox().receive(20)
         mark_reported(self.ledger)
-        outcomes, problems = self.settler().settle(upload)
+        outcomes, problems = self.results(upload)
         assert problems == []
         return outcomes
 
+    @property
+    def folder(self) -> Path:
+        """Where tables are worked on; it goes with the parts."""
+        return Path(self.work.name)
+
+    def state(self) -> pd.DataFrame:
+        """What Amazon is known to hold, by store and SKU."""
+        return published_state(self.ledger, self.bucket, self.folder).frame().sort_values(KEY, ignore_index=True)
+
+    def rebuilt(self) -> pd.DataFrame:
+        """The same from every batch and report."""
+        return rebuild_state(self.ledger, self.bucket, self.folder).now.frame().sort_values(KEY, ignore_index=True)
+
+    def results(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
+        """Fetch what is reported."""
+        with work_folder() as folder:
+            outcomes, problems = self.settler().settle(upload, folder)
+            return outcomes.frame(), problems
+
+    def outcomes(self, upload: str) -> pd.DataFrame:
+        """What is known of an upload's items."""
+        with work_folder() as folder:
+            return upload_outcomes(self.ledger, self.bucket, upload, folder).frame()
+
     def published(self) -> dict[tuple[str, str], str]:
-        table = published_state(self.ledger, self.bucket)
+        table = self.state()
         return dict(zip(zip(table["store_id"], table["item_sku"], strict=True), table["state"], strict=True))
 
     def sent(self) -> int:

@@ -21,8 +21,7 @@ from jwo_catalog_pipeline.storage import Bucket, table_bytes
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, UploadStopped
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.plan.changes import ARCHIVE, IN_FLIGHT, SENT_KINDS
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.recovery import applied_uploads, rebuild_state
+from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Clock, Parts, api_client, items
 from jwo_catalog_pipeline_tests.support.sandbox_fixture import RunningSandbox
@@ -167,7 +166,7 @@ class History(RuleBasedStateMachine):
 
     def settle(self) -> None:
         for upload in self.parts.ledger.open_uploads():
-            self.parts.settler().settle(upload)
+            self.parts.results(upload)
 
     @rule()
     def a_day_passes(self) -> None:
@@ -201,8 +200,8 @@ class History(RuleBasedStateMachine):
         """What was applied is remembered, and the running state is what all of it comes to."""
         applied = [f"u{n:03}" for n in range(1, self.uploads + 1) if self.parts.ledger.upload(f"u{n:03}")]
         assert sorted(applied_uploads(self.parts.ledger)) == applied
-        running = published_state(self.parts.ledger, self.parts.bucket)
-        assert table_bytes(running) == table_bytes(rebuild_state(self.parts.ledger, self.parts.bucket).now)
+        running = self.parts.state()
+        assert table_bytes(running) == table_bytes(self.parts.rebuilt())
 
     def teardown(self) -> None:
         """Let everything come to an end, and compare what Amazon holds with the source."""

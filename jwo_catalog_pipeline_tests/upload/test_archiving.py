@@ -7,7 +7,7 @@ import pytest
 
 from jwo_catalog_pipeline.catalog_api.operations import ARCHIVE
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import body_key
+from jwo_catalog_pipeline.upload.outcomes import body_key
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 
 S1, S2 = "JWO-STORE-01", "JWO-STORE-02"

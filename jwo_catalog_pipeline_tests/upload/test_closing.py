@@ -9,11 +9,11 @@ from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.alerts import stuck_batches
 from jwo_catalog_pipeline.upload.closing import close_upload
 from jwo_catalog_pipeline.upload.errors import LeaseHeld, NothingApplied, UploadClosed, UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger.closing import Closing
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.queries import item_history, overview
-from jwo_catalog_pipeline.upload.recovery import rebuild_state, salvage
+from jwo_catalog_pipeline.upload.queries import overview
+from jwo_catalog_pipeline.upload.recovery import salvage
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.hearing import hear, kinds
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
@@ -30,7 +30,7 @@ def states(parts: Parts, upload: str) -> list[str]:
 
 
 def assert_rebuilt_is_the_same(parts: Parts) -> None:
-    running, rebuilt = published_state(parts.ledger, parts.bucket), rebuild_state(parts.ledger, parts.bucket).now
+    running, rebuilt = parts.state(), parts.rebuilt()
     assert table_bytes(running) == table_bytes(rebuilt)
 
 
@@ -164,7 +164,7 @@ def test_a_report_that_can_never_be_had_is_closed_and_stays_so_when_its_notifica
     parts.inbox().receive(20)
     (news,) = parts.ledger.news()
     mark_reported(parts.ledger)
-    assert parts.settler().settle("u1")[1] != []
+    assert parts.results("u1")[1] != []
     assert close(parts, "u1") == ["0001"]
     assert uploads_to_fetch(parts.ledger) == {}
     parts.ledger.keep_news(news.ingestion_id, "queue", "SUCCEEDED", None)
@@ -172,7 +172,7 @@ def test_a_report_that_can_never_be_had_is_closed_and_stays_so_when_its_notifica
     assert uploads_to_fetch(parts.ledger) == {"u1": 1}
     parts.clock.seconds += 3 * 3600
     assert stuck_batches(parts.ledger, 0) == []
-    assert parts.settler().settle("u1")[1] == []
+    assert parts.results("u1")[1] == []
     assert (states(parts, "u1"), parts.ledger.open_uploads()) == (["closed"], [])
     assert parts.ledger.batches("u1")[0].message == f"closed by {WHO}: Amazon says it is gone"
 

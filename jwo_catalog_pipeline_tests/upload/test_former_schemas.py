@@ -9,12 +9,12 @@ import pytest
 from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
 from jwo_catalog_pipeline.upload.batch_ids import parent_of, part_id, whole_id
 from jwo_catalog_pipeline.upload.errors import UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_body, body_key, items_key, published_state
-from jwo_catalog_pipeline.upload.queries import item_history
-from jwo_catalog_pipeline.upload.recovery import rebuild_state, salvage
+from jwo_catalog_pipeline.upload.outcomes import batch_body, body_key, items_key
+from jwo_catalog_pipeline.upload.recovery import salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
 from jwo_catalog_pipeline_tests.support.former_schema import back_to_schema_2, former_number
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
@@ -96,7 +96,7 @@ def test_a_plan_of_schema_2_is_applied(parts: Parts) -> None:
     assert parts.settle("u2")["outcome"].tolist() == ["accepted", "accepted"]
     (first, second) = item_history(parts.ledger, parts.bucket, "A", None)["sent"]
     assert (first["item"]["standard_price"], second["item"]["standard_price"]) == ("1.99", "2.99")
-    assert len(rebuild_state(parts.ledger, parts.bucket).now) == 2
+    assert len(parts.rebuilt()) == 2
 
 
 def test_what_amazon_holds_is_the_same_bytes_however_it_is_found(parts: Parts) -> None:
@@ -105,8 +105,8 @@ def test_what_amazon_holds_is_the_same_bytes_however_it_is_found(parts: Parts) -
         parts.apply(upload, items("A", "B", standard_price=f"{upload[1]}.99"))
         parts.settle(upload)
         back_to_schema_2(parts)
-        running = published_state(parts.ledger, parts.bucket)
-        assert table_bytes(running) == table_bytes(rebuild_state(parts.ledger, parts.bucket).now)
+        running = parts.state()
+        assert table_bytes(running) == table_bytes(parts.rebuilt())
         assert set(running["batch"]) == {"0001"}
 
 

@@ -1,11 +1,16 @@
 """Guards: each stops the plan that it is for, says the numbers and the way out, and lets ordinary days pass."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from jwo_catalog_pipeline.engine import connect, view
 from jwo_catalog_pipeline.errors import ConfigurationError
+from jwo_catalog_pipeline.table_file import table_of
+from jwo_catalog_pipeline.upload.plan.figures import PlanFigures, count_plan
 from jwo_catalog_pipeline.upload.plan.guards import (
     GUARDS,
     OLDER_EXPORT,
@@ -46,9 +51,19 @@ def nothing() -> pd.DataFrame:
     return pd.DataFrame({"store_id": pd.Series(dtype="str")})
 
 
+def figures(plan: pd.DataFrame, quarantined: pd.DataFrame) -> PlanFigures:
+    """What is counted of a plan, which has no row of an unchanged item: that is a valid item without one."""
+    changes = plan[plan["change"] != "unchanged"]
+    with TemporaryDirectory() as folder, connect(Path(folder)) as db:
+        valid = plan[plan["content_hash"].notna()]
+        for name, rows in {"items": valid, "changes": changes, "quarantined": quarantined}.items():
+            view(db, name, table_of(rows.astype("str"), Path(folder, f"{name}.parquet")))
+        return count_plan(db, GuardLimits().price_factor)
+
+
 def verdicts(plan: pd.DataFrame, **options: Any) -> dict[str, Verdict]:
     values = {"quarantined": nothing(), "limits": GuardLimits(), "seen": AcknowledgedGaps(), **options}
-    found = check_plan(plan, **values)
+    found = check_plan(figures(plan, values.pop("quarantined")), **values)
     assert [each.guard for each in found] == list(GUARDS)
     return {each.guard: each for each in found}
 

@@ -6,10 +6,10 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.defs.pruning import stored_tables
 from jwo_catalog_pipeline.storage import table_bytes
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.prune import Prunable, Tables, find_prunable, remove
-from jwo_catalog_pipeline.upload.published_state import published_state
-from jwo_catalog_pipeline.upload.queries import item_history, overview
+from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.upload.test_storage_growth import same_replayed, stored
@@ -60,7 +60,7 @@ def old(parts: Parts) -> Parts:
 
 
 def same_truth(parts: Parts, before: bytes) -> None:
-    assert table_bytes(published_state(parts.ledger, parts.bucket)) == before
+    assert table_bytes(parts.state()) == before
     same_replayed(parts)
     overview(parts.ledger, 24, 100)
     item_history(parts.ledger, parts.bucket, "A", None)
@@ -68,7 +68,7 @@ def same_truth(parts: Parts, before: bytes) -> None:
 
 
 def test_old_uploads_leave_nothing_and_the_state_stays_the_same(old: Parts) -> None:
-    before = table_bytes(published_state(old.ledger, old.bucket))
+    before = table_bytes(old.state())
     prunable = prune(old)
     assert [upload for upload, _, _ in prunable.applied] == [f"old-{n}" for n in range(5)]
     assert prunable.never_applied == ["never-1"]
@@ -119,7 +119,7 @@ def test_an_open_upload_and_what_is_in_doubt_stay(parts: Parts) -> None:
     sent(parts, "old-2", "A", "B", "C")
     parts.clock.seconds += 401 * DAY
     assert "old-1" in parts.ledger.open_uploads()
-    before = table_bytes(published_state(parts.ledger, parts.bucket))
+    before = table_bytes(parts.state())
     prune(parts)
     assert applied_uploads(parts.ledger) == ["old-2", "old-1"]
     same_truth(parts, before)
@@ -135,7 +135,7 @@ def test_the_upload_in_which_an_item_was_rejected_stays(parts: Parts) -> None:
     parts.sandbox.misbehave(reject_skus=[])
     sent(parts, "old-4", "A", "C", price="4.00")
     parts.clock.seconds += 401 * DAY
-    before = table_bytes(published_state(parts.ledger, parts.bucket))
+    before = table_bytes(parts.state())
     prune(parts)
     assert parts.published()["JWO-STORE-01", "B"] == "rejected"
     assert {each["upload"] for each in item_history(parts.ledger, parts.bucket, "B", None)["sent"]} == {"old-3"}
@@ -149,7 +149,7 @@ def test_uploads_that_lie_over_a_snapshot_stay_with_it(parts: Parts) -> None:
     parts.clock.seconds += 401 * DAY
     parts.apply("new-1", items("A", "B", standard_price="2.00"))
     parts.apply("new-2", items("A", "B", standard_price="2.00"))
-    before = table_bytes(published_state(parts.ledger, parts.bucket))
+    before = table_bytes(parts.state())
     prune(parts)
     assert applied_uploads(parts.ledger) == ["new-2", "new-1", "old-1"]
     same_truth(parts, before)
@@ -236,7 +236,7 @@ def test_killed_between_any_two_deletes_the_next_prune_finishes(parts: Parts) ->
         parts.apply(f"second-{n}", items("A", "B", standard_price=f"{n}.01"))
         parts.clock.seconds += 401 * DAY
         sent(parts, f"third-{n}", "A", "B", price=f"{n}.03")
-        before = table_bytes(published_state(parts.ledger, parts.bucket))
+        before = table_bytes(parts.state())
         tables, known = partitioned(f"first-{n}", f"second-{n}", f"third-{n}", f"never-{n}")
         try:
             effects_of(parts, tables, die_at)
@@ -285,7 +285,7 @@ def test_an_upload_that_is_opened_again_meanwhile_is_left_alone(old: Parts) -> N
         ExpressionAttributeNames={"#s": "state"},
         ExpressionAttributeValues={":open": "open"},
     )
-    before = table_bytes(published_state(old.ledger, old.bucket))
+    before = table_bytes(old.state())
     remove(old.ledger, old.bucket, NO_PARTITIONS, prunable)
     assert applied_uploads(old.ledger) == ["old-5", "old-4", "old-3", "old-2"]
-    assert table_bytes(published_state(old.ledger, old.bucket)) == before
+    assert table_bytes(old.state()) == before

@@ -8,7 +8,6 @@ import pytest
 
 from jwo_catalog_pipeline.upload.errors import UploadStopped
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
@@ -47,7 +46,7 @@ def test_a_lost_ledger_comes_back_with_what_is_settled(shop: Parts) -> None:
     shop.settle("u1")
     shop.apply("u2", items("B", "C", standard_price="2.99"), archive_stores=STORES)
     shop.settle("u2")
-    before = published_state(shop.ledger, shop.bucket)
+    before = shop.state()
     restore(shop, [])
     assert salvage(shop.ledger, shop.bucket, write=False) != []
     assert all_items(shop) == []
@@ -57,7 +56,7 @@ def test_a_lost_ledger_comes_back_with_what_is_settled(shop: Parts) -> None:
         ("u2", None, "settled"),
     }
     assert applied_uploads(shop.ledger) == ["u2", "u1"]
-    after = published_state(shop.ledger, shop.bucket)
+    after = shop.state()
     same = ["store_id", "item_sku", "content_hash", "operation", "state", "reason", "upload", "batch", "doubted_at"]
     pd.testing.assert_frame_equal(after[same], before[same])
     assert overview(shop.ledger, Waits(), 10)["open_batches"] == []

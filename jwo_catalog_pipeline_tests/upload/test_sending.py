@@ -13,7 +13,7 @@ from jwo_catalog_pipeline.upload.errors import (
     UploadStopped,
 )
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import body_key, items_key
+from jwo_catalog_pipeline.upload.outcomes import body_key, items_key
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
 

@@ -122,5 +122,5 @@ def test_an_upload_settles_by_asking_where_no_message_comes(parts: Parts) -> Non
     parts.clock.seconds += 61
     assert list(ask_overdue(parts.ledger, parts.api, overdue_seconds=60).values()) == ["DONE"]
     mark_reported(parts.ledger)
-    outcomes, problems = parts.settler().settle("u1")
+    outcomes, problems = parts.results("u1")
     assert (outcomes["outcome"].tolist(), problems) == (["accepted"], [])

@@ -8,8 +8,8 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.upload.errors import BatchTaken, NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.queries import item_history, upload_outcomes
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
 PATIENCE_SECONDS = 30
@@ -58,7 +58,7 @@ def test_after_an_error_none_is_begun_and_those_under_way_are_brought_to_their_e
     assert BatchState.SENDING not in {batch.state for batch in batches}, "a batch was left under way"
     assert any(batch.state is BatchState.SUBMITTED for batch in batches)
     assert any(batch.attempts == 0 for batch in batches), "batches were begun after the error"
-    known = upload_outcomes(parts.ledger, parts.bucket, "u1")
+    known = parts.outcomes("u1")
     assert set(known["item_sku"]) == set(skus()), "items that nobody sent yet are not accounted for"
     assert set(known["outcome"]) == {"in_flight", "planned"}
     accepted = {batch.id for batch in batches if batch.state is BatchState.SUBMITTED}

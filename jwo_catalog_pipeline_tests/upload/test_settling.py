@@ -7,7 +7,7 @@ import pytest
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.news import LINK_SECONDS
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.published_state import outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import outcomes_key, report_key
 from jwo_catalog_pipeline.upload.results.inbox import Inbox, QueueUnavailable
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
@@ -39,7 +39,7 @@ def test_a_report_in_no_known_shape_is_stored_and_marked_and_its_items_stay_open
 def test_settling_again_changes_nothing(parts: Parts) -> None:
     parts.apply("u1", items("A"))
     first = parts.settle("u1")
-    second, problems = parts.settler().settle("u1")
+    second, problems = parts.results("u1")
     assert (second.equals(first), problems) == (True, [])
 
 
@@ -52,7 +52,7 @@ def test_outcomes_are_made_again_from_the_stored_report(parts: Parts) -> None:
     wrong = parts.bucket.get_table(outcomes_key(batch)).assign(outcome="unreported")
     parts.bucket.put_table(outcomes_key(batch), wrong)
     parts.clock.seconds += LINK_SECONDS + 1
-    second, problems = parts.settler().settle("u1")
+    second, problems = parts.results("u1")
     assert (second.equals(first), problems) == (True, [])
 
 
@@ -77,7 +77,7 @@ def test_another_ingestions_report_is_not_believed(parts: Parts) -> None:
     (first,), (second,) = parts.ledger.batches("u1"), parts.ledger.batches("u2")
     parts.ledger.keep_news(second.ingestion_id, "queue", "DONE", parts.api.status(first.ingestion_id).report_url)
     mark_reported(parts.ledger)
-    outcomes, problems = parts.settler().settle("u2")
+    outcomes, problems = parts.results("u2")
     assert (outcomes["outcome"].tolist(), problems) == (["rejected"], [])
 
 
@@ -116,7 +116,7 @@ def test_duplicated_and_late_messages_change_nothing(parts: Parts) -> None:
     parts.sandbox.drain()
     assert parts.inbox().receive(20)["result"] == 2
     mark_reported(parts.ledger)
-    parts.settler().settle("u1")
+    parts.results("u1")
     (batch,) = parts.ledger.batches("u1")
     send_to_queue(parts, json.dumps({"ingestionId": batch.ingestion_id}))
     parts.inbox().receive(20)

@@ -9,8 +9,8 @@ from jwo_catalog_pipeline.catalog_api.errors import RequestRefused
 from jwo_catalog_pipeline.catalog_api.requests import join_body, split_body
 from jwo_catalog_pipeline.catalog_api.responses import Response, raise_for_status
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
-from jwo_catalog_pipeline.upload.published_state import body_key
-from jwo_catalog_pipeline.upload.queries import overview, upload_outcomes
+from jwo_catalog_pipeline.upload.outcomes import body_key
+from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.send import bisect as splitting
 from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
@@ -128,7 +128,7 @@ def test_where_everything_is_refused_the_cutting_ends(parts: Parts, monkeypatch:
     parts.apply("u1", items(*skus(64)))
     assert parts.sent() <= 1 + 10
     assert sum(each.items for each in refused(parts, "u1")) == 64
-    outcomes = upload_outcomes(parts.ledger, parts.bucket, "u1")
+    outcomes = parts.outcomes("u1")
     assert sorted(outcomes["item_sku"]) == skus(64)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.ledger import keys
-from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import rebuild_state, restore_snapshot, salvage
 from jwo_catalog_pipeline.upload.snapshots import (
     MOST_LAYERS,
@@ -32,8 +31,8 @@ def snapshots(parts: Parts) -> list[str]:
 
 
 def same_replayed(parts: Parts) -> None:
-    now = published_state(parts.ledger, parts.bucket)
-    assert table_bytes(rebuild_state(parts.ledger, parts.bucket).now) == table_bytes(now)
+    now = parts.state()
+    assert table_bytes(parts.rebuilt()) == table_bytes(now)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_an_upload_that_changes_nothing_leaves_next_to_nothing_whatever_came_bef
         after = stored(parts)
         assert sum(size for key, size in after.items() if key not in before) < 10_000
     assert len(snapshots(parts)) == 1  # of the empty catalog before u1
-    assert len(published_state(parts.ledger, parts.bucket)) == 12_000
+    assert len(parts.state()) == 12_000
     same_replayed(parts)
 
 
@@ -61,7 +60,8 @@ def test_a_plan_has_no_row_of_what_is_unchanged_and_counts_it(parts: Parts) -> N
     parts.apply("u1", items("A", "B", "C"))
     parts.settle("u1")
     plan = parts.make_plan("u2", pd.concat([items("A", "B"), items("D")], ignore_index=True))
-    assert dict(zip(plan.changes["item_sku"], plan.changes["change"], strict=True)) == {"C": "absent", "D": "insert"}
+    changes = plan.changes.frame()
+    assert dict(zip(changes["item_sku"], changes["change"], strict=True)) == {"C": "absent", "D": "insert"}
     recorded = parts.ledger.plan("u2")
     assert recorded is not None
     assert recorded.counts == plan.counts
@@ -157,7 +157,7 @@ def test_a_lost_ledger_finds_what_the_state_before_was_made_of_in_the_bucket(par
     restore(parts, [])
     salvage(parts.ledger, parts.bucket, write=True)
     assert parts.published() == before
-    assert len(rebuild_state(parts.ledger, parts.bucket).now) == len(before)
+    assert len(parts.rebuilt()) == len(before)
 
 
 def test_a_lost_snapshot_is_made_again_from_the_reports(parts: Parts) -> None:
@@ -167,5 +167,5 @@ def test_a_lost_snapshot_is_made_again_from_the_reports(parts: Parts) -> None:
     parts.settle("u2")
     before = parts.published()
     parts.bucket.delete(snapshots(parts))
-    restore_snapshot(parts.ledger, parts.bucket, rebuild_state(parts.ledger, parts.bucket))
+    restore_snapshot(parts.ledger, parts.bucket, rebuild_state(parts.ledger, parts.bucket, parts.folder))
     assert parts.published() == before

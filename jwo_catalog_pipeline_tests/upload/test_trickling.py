@@ -13,9 +13,9 @@ from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.model import Batch
-from jwo_catalog_pipeline.upload.published_state import outcomes_key, published_state, so_far_key
-from jwo_catalog_pipeline.upload.recovery import rebuild_state
+from jwo_catalog_pipeline.upload.outcomes import outcomes_key
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
+from jwo_catalog_pipeline.upload.so_far import so_far_key
 from jwo_catalog_pipeline_tests.support.calls import counted_calls
 from jwo_catalog_pipeline_tests.support.parts import Parts, items
 from jwo_catalog_pipeline_tests.support.project import HEADER, Project
@@ -50,13 +50,13 @@ def calls_of_one_report(parts: Parts, upload: str, batches: list[Batch]) -> Coun
     """The calls of a run with one new report, after half of an upload's reports came in; then the others come."""
     half = len(batches) // 2
     report(parts, *batches[:half])
-    parts.settler().settle(upload)
+    parts.results(upload)
     report(parts, batches[half])
     with counted_calls() as calls:
-        parts.settler().settle(upload)
-        published_state(parts.ledger, parts.bucket)  # which fix_list reads in the same run
+        parts.results(upload)
+        parts.state()  # which fix_list reads in the same run
     report(parts, *batches[half + 1 :])
-    parts.settler().settle(upload)
+    parts.results(upload)
     return calls
 
 
@@ -71,14 +71,12 @@ def test_reports_that_trickle_in_make_the_same_tables_as_reports_that_come_at_on
     batches = ended_silently(parts, "u1", 5)
     for batch in batches[::-1]:
         report(parts, batch)
-        trickled, problems = parts.settler().settle("u1")
+        trickled, problems = parts.results("u1")
         assert problems == []
-        assert table_bytes(published_state(parts.ledger, parts.bucket)) == table_bytes(
-            rebuild_state(parts.ledger, parts.bucket).now
-        )
+        assert table_bytes(parts.state()) == table_bytes(parts.rebuilt())
     assert set(trickled["outcome"]) == {"accepted", "rejected", "failed"}
     parts.bucket.client.delete_object(Bucket=parts.bucket.name, Key=so_far_key(batches[0]))
-    at_once, _ = parts.settler().settle("u1")
+    at_once, _ = parts.results("u1")
     pd.testing.assert_frame_equal(trickled, at_once)
     assert table_version(trickled) == table_version(at_once)
     assert table_bytes(trickled) == table_bytes(at_once)
@@ -88,7 +86,7 @@ def test_what_was_cut_while_others_were_settled_is_in_the_table_once(parts: Part
     monkeypatch.setattr(requests, "MAX_ITEMS", 2)
     parts.sandbox.misbehave(refuse_skus=["S001"], delay=3600)
     parts.apply("u1", items(*skus(6)))
-    parts.settler().settle("u1")
+    parts.results("u1")
     outcomes = parts.settle("u1")
     assert outcomes["item_sku"].tolist() == skus(6)
     assert outcomes["outcome"].tolist() == ["accepted", "refused", *["accepted"] * 4]
@@ -98,14 +96,14 @@ def test_a_person_who_materializes_again_has_every_report_read_again(parts: Part
     batches = ended_silently(parts, "u1", 4)
     for batch in batches:
         report(parts, batch)
-        first, _ = parts.settler().settle("u1")
+        first, _ = parts.results("u1")
     settled = next(batch for batch in parts.ledger.batches("u1") if batch.outcomes.get("accepted"))
     wrong = parts.bucket.get_table(outcomes_key(settled)).assign(message="misread")
     parts.bucket.put_table(outcomes_key(settled), wrong)
-    second, problems = parts.settler().settle("u1")
+    second, problems = parts.results("u1")
     assert (problems, second.equals(first)) == ([], True)
     assert "misread" not in set(parts.bucket.get_table(outcomes_key(settled))["message"])
-    assert "misread" not in set(published_state(parts.ledger, parts.bucket)["reason"])
+    assert "misread" not in set(parts.state()["reason"])
 
 
 def test_runs_of_the_sensor_store_the_same_asset_as_one_run_for_all(project: Project) -> None:

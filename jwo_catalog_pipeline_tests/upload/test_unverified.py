@@ -90,7 +90,7 @@ def test_after_the_network_is_back_every_message_has_its_effect_once(parts: Part
     assert ids(parts) == {batch.ingestion_id}
     assert parts.ledger.newest_result_at() == parts.ledger.now()
     mark_reported(parts.ledger)
-    outcomes, _ = parts.settler().settle("u1")
+    outcomes, _ = parts.results("u1")
     assert outcomes["outcome"].tolist() == ["accepted"]
     later(parts)
     assert parts.inbox(network).verify_again() == ({}, "")

@@ -23,13 +23,17 @@ from jwo_catalog_pipeline.catalog.mapping.column_facts import (
     result_facts,
     total_row,
 )
+from jwo_catalog_pipeline.catalog.mapping.decimal_separator import with_separator
 from jwo_catalog_pipeline.catalog.mapping.file import validated_options
 from jwo_catalog_pipeline.catalog.mapping.locations import Location, find_locations
 from jwo_catalog_pipeline.catalog.mapping.model import Source
-from jwo_catalog_pipeline.catalog.mapping.proposal import Proposed, evidence, propose, quoted
+from jwo_catalog_pipeline.catalog.mapping.proposal import REPEATED, evidence, propose, quoted
+from jwo_catalog_pipeline.catalog.mapping.store_files import StoreFiles, find_store_files
 from jwo_catalog_pipeline.catalog.mapping.systems import Base, Chosen, System, ready_mapping, recognise
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS, SOURCE_ROW
-from jwo_catalog_pipeline.catalog.source.detection import Detected, detect
+from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
+from jwo_catalog_pipeline.catalog.source.detection import Detected
+from jwo_catalog_pipeline.catalog.source.detection_of_several import detect_all
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown, filled_down
 from jwo_catalog_pipeline.catalog.source.options import ExportFile
 from jwo_catalog_pipeline.catalog.source.reading import read_export
@@ -39,7 +43,6 @@ from jwo_catalog_pipeline.work_folder import work_folder
 
 LAST_ROWS = 10  # where a sum may stand
 STORES_LISTED = 30  # as many stores are listed by their number; of more, a table is better
-PLACEHOLDER = "YOUR-STORE-ID"
 
 
 @dataclass(frozen=True)
@@ -136,15 +139,16 @@ def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequen
         file: A local file.
         name: What messages call it; its suffix is the format that it claims.
         written: What `source_options` gives.
-        others: The other files of the export, which are read in the same way.
+        others: The other files of the export; one mapping reads all of them in the same way.
 
     Raises:
-        SourceFileError: the file cannot be read.
+        SourceFileError: a file cannot be read, or not in the same way as the others.
     """
-    detected = detect(file, name, written)
+    files = [ExportFile(file, name), *others]
+    detected = detect_all(files, written)
     options = validated_options(Source, detected.source).as_options()
     with work_folder() as folder:
-        source = _sample(read_export([ExportFile(file, name), *others], options, folder / "source.parquet"))
+        source = _sample(read_export(files, options, folder / "source.parquet"))
     if any("\0" in str(column) for column in source.columns):
         raise SourceFileError(
             f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",
@@ -163,7 +167,9 @@ def _sample(source: TableFile) -> pd.DataFrame:
     for piece in source.pieces():
         numbers = piece[SOURCE_ROW].to_numpy()
         parts.append(piece.filter(pa.array((numbers > ROWS_LOOKED_AT) & (numbers <= first) & (numbers % step == 0))))
-    return as_frame(pa.concat_tables([*parts, end]))
+    frame = as_frame(pa.concat_tables([*parts, end]))
+    frame.attrs = dict[Any, Any](source.attrs)
+    return frame
 
 
 def make_draft(source: pd.DataFrame, detected: Detected, export: str) -> Draft:
@@ -194,6 +200,10 @@ def make_draft(source: pd.DataFrame, detected: Detected, export: str) -> Draft:
     stores = [(one, one.overrides(price, general, _yes(source, one.enabled))) for one in locations]
     if stores:
         fields.pop("store_id", None)
+    elif "store_id" not in fields and "item_sku" in fields:
+        conditions = [line.expr for line in where]
+        if found := find_store_files(source, fields["item_sku"].expr, conditions):
+            fields |= _by_store_files(fields["item_sku"], found)
     used = _used(fields, base, stores)
     unused = [name for name in names if name not in used]
     more = [one.name for one in facts if one.name in unused and one.barcodes >= 0.8 and one.filled >= 0.01]
@@ -208,23 +218,17 @@ def _fields(base: Base, facts: list[ColumnFacts], source: pd.DataFrame, *, known
         if name in base.fields:
             yield name, _from_base(name, base.fields[name], results[name])
         elif name in proposals and (not known or name == "store_id"):
-            proposal = _with_separator(proposals[name], source) if name == "standard_price" else proposals[name]
+            proposal = with_separator(proposals[name], source) if name == "standard_price" else proposals[name]
             rest = {"values": _store_numbers(source, proposal.column)} if name == "store_id" else {}
             rest = rest if rest.get("values") else {}
             yield name, Line(proposal.expression, proposal.why, proposal.doubts, rest)
 
 
-def _with_separator(price: Proposed, source: pd.DataFrame) -> Proposed:
-    """Name the decimal separator where that makes more of the prices readable."""
-    inner = price.expression.removesuffix(")")
-    tried = {"": price.expression, "'.'": f"{inner}, '.')", "','": f"{inner}, ',')"}
-    results = result_facts(source, tried, [])
-    best = max(tried, key=lambda separator: results[separator].prices)
-    if results[best].prices < results[""].prices + 0.005:
-        return price
-    gain = results[best].prices - results[""].prices
-    doubt = f"{gain:.0%} of the prices can be read only if {best} separates the decimals"
-    return replace(price, expression=tried[best], doubts=(*price.doubts, doubt))
+def _by_store_files(sku: Line, found: StoreFiles) -> dict[str, Line]:
+    """The store by the file, and the SKU without the doubt that its repetitions made."""
+    doubts = tuple(doubt for doubt in sku.doubts if REPEATED not in doubt)
+    store = Line(found.expression, found.why, (found.doubt,), {"values": found.values} if found.values else {})
+    return {"item_sku": replace(sku, doubts=doubts), "store_id": store}
 
 
 def _from_base(name: str, chosen: Chosen, result: ColumnFacts) -> Line:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jwo_catalog_pipeline.catalog.mapping.draft import PLACEHOLDER, Draft, Line
+from jwo_catalog_pipeline.catalog.mapping.draft import Draft, Line
 from jwo_catalog_pipeline.catalog.mapping.proposal import quoted
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
 
 
 def as_yaml(draft: Draft) -> str:

@@ -70,9 +70,13 @@ class Alternatives:
 
 @dataclass(frozen=True)
 class StoreMapping:
-    """A store for which every row of the export stands, and what differs there: conditions and fields."""
+    """A store for which every row of the export stands, and what differs there: conditions and fields.
+
+    `line` is that of the mapping file, from 1.
+    """
 
     name: str
+    line: int = 0
     where: tuple[Alternatives, ...] = ()
     fields: dict[str, Alternatives] = field(default_factory=dict)
 
@@ -161,11 +165,14 @@ class _Loading:
 
     def stores(self, node: YamlNode, written: list[str] | dict[str, Any]) -> list[StoreMapping]:
         if isinstance(written, list):
-            return [StoreMapping(name) for name in written]
+            return [StoreMapping(name, node.items[place].line) for place, name in enumerate(written)]
         places = {name: node.entries[name] for name in written}
         return [
             StoreMapping(
-                name, self.conditions(place.at(["where"]), written[name].where), self.fields(place, written[name])
+                name,
+                place.line,
+                self.conditions(place.at(["where"]), written[name].where),
+                self.fields(place, written[name]),
             )
             for name, place in places.items()
         ]

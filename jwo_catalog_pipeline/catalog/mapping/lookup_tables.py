@@ -12,9 +12,11 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import MappingError, SourceFileError
 from jwo_catalog_pipeline.catalog.mapping.expressions import suggest
-from jwo_catalog_pipeline.catalog.mapping.file import YamlNode
+from jwo_catalog_pipeline.catalog.mapping.file import YamlNode, validated_options
 from jwo_catalog_pipeline.catalog.mapping.language import Table
+from jwo_catalog_pipeline.catalog.mapping.model import Source
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
+from jwo_catalog_pipeline.catalog.source.detection import detect
 from jwo_catalog_pipeline.catalog.source.options import SourceOptions
 from jwo_catalog_pipeline.catalog.source.reading import read_source
 
@@ -24,7 +26,7 @@ def read_lookup(node: YamlNode, path: Path, table: Table) -> tuple[dict[str, str
 
     Args:
         node: The place in the mapping file that names the table; messages begin with it.
-        path: The file; its name says the format, as that of an export does.
+        path: The file; how it is written (format, delimiter, encoding) is recognised as `mapping init` does.
         table: The columns.
 
     Raises:
@@ -37,11 +39,25 @@ def read_lookup(node: YamlNode, path: Path, table: Table) -> tuple[dict[str, str
         remedy = "write its path from the folder of the mapping file, and ship the table beside the mapping"
         raise node.at(["file"]).error(f"the table {path} does not exist or cannot be read", remedy) from error
     try:
-        rows = read_source(path, SourceOptions(), str(path))
+        rows = read_source(path, _options(path), str(path))
     except SourceFileError as error:
-        raise node.at(["file"]).error(error.problem, error.remedy) from error
+        # What helps an export, such as source.options, says nothing of how a table is read.
+        remedy = (
+            f"save it as CSV in UTF-8, or as a workbook with one sheet, with the columns {table.key} and {table.value}"
+        )
+        raise node.at(["file"]).error(error.problem, remedy) from error
     keys, values = (_column(node.at([name]), path, rows, column) for name, column in _columns(table))
     return _pairs(node, path, rows[SOURCE_ROW], keys, values), content
+
+
+def _options(path: Path) -> SourceOptions:
+    """How the table is written, as far as it differs from the defaults and is not in doubt.
+
+    Delimiter and encoding are taken even where in doubt: a table has few lines, and the defaults fit it no better.
+    """
+    found = detect(path, str(path), {})
+    sure = {key: value for key, value in found.source.items() if key in ("format", "options") or key in found.sure}
+    return validated_options(Source, sure).as_options()
 
 
 def _columns(table: Table) -> list[tuple[str, str]]:

@@ -166,7 +166,7 @@ def _undressed(proposal: Proposed, source: pd.DataFrame) -> Proposed:
     return replace(proposal, expression=expression)
 
 
-_REPEATED = (
+REPEATED = (
     "the same as another row; if those differ in the barcode only, add `merge: barcodes`; if each file is a store's, "
     "map store_id from the column source_file"
 )
@@ -178,7 +178,7 @@ def _with_repetitions(sku: Proposed, store: Proposed | None, source: pd.DataFram
     repeated = float(head[head[sku.column].notna()].duplicated(key, keep=False).mean())
     if not repeated > 0.02:
         return sku
-    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have {_REPEATED}"))
+    return replace(sku, doubts=(*sku.doubts, f"{repeated:.0%} of the rows have {REPEATED}"))
 
 
 _UNSURE = "it does not fit well"
@@ -222,7 +222,9 @@ def _with_doubts(proposal: Proposed, rivals: list[Proposed], facts: dict[str, Co
     elif proposal.score < SURE and _UNSURE not in doubts:
         doubts.append(_UNSURE)
     joined = [rival for rival in rivals if rival.column not in proposal.columns]
-    near = [rival.column for rival in joined if rival.score > proposal.score - CLOSE]
+    # A name that came twice in the export has a number.
+    again = re.compile(rf"{re.escape(proposal.column)}_[0-9]+")
+    near = [rival.column for rival in joined if rival.score > proposal.score - CLOSE or again.fullmatch(rival.column)]
     if near:
         doubts.append(f"it may as well be {' or '.join(near[:3])}")
     alone = len(proposal.columns) == 1

@@ -23,6 +23,7 @@ from jwo_catalog_pipeline.catalog.rules.rules import (
     Rule,
     make_rule,
 )
+from jwo_catalog_pipeline.catalog.rules.store_rules import STORE_ERRORS
 from jwo_catalog_pipeline.catalog.rules.text_rules import TEXT_ERRORS, TEXT_WARNINGS
 
 # Every rule at its own level.
@@ -37,7 +38,17 @@ def rules(store_ids: Sequence[str] | None = None, levels: Mapping[str, Level] = 
         levels: Levels of rules that are not forced, by name, as a mapping file gives them.
     """
     stores = _store_rule(store_ids) if store_ids else ()
-    errors = (_MAPPING, *_required(), *_lengths(), *stores, *BARCODE_ERRORS, _PRICE, _UNIQUE, *TEXT_ERRORS)
+    errors = (
+        _MAPPING,
+        *_required(),
+        *_lengths(),
+        *STORE_ERRORS,
+        *stores,
+        *BARCODE_ERRORS,
+        _PRICE,
+        _UNIQUE,
+        *TEXT_ERRORS,
+    )
     every = (*errors, *BARCODE_WARNINGS, _NOT_ZERO, *TEXT_WARNINGS)
     at_level = [replace(rule, level=levels.get(rule.name, rule.level)) for rule in every]
     return tuple(rule for rule in at_level if rule.level != "off")
@@ -72,8 +83,10 @@ _UNIQUE = make_rule(
     "item_unique",
     ("item_sku", "store_id"),
     "forced",
-    "A SKU occurs once in a store. It is not known which of two rows Amazon would keep, so neither is sent.",
-    "another row has the same store and the same SKU '{value}'",
+    "A SKU occurs once in a store. It is not known which of two rows Amazon would keep, so neither is sent. Rows that "
+    "differ in the barcode only become one item by `merge: barcodes` in the mapping.",
+    "another row has the same store and the same SKU '{value}'; `merge: barcodes` makes one item of rows that "
+    "differ in the barcode only",
     lambda items: ~items["item_repeated"],
 )
 

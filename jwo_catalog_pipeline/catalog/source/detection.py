@@ -36,11 +36,13 @@ class Detected:
         source: What a mapping file says under `source`; only what differs from the defaults.
         seen: What was found out, in sentences.
         doubts: What a person must look at.
+        sure: The keys of `source` and of its options that the file leaves no doubt about, defaults included.
     """
 
     source: dict[str, Any]
     seen: tuple[str, ...]
     doubts: tuple[str, ...]
+    sure: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -49,10 +51,11 @@ class _Findings:
     options: dict[str, str]
     seen: list[str]
     doubts: list[str]
+    sure: set[str]
 
     def done(self) -> Detected:
         source = self.source | ({"options": self.options} if self.options else {})
-        return Detected(source, tuple(self.seen), tuple(self.doubts))
+        return Detected(source, tuple(self.seen), tuple(self.doubts), frozenset(self.sure))
 
 
 def detect(path: Path, name: str, written: dict[str, Any]) -> Detected:
@@ -67,7 +70,7 @@ def detect(path: Path, name: str, written: dict[str, Any]) -> Detected:
         SourceFileError: the file is missing or empty, or holds nothing that can be read.
     """
     source = {key: value for key, value in written.items() if key != "options"}
-    findings = _Findings(source, dict(written.get("options", {})), [], [])
+    findings = _Findings(source, dict(written.get("options", {})), [], [], set())
     with unpacked(path, name) as (file, inner):
         if inner.startswith(f"{name}/"):
             findings.seen.append(f"The file is an archive that holds {inner.removeprefix(f'{name}/')}.")
@@ -115,6 +118,8 @@ def _workbook(path: Path, written: dict[str, Any], findings: _Findings) -> None:
         rivals = [sheet.name for sheet in sheets[1:] if not sheet.hidden and len(sheet.kinds) >= len(best.kinds)]
         if rivals:
             findings.doubts.append(f"the sheet {best.name}; it may as well be {' or '.join(rivals[:3])}")
+        else:
+            findings.sure.add("sheet")
     _header(best.header, 1, written, findings)
 
 
@@ -138,6 +143,8 @@ def _find_encoding(plain: Path, findings: _Findings) -> str:
     shown = f", as in {found.shown}" if found.shown else ""
     mark = " (it begins with a byte order mark)" if found.marked else ""
     findings.seen.append(f"The text is {found.name}{mark}{shown}.")
+    if found.sure and not found.plain:
+        findings.sure.add("encoding")
     if not found.sure:
         findings.doubts.append(f"the encoding {found.name}; look at the letters with accents{shown}")
     return found.name
@@ -177,10 +184,14 @@ def _csv(head: str, name: str, written: dict[str, Any], findings: _Findings, *, 
             findings.options["delimiter"] = layout.delimiter
         line = "; the first line says so" if layout.named else ""
         findings.seen.append(f"The fields are separated by {_shown(layout.delimiter)}{line}.")
-        if not layout.sure:
+        if layout.sure:
+            findings.sure.add("delimiter")
+        else:
             findings.doubts.append(
                 f"the delimiter {_shown(layout.delimiter)}: the rows differ in their number of fields"
             )
+    if layout.quote == "" or layout.quote in head:
+        findings.sure.add("quote")
     if "quote" not in options and layout.quote != '"':
         findings.options["quote"] = layout.quote
         findings.seen.append(f"Fields are quoted with {layout.quote}." if layout.quote else "Fields are not quoted.")
@@ -194,7 +205,9 @@ def _header(header: Header, usual: int, written: dict[str, Any], findings: _Find
         findings.source["header_row"] = header.number
         above = f": {'; '.join(header.above[:3])}" if header.above else ""
         findings.seen.append(f"The names of the columns are in row {header.number}; above them is a title{above}.")
-    if not header.sure:
+    if header.sure:
+        findings.sure.add("header_row")
+    else:
         findings.doubts.append(f"row {header.number} as the row of the names; it looks like data")
 
 
@@ -219,3 +232,5 @@ def _json(plain: Path, encoding: str, written: dict[str, Any], findings: _Findin
     rivals = [other.path for other in lists[1:] if other.kinds == best.kinds]
     if rivals:
         findings.doubts.append(f"the list {best.path}; it may as well be {' or '.join(rivals[:3])}")
+    else:
+        findings.sure.add("records")

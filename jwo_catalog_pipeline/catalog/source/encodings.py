@@ -60,12 +60,14 @@ class Encoding:
         marked: Whether the file begins with a byte order mark.
         sure: False where another encoding fits almost as well; a person should look at the letters.
         shown: A word that holds letters beyond ASCII, as the encoding reads it; "" where there is none.
+        plain: Whether every byte is ASCII, so that nearly every encoding reads the same.
     """
 
     name: str
     marked: bool = False
     sure: bool = True
     shown: str = ""
+    plain: bool = False
 
 
 def find_encoding(blocks: Iterable[bytes]) -> Encoding:
@@ -92,7 +94,7 @@ def find_encoding(blocks: Iterable[bytes]) -> Encoding:
         if not is_utf8 and size >= _SAMPLE:
             break
     if is_utf8:
-        return Encoding("utf-8")
+        return Encoding("utf-8", plain=not beyond)
     return _single_byte(b"\n".join(beyond))
 
 

@@ -18,6 +18,7 @@ import xlsxwriter
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.source.json_files import path_of
 from jwo_catalog_pipeline.catalog.source.options import WORKBOOKS, SourceOptions, format_of, is_tab_separated
+from jwo_catalog_pipeline.table_file import TableFile, rows_with
 
 REASONS = "fix_reasons"
 # A spreadsheet executes cells that begin so (OWASP, "CSV Injection"; the wide forms in East Asian editions), but for
@@ -25,8 +26,8 @@ REASONS = "fix_reasons"
 _FORMULA = r"^(?:[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20])(?!\d+(?:[.,]\d+)*$)"
 
 
-def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
-    """Collect the rows to correct.
+def make_fix_list(source: TableFile, quarantined: TableFile, rejected: pd.DataFrame) -> pd.DataFrame:
+    """Collect the rows to correct; only these are in memory.
 
     Args:
         source: `source_row` and the export's columns, as text.
@@ -38,13 +39,13 @@ def make_fix_list(source: pd.DataFrame, quarantined: pd.DataFrame, rejected: pd.
         source row with a reason, in the export's order.
     """
     parts = [
-        quarantined[[SOURCE_ROW, "reasons"]].rename(columns={"reasons": REASONS}),
+        quarantined.frame([SOURCE_ROW, "reasons"]).rename(columns={"reasons": REASONS}),
         rejected[[SOURCE_ROW]].assign(**{REASONS: "rejected by Amazon: " + rejected["reason"].astype("str")}),
     ]
     # A row that is spread over stores may have the same reason in each.
     reasons = pd.concat(parts, ignore_index=True).drop_duplicates()
     joined = reasons.groupby(SOURCE_ROW, sort=True)[REASONS].agg("; ".join)
-    few = source[source[SOURCE_ROW].isin(joined.index)]
+    few = rows_with(source, SOURCE_ROW, joined.index.to_list())
     rows = few.drop(columns=REASONS, errors="ignore").set_index(SOURCE_ROW).loc[joined.index]
     numbered = "row " + joined.index.astype("str") + ": " + joined.astype("str")
     rows.insert(0, REASONS, numbered.astype("str"))

@@ -7,21 +7,29 @@ from collections.abc import Sequence
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket, StorageError
+from jwo_catalog_pipeline.table_file import TableFile
+from jwo_catalog_pipeline.upload.batch_ids import former_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
+from jwo_catalog_pipeline.upload.outcomes import batch_body
 from jwo_catalog_pipeline.upload.plan.changes import UPDATE
-from jwo_catalog_pipeline.upload.published_state import batch_body, with_batch_ids
 
 # Bodies to read, up to 9.5 MB each: a plan's page must not take longer than the plan.
 COMPARED_BATCHES = 3
 COMPARED_ITEMS = 1000
 _Items = dict[tuple[str, str], dict[str, object]]
 _log = logging.getLogger(__name__)
+_KNOWN = f"FROM changes WHERE change = '{UPDATE}' AND published_hash IS NOT NULL"
+_BATCH = "published_upload, published_batch"
+_LARGEST = f"SELECT {_BATCH} {_KNOWN} GROUP BY ALL ORDER BY count(*) DESC, {_BATCH} LIMIT $batches"
+_ROWS = f"""SELECT * {_KNOWN} AND published_upload = $upload AND published_batch = $batch
+            ORDER BY file_row_number LIMIT $rows"""
 DIFFERENCE_COLUMNS = ["field", "items", "store_id", "item_sku", "before", "after"]
 
 
 def field_differences(
-    ledger: Ledger, bucket: Bucket, changes: pd.DataFrame, fields: Sequence[str]
+    ledger: Ledger, bucket: Bucket, changes: TableFile, fields: Sequence[str]
 ) -> tuple[pd.DataFrame, int]:
     """Compare some of the updates with what was sent before.
 
@@ -36,14 +44,11 @@ def field_differences(
         were compared: at most `COMPARED_ITEMS`, of the `COMPARED_BATCHES` batches that most of them were sent in, and
         none of a batch whose bytes cannot be read: the comparison is only shown, and stops no plan.
     """
-    updates = changes[(changes["change"] == UPDATE) & changes["published_hash"].notna()]
-    updates = with_batch_ids(updates, "published_batch")
-    groups = updates.groupby(["published_upload", "published_batch"])
-    largest = groups.size().sort_values(ascending=False, kind="stable").index[:COMPARED_BATCHES]
     differences, compared = [], 0
-    for upload, batch in largest:
-        rows = groups.get_group((upload, batch)).head(COMPARED_ITEMS // COMPARED_BATCHES)
-        sent = _sent_items(ledger, bucket, str(upload), str(batch))
+    for upload, batch in ask(_LARGEST, {"batches": COMPARED_BATCHES}, changes=changes).itertuples(index=False):
+        some = {"upload": upload, "batch": batch, "rows": COMPARED_ITEMS // COMPARED_BATCHES}
+        rows = ask(_ROWS, some, changes=changes)
+        sent = _sent_items(ledger, bucket, upload, batch if isinstance(batch, str) else former_id(batch))
         if sent is None:
             continue
         documents = item_documents(rows, fields)

@@ -7,14 +7,10 @@ is not complained of again.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
-import pandas as pd
-import pyarrow as pa
-
-from jwo_catalog_pipeline.catalog.rules.barcodes import barcode_facts
 from jwo_catalog_pipeline.errors import ConfigurationError
 from jwo_catalog_pipeline.upload.exports import NO_HISTORY, ExportHistory, overtakes
 from jwo_catalog_pipeline.upload.model import utc
-from jwo_catalog_pipeline.upload.plan.changes import ABSENT, ARCHIVE, INSERT, UPDATE
+from jwo_catalog_pipeline.upload.plan.figures import PlanFigures
 from jwo_catalog_pipeline.wording import plural
 
 ARCHIVE_SHARE, CHANGED_SHARE, PRICE_JUMPS, STORE_MISSING, SOURCE_TRUNCATED, OLDER_EXPORT, UNKNOWN_BARCODES = (
@@ -107,8 +103,7 @@ def _unreadable(problem: str, remedy: str) -> ConfigurationError:
 
 
 def check_plan(
-    plan: pd.DataFrame,
-    quarantined: pd.DataFrame,
+    figures: PlanFigures,
     limits: GuardLimits,
     seen: AcknowledgedGaps,
     allow: Collection[str] = (),
@@ -117,9 +112,7 @@ def check_plan(
     """Ask every guard about a plan.
 
     Args:
-        plan: `PlanRow`, and in the rows that are sent `standard_price`, `external_product_id` and
-            `external_product_id_type`.
-        quarantined: `store_id` of quarantined rows, which count as present.
+        figures: what is counted of the plan, price jumps by the limits' factor.
         limits: the thresholds.
         seen: what the applied plan before this one had left missing.
         allow: names of guards that a person has overridden for this upload.
@@ -128,69 +121,44 @@ def check_plan(
     Returns:
         One verdict for each of `GUARDS`, in their order.
     """
-    published = plan[plan["change"] != INSERT]
-    present = published["content_hash"].notna()
     findings = [
-        _archive_share(published, limits),
-        _changed_share(published[present], limits),
-        _price_jumps(published[present], limits),
-        _store_missing(missing_stores(plan, quarantined), published, seen),
-        _truncated(len(published), int((~present).sum()), limits, seen),
+        _archive_share(figures, limits),
+        _changed_share(figures, limits),
+        _price_jumps(figures, limits),
+        _store_missing(figures, seen),
+        _truncated(figures, limits, seen),
         _older_export(exports),
-        _unknown_barcodes(plan[plan["change"].isin((INSERT, UPDATE))], limits),
+        _unknown_barcodes(figures, limits),
     ]
     return [
-        Verdict(guard, True, message, False, figures) if passed else _failed(guard, message, guard in allow, figures)
-        for guard, passed, message, figures in findings
+        Verdict(guard, True, message, False, numbers) if passed else _failed(guard, message, guard in allow, numbers)
+        for guard, passed, message, numbers in findings
     ]
-
-
-def missing_stores(plan: pd.DataFrame, quarantined: pd.DataFrame) -> set[str]:
-    """Stores of which Amazon holds items and the source has no row."""
-    held = set(plan.loc[plan["change"] != INSERT, "store_id"].unique())
-    return held - set(plan.loc[plan["content_hash"].notna(), "store_id"].unique()) - set(quarantined["store_id"])
-
-
-def absent_items(plan: pd.DataFrame) -> int:
-    """How many published items the source no longer has, archived or not."""
-    return int(plan["change"].isin((ABSENT, ARCHIVE)).sum())
 
 
 _Finding = tuple[str, bool, str, dict[str, float]]
 
 
-def _archive_share(published: pd.DataFrame, limits: GuardLimits) -> _Finding:
-    skus = published["item_sku"].nunique()
-    archived = published.loc[published["change"] == ARCHIVE, "item_sku"].nunique()
+def _archive_share(figures: PlanFigures, limits: GuardLimits) -> _Finding:
+    archived, skus = figures.archived_skus, figures.skus
     what = f"{archived:,} of {plural(skus, 'published SKU')} would be archived"
     return _share(ARCHIVE_SHARE, what, archived, skus, limits.archive_share, few=0)
 
 
-def _changed_share(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
-    # Without a published hash it is not known what Amazon holds, so nothing is known to change.
-    changed = int(
-        (
-            (present["change"] == UPDATE)
-            & present["published_hash"].notna()
-            & (present["published_hash"] != present["content_hash"])
-        ).sum()
-    )
-    what = f"{changed:,} of {plural(len(present), 'published item')} would change"
-    return _share(CHANGED_SHARE, what, changed, len(present), limits.changed_share)
+def _changed_share(figures: PlanFigures, limits: GuardLimits) -> _Finding:
+    what = f"{figures.changed:,} of {plural(figures.present, 'published item')} would change"
+    return _share(CHANGED_SHARE, what, figures.changed, figures.present, limits.changed_share)
 
 
-def _price_jumps(present: pd.DataFrame, limits: GuardLimits) -> _Finding:
-    updates = present[(present["change"] == UPDATE) & present["published_price"].notna()]
-    before = pd.to_numeric(updates["published_price"], errors="coerce")
-    after = pd.to_numeric(updates["standard_price"], errors="coerce")
-    jumps = int(((after > before * limits.price_factor) | (after * limits.price_factor < before)).sum())
-    what = f"the price of {jumps:,} of {plural(len(present), 'published item')} would change by more than a factor of "
-    return _share(PRICE_JUMPS, f"{what}{limits.price_factor:g}", jumps, len(present), limits.price_share)
+def _price_jumps(figures: PlanFigures, limits: GuardLimits) -> _Finding:
+    jumps, of = figures.price_jumps, figures.present
+    what = f"the price of {jumps:,} of {plural(of, 'published item')} would change by more than a factor of "
+    return _share(PRICE_JUMPS, f"{what}{limits.price_factor:g}", jumps, of, limits.price_share)
 
 
-def _store_missing(stores: set[str], published: pd.DataFrame, seen: AcknowledgedGaps) -> _Finding:
-    new = sorted(stores - seen.missing_stores)
-    items = int(published["store_id"].isin(new).sum())
+def _store_missing(figures: PlanFigures, seen: AcknowledgedGaps) -> _Finding:
+    new = sorted(set(figures.missing_stores) - seen.missing_stores)
+    items = sum(figures.published_by_store[store] for store in new)
     shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
     message = (
         f"no row of the source is for {shown}, of which Amazon holds {plural(items, 'item')}"
@@ -200,8 +168,9 @@ def _store_missing(stores: set[str], published: pd.DataFrame, seen: Acknowledged
     return STORE_MISSING, not new, message, {"stores": len(new), "items": items}
 
 
-def _truncated(published: int, missing: int, limits: GuardLimits, seen: AcknowledgedGaps) -> _Finding:
-    newly, of = max(0, missing - seen.absent), max(0, published - seen.absent)
+def _truncated(figures: PlanFigures, limits: GuardLimits, seen: AcknowledgedGaps) -> _Finding:
+    missing = figures.published - figures.present
+    newly, of = max(0, missing - seen.absent), max(0, figures.published - seen.absent)
     what = f"newly missing from the source: {newly:,} of {plural(of, 'published item')}"
     return _share(SOURCE_TRUNCATED, what, newly, of, limits.missing_share, few=0)
 
@@ -211,14 +180,10 @@ def _older_export(exports: ExportHistory) -> _Finding:
     return OLDER_EXPORT, not older, older or "it is not known to be older than the export that was applied last", {}
 
 
-def _unknown_barcodes(sent: pd.DataFrame, limits: GuardLimits) -> _Finding:
-    codes = sent[["external_product_id", "external_product_id_type"]]
-    known = barcode_facts(pa.Table.from_pandas(codes, preserve_index=False))["form_known"]
-    unknown = len(known) - known.to_pylist().count(True)
-    what = (
-        f"{unknown:,} of {plural(len(sent), 'barcode')} to send have the form of no known type, so they may never scan"
-    )
-    return _share(UNKNOWN_BARCODES, what, unknown, len(sent), limits.unknown_share)
+def _unknown_barcodes(figures: PlanFigures, limits: GuardLimits) -> _Finding:
+    unknown, sent = figures.unknown_barcodes, figures.sent
+    what = f"{unknown:,} of {plural(sent, 'barcode')} to send have the form of no known type, so they may never scan"
+    return _share(UNKNOWN_BARCODES, what, unknown, sent, limits.unknown_share)
 
 
 def _why_older(exports: ExportHistory) -> str:

@@ -2,38 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.catalog.rules.validation import CHECKED_WITH
+from jwo_catalog_pipeline.engine import connect
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import AlreadyApplied, Conflict
 from jwo_catalog_pipeline.upload.exports import UNKNOWN_EXPORT, AppliedExport, Export, ExportHistory
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Head, PlanRecord
-from jwo_catalog_pipeline.upload.plan.changes import (
-    SENT_KINDS,
-    UNCHANGED,
-    PlanRules,
-    blocked_items,
-    counts_by_kind,
-    counts_by_store,
-    plan_changes,
-    take_rows,
-)
-from jwo_catalog_pipeline.upload.plan.guards import (
-    AcknowledgedGaps,
-    GuardLimits,
-    Verdict,
-    absent_items,
-    check_plan,
-    missing_stores,
-)
+from jwo_catalog_pipeline.upload.plan.changes import PlanRules, plan_changes
+from jwo_catalog_pipeline.upload.plan.figures import count_plan
+from jwo_catalog_pipeline.upload.plan.guards import AcknowledgedGaps, GuardLimits, Verdict, check_plan
 from jwo_catalog_pipeline.upload.plan.payload import contents_of
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.snapshots import LAYERED_ITEMS, keep_before, write_before
 from jwo_catalog_pipeline.upload.waiting import Waits
 
+# In the `attrs` of quarantined rows: rows that the mapping leaves out, or makes part of another item.
+EXCLUDED, MERGED = "excluded", "merged"
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
 _HOUR = 3600
 
@@ -72,7 +62,7 @@ class Plan:
         changes: the plan's columns, and the item's fields in the rows that are uploaded. Unchanged items have no row:
             they are the valid items that have none.
         counts: items by kind of change, unchanged ones included.
-        by_store: the same for each store; see `counts_by_store`.
+        by_store: the same for each store; see `PlanFigures`.
         verdicts: what the guards say; with one that has not passed the plan cannot be applied.
         requests: how many calls applying it takes.
     """
@@ -80,7 +70,7 @@ class Plan:
     upload: str
     digest: str
     base: Head
-    changes: pd.DataFrame
+    changes: TableFile
     counts: dict[str, int]
     by_store: pd.DataFrame
     verdicts: list[Verdict]
@@ -91,10 +81,11 @@ def make_plan(
     ledger: Ledger,
     bucket: Bucket,
     upload: str,
-    items: pd.DataFrame,
-    quarantined: pd.DataFrame,
+    items: TableFile,
+    quarantined: TableFile,
     fields: Sequence[str],
     settings: PlanSettings,
+    folder: Path,
     export: Export = UNKNOWN_EXPORT,
 ) -> Plan:
     """Plan an upload and record the plan, with the state that it was made against.
@@ -103,10 +94,12 @@ def make_plan(
         ledger: where the head and the batches are read, and the plan is recorded.
         bucket: keeps the snapshot of the published state.
         upload: the upload's key.
-        items: the valid items, with `fields` as text columns.
-        quarantined: rows that count as present, with `fields`.
+        items: the valid items, with `fields` as text columns; its `attrs` may say what they were checked with.
+        quarantined: rows that count as present, with `fields`; its `attrs` may say how many rows were excluded or
+            merged before.
         fields: the item's fields.
         settings: how it is planned.
+        folder: where the plan's table is written, and others that it is made of.
         export: what the items were made from; it is recorded with the plan.
 
     Raises:
@@ -116,15 +109,13 @@ def make_plan(
         raise _already_applied(upload)
     # The head before the state: whatever is sent in between makes the plan refuse to be applied.
     base = ledger.head()
-    published = published_state(ledger, bucket)
-    compared = plan_changes(item_hashes(items, fields), published, quarantined, _rules(ledger, settings))
-    compared = _with_fields(compared, items, fields)
+    with connect(folder) as db:
+        published = published_state(ledger, bucket, folder)
+        changes = plan_changes(db, items, published, quarantined, fields, _rules(ledger, settings), folder)
+        figures = count_plan(db, settings.limits.price_factor)
     history = _history(ledger, base, export)
-    verdicts = check_plan(compared, quarantined, settings.limits, _seen(ledger, base), settings.allow, history)
-    missing, absent = missing_stores(compared, quarantined), absent_items(compared)
-    counts, by_store = counts_by_kind(compared), counts_by_store(compared)
-    changes = compared[compared["change"] != UNCHANGED].reset_index(drop=True)
-    contents, waiting = contents_of(changes, fields, settings.archive_stores), blocked_items(changes)
+    verdicts = check_plan(figures, settings.limits, _seen(ledger, base), settings.allow, history)
+    contents = contents_of(changes, fields, settings.archive_stores)
     digest = contents.digest(base)
     requests = len(contents.batches(upload, digest))
     before = keep_before(ledger, bucket, base, published, requests, settings.layered_items)
@@ -134,14 +125,17 @@ def make_plan(
         base_upload=base.upload,
         base_fence=base.fence,
         planned_at=ledger.now(),
-        counts=counts,
-        quarantined=len(quarantined),
+        counts=figures.counts,
+        quarantined=quarantined.rows,
+        excluded=quarantined.attrs.get(EXCLUDED, 0),
+        merged=quarantined.attrs.get(MERGED, 0),
+        checked_with=items.attrs.get(CHECKED_WITH, ""),
         requests=requests,
         archive_stores=list(settings.archive_stores),
-        missing_stores=sorted(missing),
-        absent=absent,
-        waiting=len(waiting),
-        waits_for=sorted(waiting["waits_for"].dropna().unique()),
+        missing_stores=figures.missing_stores,
+        absent=figures.absent,
+        waiting=figures.waiting,
+        waits_for=figures.waits_for,
         stopped_by=[verdict.message for verdict in verdicts if not verdict.passed],
         allowed=[verdict.message for verdict in verdicts if verdict.allowed],
         planned_by=settings.planned_by,
@@ -151,7 +145,7 @@ def make_plan(
         ledger.record_plan(upload, recorded)
     except Conflict:
         raise _already_applied(upload) from None
-    return Plan(upload, digest, base, changes, counts, by_store, verdicts, requests)
+    return Plan(upload, digest, base, changes, figures.counts, figures.by_store, verdicts, requests)
 
 
 def _already_applied(upload: str) -> AlreadyApplied:
@@ -183,11 +177,3 @@ def _history(ledger: Ledger, base: Head, export: Export) -> ExportHistory:
     head = ledger.upload(base.upload) if base.upload else None
     newest = AppliedExport(base.upload, head.applied_at, head.export) if head else None
     return ExportHistory(export, newest, ledger.applied_export(export.sha256) if export.sha256 else None)
-
-
-def _with_fields(plan: pd.DataFrame, items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
-    """Add the items' fields to the rows that are sent; the others carry none, for they are only counted."""
-    others = [field for field in fields if field not in plan.columns]
-    sent = plan["change"].isin(SENT_KINDS)
-    taken = take_rows(items[others], plan["item_row"].where(sent, -1)).astype("str")
-    return pd.concat([plan.drop(columns="item_row"), taken], axis="columns")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import pandas as pd
+import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog_api.errors import (
     AccessDenied,
@@ -31,7 +31,7 @@ from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, supersede_older, uploads_of_a_tick
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.notices import News
-from jwo_catalog_pipeline.upload.published_state import batch_items
+from jwo_catalog_pipeline.upload.outcomes import batch_item_table
 from jwo_catalog_pipeline.upload.waiting import Waits
 from jwo_catalog_pipeline.wording import plural
 
@@ -113,7 +113,7 @@ def _is_done(ledger: Ledger, news: News) -> bool:
 def _examine(ledger: Ledger, bucket: Bucket, content: bytes | None, news: News, possible: list[Batch]) -> str:
     """Match a report with the batch whose items it names, or put it aside; says which."""
     report = read_report(content) if content else None
-    matching = [batch for batch in possible if report and _fits(batch_items(bucket, batch), report)]
+    matching = [batch for batch in possible if report and _fits(batch_item_table(bucket, batch), report)]
     if len(matching) == 1:
         ledger.end_doubt(news.ingestion_id, matching[0], by_items=True, news=news)
         return f"is batch {matching[0].id} of upload {matching[0].upload}"
@@ -177,16 +177,15 @@ def _look_later(ledger: Ledger, news: News) -> None:
     ledger.look_later(news, ledger.now() + pause)
 
 
-def _fits(items: pd.DataFrame, report: Report) -> bool:
+def _fits(items: pa.Table, report: Report) -> bool:
     """Whether a report can be about just these items; one that lists nothing can be about anything, and so is not."""
-    listed = report.outcomes
-    if listed.empty:
+    if not len(report.outcomes):
         return False
-    if listed["store_id"].isna().any():
-        reported, sent = set(listed["item_sku"]), set(items["item_sku"])
-    else:
-        key = ["store_id", "item_sku"]
-        reported, sent = (set(map(tuple, table[key].to_numpy())) for table in (listed, items))
+    by_sku = report.outcomes["store_id"].null_count > 0
+    names = ["item_sku"] if by_sku else ["store_id", "item_sku"]
+    sent, reported = (
+        set(zip(*(table[name].to_pylist() for name in names), strict=True)) for table in (items, report.outcomes)
+    )
     return reported <= sent if report.others_succeeded else reported == sent
 
 

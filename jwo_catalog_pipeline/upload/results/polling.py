@@ -1,9 +1,12 @@
 """What has ended: marks batches that there is news of, and asks the status API where there is none."""
 
 import logging
+import math
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
+from time import monotonic
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
@@ -13,7 +16,7 @@ from jwo_catalog_pipeline.upload.model import BatchState, Ingestion
 from jwo_catalog_pipeline.upload.notices import News
 
 STATUS_CALLS_A_TICK = 20  # 2 s of the call budget: a sensor's tick must stay far below its 60 s
-NEWS_A_TICK = 50  # some 250 calls of the ledger, a second or two
+NEWS_A_TICK = 50  # some 250 calls of the ledger
 # A worker records an ingestion at once, or when its lease (300 s) is over another takes the batch over. What the ledger
 # does not know after twice that is asked for as overdue.
 EARLY_SECONDS, EARLY_NEWS_A_TICK = 600, 5
@@ -21,36 +24,46 @@ ORPHANS_A_TICK = 1_000  # one call; there are as many as workers were overtaken 
 _log = logging.getLogger(__name__)
 
 
-def mark_reported(ledger: Ledger) -> None:
-    """Mark batches whose ingestion has ended as reported, at most `NEWS_A_TICK` of them.
+def mark_reported(ledger: Ledger, seconds: float = math.inf) -> bool:
+    """Mark batches whose ingestion has ended as reported, at most `NEWS_A_TICK` of them, and none after so long.
 
     News that no batch is known for waits apart, where any number of it costs nothing. Only what came just now is
     looked at again: Amazon may be faster than the worker that records the ingestion.
+
+    Returns:
+        Whether some were marked, and there may be more to mark at once.
     """
-    for news in ledger.news_of_batches(NEWS_A_TICK):
-        if not _mark(ledger, news):
-            if ledger.is_put_aside(news.ingestion_id):
+    deadline, marked = monotonic() + seconds, 0
+    waiting = deque(ledger.news_of_batches(NEWS_A_TICK))
+    may_be_more = len(waiting) == NEWS_A_TICK
+    while waiting and monotonic() < deadline:
+        news = waiting.popleft()
+        match _mark(ledger, news):
+            case None if ledger.is_put_aside(news.ingestion_id):
                 ledger.forget_news(news)
-            else:
+            case None:
                 ledger.look_later(news, ledger.now())
+            case done:
+                marked += done
     for news in ledger.unclaimed_news(ledger.now() - EARLY_SECONDS, EARLY_NEWS_A_TICK, newest_first=True):
         _mark(ledger, news)
+    return bool(marked) and (bool(waiting) or may_be_more)
 
 
-def _mark(ledger: Ledger, news: News) -> bool:
-    """Mark the batch of an ended ingestion as reported; False where no batch is known."""
+def _mark(ledger: Ledger, news: News) -> bool | None:
+    """Mark the batch of an ended ingestion as reported; whether that was done now, None where no batch is known."""
     ingestion = ledger.ingestion(news.ingestion_id) or _now_matched(ledger, news.ingestion_id)
     if ingestion is None:
-        return False
+        return None
     if ingestion.duplicate:
         ledger.forget_news(news)
-        return True
+        return False
     batch = ledger.batch(ingestion.upload, ingestion.plan, ingestion.batch)
     if batch.state in (BatchState.SUBMITTED, BatchState.CLOSED):
-        ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
-    elif batch.state is BatchState.REPORTED or batch.state.final:
+        return ledger.mark_reported(batch, news)  # or another worker was faster, or the next tick will be
+    if batch.state is BatchState.REPORTED or batch.state.final:
         ledger.forget_news(news)
-    return True
+    return False
 
 
 def _now_matched(ledger: Ledger, ingestion_id: str) -> Ingestion | None:

@@ -1,9 +1,12 @@
 """From reports to outcomes: fetching what Amazon says of each item, and storing it. Every step may be done again."""
 
 import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import pandas as pd
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import (
@@ -11,23 +14,29 @@ from jwo_catalog_pipeline.catalog_api.errors import (
     ForbiddenReportLink,
     ReportUnavailable,
 )
+from jwo_catalog_pipeline.catalog_api.matching import match_outcomes
 from jwo_catalog_pipeline.catalog_api.report import (
     UNKNOWN_SHAPE,
+    Report,
     fetch_report,
-    match_outcomes,
     read_report,
 )
 from jwo_catalog_pipeline.catalog_api.safe_http import SafeHttp
 from jwo_catalog_pipeline.errors import TransientError
-from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.storage import PARQUET, Bucket, table_bytes
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Conflict
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final
 from jwo_catalog_pipeline.upload.model import Batch, BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_items, forget_so_far, outcomes_key, report_key
+from jwo_catalog_pipeline.upload.outcomes import batch_item_table, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.queries import upload_outcomes
+from jwo_catalog_pipeline.upload.so_far import forget_so_far
 
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
+# A batch takes 1 MB of report, some 10 MB once it is parsed, and mostly waits for S3 and the ledger.
+SETTLED_AT_ONCE = 4
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -41,58 +50,69 @@ class Settler:
     http: SafeHttp
     endpoint: str
 
-    def settle(self, upload: str) -> tuple[pd.DataFrame, list[str]]:
+    def settle(self, upload: str, folder: Path) -> tuple[TableFile, list[str]]:
         """Settle what can be settled of an upload.
 
         Only reports that are new are read, so that the calls do not depend on what is settled already. Where none is
         new, somebody wants it done again: every stored report is read again, so that a better reader corrects what an
         older one misunderstood.
 
+        Args:
+            upload: the upload's key.
+            folder: of `work_folder`; the table is written there.
+
         Returns:
             One row per item of the upload, `ItemOutcome`; and a sentence for each batch whose report could not be had.
         """
-        problems = []
         batches = self.ledger.batches(upload)
         new = [batch for batch in batches if batch.state is BatchState.REPORTED]
         again = [] if new else [batch for batch in batches if batch.state is BatchState.SETTLED]
         if again:
             forget_so_far(self.bucket, again[0])
-        for batch in [*new, *again]:
-            try:
-                if batch.state is BatchState.REPORTED:
-                    self._settle_batch(batch)
-                else:
-                    self._store_outcomes(batch, self.bucket.get(report_key(batch)))
-            except CatalogApiError as error:
-                if batch.closed_at and not isinstance(error, TransientError):
-                    self.ledger.close_batch(batch, batch.message or str(error))  # late news that adds nothing
-                    continue
-                problems.append(f"batch {batch.id}, ingestion {batch.ingestion_id}: {error}")
-            except Conflict:
-                _log.info("another run has settled batch %s of upload %s", batch.id, upload)
+        done = each_at_once(lambda batch: self._settle_or_say_why(batch, folder), [*new, *again])
         close_if_final(self.ledger, upload)
-        return upload_outcomes(self.ledger, self.bucket, upload, keep=True), problems
+        known = {batch_id: table for batch_id, table, _ in done if table}
+        outcomes = upload_outcomes(self.ledger, self.bucket, upload, folder, keep=True, known=known)
+        return outcomes, [problem for _, _, problem in done if problem]
 
-    def _settle_batch(self, batch: Batch) -> None:
+    def _settle_or_say_why(self, batch: Batch, folder: Path) -> tuple[str, TableFile | None, str]:
+        """Settle a batch: its id, its outcomes if they were stored now, and why it could not be settled, or ""."""
+        try:
+            return batch.id, self._settle_batch(batch, folder), ""
+        except CatalogApiError as error:
+            if not batch.closed_at or isinstance(error, TransientError):
+                return batch.id, None, f"batch {batch.id}, ingestion {batch.ingestion_id}: {error}"
+            self.ledger.close_batch(batch, batch.message or str(error))  # late news that adds nothing
+        except Conflict:
+            _log.info("another run has settled batch %s of upload %s", batch.id, batch.upload)
+        return batch.id, None, ""
+
+    def _settle_batch(self, batch: Batch, folder: Path) -> TableFile | None:
+        """Settle a batch; its outcomes, None where there is no report."""
+        if batch.state is BatchState.SETTLED:
+            stored = self.bucket.get(report_key(batch))
+            return self._store_outcomes(batch, read_report(stored, archive=batch.operation.removes), folder)
         ended_badly = batch.processing_status in _ENDED_BADLY
-        content = None if ended_badly else self._fetch_known(batch.ingestion_id)
-        if content is None:
+        found = None if ended_badly else self._fetch_known(batch)
+        if found is None:
             status = batch.processing_status if ended_badly else self.api.status(batch.ingestion_id).processing_status
             self.ledger.fail(batch, f"Amazon ended the ingestion as {status}")
-            return
+            return None
+        content, report = found
         self.bucket.put(report_key(batch), content, "application/json")
-        self._store_outcomes(batch, content)
+        return self._store_outcomes(batch, report, folder)
 
-    def _fetch_known(self, ingestion_id: str) -> bytes | None:
+    def _fetch_known(self, batch: Batch) -> tuple[bytes, Report] | None:
         """The report of an ingestion that is ours, through the link at hand or as `fetch` does."""
+        ingestion_id, archive = batch.ingestion_id, batch.operation.removes
         if link := self.ledger.link(ingestion_id):
             try:
-                return self._own_report(ingestion_id, link, known_shape=True)
+                return self._own_report(ingestion_id, link, archive, known_shape=True)
             except ReportUnavailable as error:
                 _log.info("%s; asking for a fresh link", error)
             except ForbiddenReportLink as error:
                 _log.warning("ingestion %s: %s; asking the status API", ingestion_id, error)
-        return self.fetch(ingestion_id)
+        return self._fetch(ingestion_id, archive)
 
     def fetch(self, ingestion_id: str) -> bytes | None:
         """The report, through a link that the status API gives; None where it says that there will be none.
@@ -104,32 +124,48 @@ class Settler:
             RequestRefused: the status API does not know the id; it is another's.
             CatalogApiError: the status API cannot be asked.
         """
+        found = self._fetch(ingestion_id, archive=False)
+        return found[0] if found else None
+
+    def _fetch(self, ingestion_id: str, archive: bool) -> tuple[bytes, Report] | None:
         status = self.api.status(ingestion_id)
         if status.processing_status in _ENDED_BADLY:
             return None
         if not status.report_url:
             raise ReportUnavailable(f"the status is {status.processing_status}, without a link to the report")
         self.ledger.keep_link(ingestion_id, status.report_url)
-        return self._own_report(ingestion_id, status.report_url, known_shape=False)
+        return self._own_report(ingestion_id, status.report_url, archive, known_shape=False)
 
-    def _own_report(self, ingestion_id: str, link: str, *, known_shape: bool) -> bytes:
-        """The report behind a link.
+    def _own_report(self, ingestion_id: str, link: str, archive: bool, *, known_shape: bool) -> tuple[bytes, Report]:
+        """The report behind a link, as it was written and as it is understood.
 
         Raises:
             ReportUnavailable: it says that it is about another ingestion; or its shape must be known, and is not, for
                 what stands between may have answered (a portal, a cache) and a fresh link leads to the report itself.
         """
         content = fetch_report(self.http, link, self.endpoint)
-        report = read_report(content)
+        report = read_report(content, archive=archive)
         if report.ingestion_id not in (None, ingestion_id):
             raise ReportUnavailable(f"the link leads to the report of ingestion {str(report.ingestion_id)[:80]}")
         if known_shape and report.shape == UNKNOWN_SHAPE:
             raise ReportUnavailable("the link leads to something in no known shape")
-        return content
+        return content, report
 
-    def _store_outcomes(self, batch: Batch, content: bytes) -> None:
-        report = read_report(content, archive=batch.operation.removes)
-        outcomes = match_outcomes(batch_items(self.bucket, batch), report)
-        self.bucket.put_table(outcomes_key(batch), outcomes)
-        counts = {str(outcome): int(count) for outcome, count in outcomes["outcome"].value_counts().items()}
+    def _store_outcomes(self, batch: Batch, report: Report, folder: Path) -> TableFile:
+        outcomes = match_outcomes(batch_item_table(self.bucket, batch), report)
+        content = table_bytes(outcomes)
+        self.bucket.put(outcomes_key(batch), content, PARQUET)
+        counts = {entry["values"]: entry["counts"] for entry in outcomes["outcome"].value_counts().to_pylist()}
         self.ledger.settle(batch, report.shape, counts)
+        path = folder / f"{batch.id}-{uuid4().hex}.parquet"
+        path.write_bytes(content)
+        return TableFile(path)
+
+
+def each_at_once(work: Callable[[Batch], T], batches: Sequence[Batch]) -> list[T]:
+    """What the work gives for each batch, a few of them at a time; after an error no further one is begun."""
+    threads = ThreadPoolExecutor(SETTLED_AT_ONCE)
+    try:
+        return list(threads.map(work, batches))
+    finally:
+        threads.shutdown(cancel_futures=True)

@@ -18,7 +18,7 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.batch_ids import part_id
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import NOT_CUT, ONE_ITEM, ONE_STORE, SPLIT, Batch, BatchState
-from jwo_catalog_pipeline.upload.published_state import batch_items, body_key, items_key
+from jwo_catalog_pipeline.upload.outcomes import batch_items, body_key, items_key
 
 # Parts of one upload, after which what is refused stays refused as a whole: 40 s of the call budget. A plan of which
 # every item is wrong would otherwise take two calls an item.

@@ -11,8 +11,8 @@ from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, Conflict, NoPlan, PlanStopped
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord, UploadRecord
+from jwo_catalog_pipeline.upload.outcomes import items_key
 from jwo_catalog_pipeline.upload.plan.payload import Payload
-from jwo_catalog_pipeline.upload.published_state import items_key
 
 TOGETHER = 10  # batches in one transaction; DynamoDB takes 100 writes
 AT_ONCE = 10  # transactions, and lists of items: S3 and DynamoDB answer many at once

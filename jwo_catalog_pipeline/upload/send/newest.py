@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pandas as pd
-
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import AnotherUploadSince, LeaseHeld, LeaseLost, Overtaken
 from jwo_catalog_pipeline.upload.exports import AppliedExport, overtakes
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
@@ -36,11 +35,11 @@ class NewestFirst:
     """
 
     sender: Sender
-    plan_again: Callable[[], pd.DataFrame] | None
+    plan_again: Callable[[], TableFile] | None
     sleep: Callable[[float], None]
     log: Callable[[str], None]
 
-    def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+    def apply(self, upload: str, changes: TableFile, fields: list[str]) -> list[Batch]:
         """Apply an upload, or what is left of it; gives its batches.
 
         Args and errors as `Sender.apply`; and
@@ -92,7 +91,7 @@ class NewestFirst:
         except (AnotherUploadSince, LeaseHeld, LeaseLost):
             return True
 
-    def _once_leases_are_over(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+    def _once_leases_are_over(self, upload: str, changes: TableFile, fields: list[str]) -> list[Batch]:
         """Wait for a lost run's leases: usually this run repeats that one, and no other would resume the upload."""
         for _ in range(WAITS_FOR_LEASES):
             try:

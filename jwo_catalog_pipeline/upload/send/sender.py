@@ -16,13 +16,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import pandas as pd
 from tenacity import Retrying, retry_if_exception
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError, RequestRefused
 from jwo_catalog_pipeline.catalog_api.responses import Accepted
 from jwo_catalog_pipeline.storage import Bucket
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import (
     AnotherUploadSince,
     BatchTaken,
@@ -36,8 +36,8 @@ from jwo_catalog_pipeline.upload.errors import (
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.lifecycle import close_if_final, left_to_send, supersede_older
 from jwo_catalog_pipeline.upload.model import AttemptFailure, Batch, BatchState, UploadRecord, utc
+from jwo_catalog_pipeline.upload.outcomes import batch_body, body_key
 from jwo_catalog_pipeline.upload.plan.payload import Payload, planned_contents
-from jwo_catalog_pipeline.upload.published_state import batch_body, body_key
 from jwo_catalog_pipeline.upload.send.at_once import send_at_once
 from jwo_catalog_pipeline.upload.send.bisect import cut_refused
 from jwo_catalog_pipeline.upload.send.commit import record_upload
@@ -71,7 +71,7 @@ class Sender:
         default_factory=lambda: threading.Semaphore(PREPARED_AT_ONCE), init=False, repr=False
     )
 
-    def apply(self, upload: str, changes: pd.DataFrame, fields: list[str]) -> list[Batch]:
+    def apply(self, upload: str, changes: TableFile, fields: list[str]) -> list[Batch]:
         """Send exactly the plan, or what is left of it; returns the upload's batches as the ledger now has them.
 
         Args:
