@@ -35,7 +35,7 @@ def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         ordered by store and SKU (byte order), so that equal items give equal batches.
     """
     table = pa.Table.from_pandas(items[list(fields)], preserve_index=False)
-    return _documents(table, fields, f"store_id, item_sku, document, sha256(document) AS content_hash").to_pandas()
+    return _documents(table, fields, "store_id, item_sku, document, sha256(document) AS content_hash").to_pandas()
 
 
 def upload_body(items: pa.Table, fields: Sequence[str]) -> bytes:
