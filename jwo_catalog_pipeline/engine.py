@@ -80,10 +80,11 @@ def pieces(
 
 
 def tables(
-    db: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, object] | None = None
+    db: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, object] | None = None, rows: int = PIECE_ROWS
 ) -> Iterator[pa.Table]:
     """The same as tables, as they are written to a file."""
-    return (pa.Table.from_batches([batch]) for batch in pieces(db, query, parameters))
+    found = db.sql(query, params=parameters or {}).to_arrow_reader(rows)
+    return (pa.Table.from_batches([batch]) for batch in found)
 
 
 def ask(query: str, parameters: dict[str, object] | None = None, **named: TableFile) -> pd.DataFrame:

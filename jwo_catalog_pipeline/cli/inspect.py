@@ -66,7 +66,7 @@ def item(sku: str, store: str | None, *, as_json: bool) -> None:
     """Show every version of an item that was sent, Amazon's response, and the item's current state."""
     with cli_errors("reading the item's history") as resources:
         from jwo_catalog_pipeline.console import brief, show_table
-        from jwo_catalog_pipeline.upload.queries import item_history
+        from jwo_catalog_pipeline.upload.history import item_history
 
         storage = resources["storage"]
         ledger, bucket = storage.open_ledger(), storage.open_bucket()
@@ -92,7 +92,7 @@ def _latest(ledger: Any, bucket: Any, sku: str, store: str | None, published: li
     """The item in the newest applied plan and in the newest quarantine."""
     from jwo_catalog_pipeline.defs.io_manager import table_key
     from jwo_catalog_pipeline.storage import NoSuchObject
-    from jwo_catalog_pipeline.upload.queries import records, rows_of
+    from jwo_catalog_pipeline.upload.history import records, rows_of
     from jwo_catalog_pipeline.work_folder import new_path, work_folder
 
     entries: dict[str, Any] = {}

@@ -44,9 +44,9 @@ def rebuild(*, restore: bool, as_json: bool) -> None:
             except NoSuchObject:
                 same = False
     if as_json:
-        print_json({"items": items, "same": same, "restored": restored})
+        print_json({"items": items, "same_bytes": same, "restored": restored})
     else:
-        relation = "the same as" if same else "NOT the same as"
+        relation = "the same bytes as" if same else "NOT the same as"
         click.echo(f"{plural(items, 'item')}; {relation} the running state")
         if restored:
             click.echo(f"wrote {restored}")
@@ -81,6 +81,8 @@ def salvage(*, write: bool, as_json: bool) -> None:
     show_table("What the ledger lacked" if write else "What the ledger lacks", batches, "The ledger lacks nothing.")
     if batches and not write:
         click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
+    if batches and write:
+        click.echo("Next: jwo-catalog state prune, then jwo-catalog state rebuild --restore")
 
 
 @state.command()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
 from jwo_catalog_pipeline.catalog.rules.validation import checked_with, revalidate
@@ -14,7 +13,7 @@ from jwo_catalog_pipeline.defs.failures import was_terminated
 from jwo_catalog_pipeline.defs.io_manager import drop_own_tables
 from jwo_catalog_pipeline.defs.planning import plan_again, planner
 from jwo_catalog_pipeline.defs.resources import CatalogApiResource, StorageResource, UploadPolicyResource
-from jwo_catalog_pipeline.table_file import TableFile, write_table
+from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.errors import Overtaken, SendingHalted
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch
@@ -22,7 +21,6 @@ from jwo_catalog_pipeline.upload.plan.payload import sent_rows
 from jwo_catalog_pipeline.upload.send.newest import NewestFirst
 from jwo_catalog_pipeline.upload.send.sender import Sender
 from jwo_catalog_pipeline.wording import plural
-from jwo_catalog_pipeline.work_folder import new_path
 
 _LOOK_SECONDS = 1.0  # between two looks at whether to stop, while waiting
 
@@ -88,12 +86,9 @@ def _plan_again(
 
 def _check_again(ledger: Ledger, upload: str, changes: TableFile, policy: UploadPolicyResource, folder: Path) -> None:
     """Check what is about to be sent, unless these very rules, with these stores, have checked it."""
-    plan, stores = ledger.plan(upload), policy.store_ids or None
-    if plan and plan.checked_with == checked_with(stores):
-        return
-    schema = pa.schema([changes.schema.field(name) for name in ITEM_FIELDS])
-    sent = write_table(new_path(folder, "to_send"), (rows.select(schema.names) for rows in sent_rows(changes)), schema)
-    revalidate(sent, folder, stores)
+    recorded, stores = ledger.plan(upload), policy.store_ids or None
+    if recorded is None or recorded.checked_with != checked_with(stores):
+        revalidate(sent_rows(changes, list(ITEM_FIELDS), folder), folder, stores)
 
 
 def _tidy_up(storage: StorageResource, upload: str) -> None:

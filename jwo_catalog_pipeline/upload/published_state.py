@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,6 @@ from jwo_catalog_pipeline.upload.snapshots import fetch_snapshot, read_before
 from jwo_catalog_pipeline.upload.tables import Published, columns, conform, empty
 from jwo_catalog_pipeline.work_folder import new_path
 
-T = TypeVar("T")
 TOGETHER = 12  # batches whose outcomes are in memory together
 # Nothing of these was ingested, as far as is known by now.
 _NOT_SENT = (BatchState.PLANNED, BatchState.SUPERSEDED)
@@ -85,10 +84,10 @@ def state_pieces(bucket: Bucket, batches: Iterable[Batch], folder: Path) -> Iter
     Items that were archived are in state `archived`; those of a batch that was cut are in its parts.
     """
     sent = [batch for batch in batches if batch.state not in _NOT_SENT and not batch.split]
-    outcomes = outcomes_of(bucket, sent, folder)
-    for some in _few(sent):
-        frames = [as_frame(table) for table in islice(outcomes, len(some))]
-        yield conform(Published, outcomes_state(some, frames))
+    outcomes = outcomes_of(bucket, sent, folder) if sent else iter(())
+    for first in range(0, len(sent), TOGETHER):
+        some = sent[first : first + TOGETHER]
+        yield conform(Published, outcomes_state(some, [as_frame(table) for table in islice(outcomes, len(some))]))
 
 
 def outcomes_state(batches: Sequence[Batch], outcomes: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -198,15 +197,11 @@ def _carriers(ledger: Ledger, named: Sequence[tuple[str, str]]) -> list[_Carrier
 def _since(bucket: Bucket, carriers: Sequence[_Carrier], folder: Path) -> Iterator[pd.DataFrame]:
     """The published state that follows from these, and `named`."""
     sent = [carrier for carrier in carriers if carrier.batch.state not in _NOT_SENT]
-    for _, mine in groupby(sent, key=lambda carrier: carrier.batch.upload):
-        of_upload = list(mine)
-        outcomes = outcomes_of(bucket, [carrier.batch for carrier in of_upload], folder)
-        for carrier, table in zip(of_upload, outcomes, strict=True):
+    for _, of_upload in groupby(sent, key=lambda carrier: carrier.batch.upload):
+        mine = list(of_upload)
+        outcomes = outcomes_of(bucket, [carrier.batch for carrier in mine], folder)
+        for carrier, table in zip(mine, outcomes, strict=True):
             yield outcomes_state([carrier.batch], [as_frame(table)]).assign(named=carrier.named)
-
-
-def _few(batches: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (batches[first : first + TOGETHER] for first in range(0, len(batches), TOGETHER))
 
 
 def _given_back(bucket: Bucket, carriers: Sequence[_Carrier]) -> Iterator[pd.DataFrame]:

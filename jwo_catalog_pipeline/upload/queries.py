@@ -1,6 +1,5 @@
-"""Where everything is, from the ledger and the bucket alone: the newest uploads, what is open, one item's history."""
+"""Where everything is, from the ledger and the bucket alone: the newest uploads, what is open, and outcomes."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -25,7 +24,7 @@ from jwo_catalog_pipeline.table_file import (
 )
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, PublishedState, leaf_batches, utc
-from jwo_catalog_pipeline.upload.outcomes import OUTCOMES, batch_body, batch_outcomes, outcomes_of, repeated
+from jwo_catalog_pipeline.upload.outcomes import OUTCOMES, outcomes_of, repeated
 from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.recovery import applied_uploads
 from jwo_catalog_pipeline.upload.so_far import keep_so_far, read_so_far
@@ -46,14 +45,15 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
         limit: how many uploads, the newest first.
 
     Returns:
-        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`), `open_batches` of all
-        uploads (`upload`, `batch`, `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`:
-        batches with more attempts than responses (`upload`, `batch`, `state`, `items`, `calls`, `since`,
-        `until`: when they are no longer waited for), `waiting` (`items`, `for`: batches), `stopped`: uploads that do
-        not go on (`upload`, `kind`, `since`, `reason`, `helps`, `by_itself`: whether it goes on by itself), `paused`:
-        who holds all sending (`by`, `since`, `reason`; None: it is not held), `closed`, of these uploads those that a
-        person has closed (`upload`, `closed_at`, `closed_by`, `reason`), and `unreadable_messages` and
-        `unknown_ingestions`, numbers of notifications that cannot be read, or match no batch.
+        `uploads` (`upload`, `applied_at`, `state`, `items`, `batches` by state, `outcomes`, and how many rows of its
+        export were `quarantined`, `excluded` or `merged`), `open_batches` of all uploads (`upload`, `batch`,
+        `operation`, `state`, `items`, `since`, `ingestion_id`, `message`), `in_doubt`: batches with more attempts than
+        responses (`upload`, `batch`, `state`, `items`, `calls`, `since`, `until`: when they are no longer waited for),
+        `waiting` (`items`, `for`: batches), `stopped`: uploads that do not go on (`upload`, `kind`, `since`, `reason`,
+        `helps`, `by_itself`: whether it goes on by itself), `paused`: who holds all sending (`by`, `since`, `reason`;
+        None: it is not held), `closed`, of these uploads those that a person has closed (`upload`, `closed_at`,
+        `closed_by`, `reason`), and `unreadable_messages` and `unknown_ingestions`, numbers of notifications that
+        cannot be read, or match no batch.
     """
     waiting = waiting_items(ledger, waits)
     open_batches = [
@@ -77,7 +77,7 @@ def overview(ledger: Ledger, waits: Waits, limit: int) -> dict[str, Any]:
 
 
 def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
-    record = ledger.upload(upload)
+    record, plan = ledger.upload(upload), ledger.plan(upload)
     batches = leaf_batches(ledger.batches(upload))
     outcomes: Counter[str] = Counter()
     for batch in batches:
@@ -89,6 +89,7 @@ def _upload(ledger: Ledger, upload: str) -> dict[str, Any]:
         "items": record.items if record else None,
         "batches": dict(Counter(str(batch.state) for batch in batches)),
         "outcomes": dict(outcomes),
+        **{name: getattr(plan, name) if plan else None for name in ("quarantined", "excluded", "merged")},
     }
 
 
@@ -145,74 +146,6 @@ def _doubt(batch: Batch, waits: Waits) -> dict[str, Any]:
         "since": utc(since),
         "until": utc(since + waits.doubt_seconds),
     }
-
-
-def item_history(ledger: Ledger, bucket: Bucket, sku: str, store: str | None) -> dict[str, Any]:
-    """What was ever sent of an item, and what Amazon is known to hold now.
-
-    Args:
-        ledger: knows the uploads.
-        bucket: holds the batches' items, bytes and outcomes.
-        sku: the item's SKU, in every store, or
-        store: in this one.
-
-    Returns:
-        `sent`, oldest first (`upload`, `batch`, `operation`, `store_id`, `sent_at`, `ingestion_id`, `outcome`, `code`,
-        `message`, `item`: what was sent, as Amazon got it, None where its batch was never begun), and `published`
-        (`store_id`, `state`, `reason`, `upload`).
-    """
-    sent = []
-    for upload in reversed(applied_uploads(ledger)):
-        for batch in leaf_batches(ledger.batches(upload)):
-            rows = _of(as_frame(batch_outcomes(bucket, batch)), sku, store)
-            if len(rows):
-                sent += _sendings(bucket, batch, rows)
-    with work_folder() as folder:
-        now = rows_of(published_state(ledger, bucket, folder), sku, store)
-    return {"sent": sent, "published": records(now[["store_id", "state", "reason", "upload"]])}
-
-
-def rows_of(table: TableFile, sku: str, store: str | None) -> pd.DataFrame:
-    """The rows of a SKU, in every store or in one, by store."""
-    query = (
-        "FROM rows SELECT * EXCLUDE (file_row_number) WHERE item_sku = $sku AND store_id = coalesce($store, store_id)"
-    )
-    return ask(f"{query} ORDER BY store_id", {"sku": sku, "store": store}, rows=table)
-
-
-def _sendings(bucket: Bucket, batch: Batch, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    # A request of SKUs has no documents, and a batch that was never begun has no bytes.
-    items = {} if batch.operation.by_sku or not batch.sha256 else _documents(bucket, batch)
-    return [
-        {
-            "upload": batch.upload,
-            "batch": batch.id,
-            "operation": batch.operation.name,
-            "store_id": row["store_id"],
-            "sent_at": utc(batch.sent_at),
-            **{name: row[name] for name in ("ingestion_id", "outcome", "code", "message")},
-            "item": items.get((row["store_id"], row["item_sku"])),
-        }
-        for row in records(rows)
-    ]
-
-
-def _documents(bucket: Bucket, batch: Batch) -> dict[tuple[str, str], Any]:
-    items = json.loads(batch_body(bucket, batch)[1])["catalogItems"]
-    return {(item["store_id"], item["item_sku"]): item for item in items}
-
-
-def _of(table: pd.DataFrame, sku: str, store: str | None) -> pd.DataFrame:
-    rows = table[table["item_sku"] == sku]
-    return rows if store is None else rows[rows["store_id"] == store]
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows as plain values, None for what is missing."""
-    return [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
 
 
 def rejected_items(ledger: Ledger, bucket: Bucket, items: TableFile, fields: Sequence[str]) -> pd.DataFrame:

@@ -9,9 +9,10 @@ from jwo_catalog_pipeline.storage import table_bytes
 from jwo_catalog_pipeline.upload.alerts import stuck_batches
 from jwo_catalog_pipeline.upload.closing import close_upload
 from jwo_catalog_pipeline.upload.errors import LeaseHeld, NothingApplied, UploadClosed, UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger.closing import Closing
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.queries import item_history, overview
+from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import salvage
 from jwo_catalog_pipeline.upload.results.polling import ask_overdue, mark_reported, uploads_to_fetch
 from jwo_catalog_pipeline_tests.support.hearing import hear, kinds

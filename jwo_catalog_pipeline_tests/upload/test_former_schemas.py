@@ -9,11 +9,11 @@ import pytest
 from jwo_catalog_pipeline.storage import NoSuchObject, table_bytes
 from jwo_catalog_pipeline.upload.batch_ids import parent_of, part_id, whole_id
 from jwo_catalog_pipeline.upload.errors import UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.ledger.dynamodb import SCHEMA
 from jwo_catalog_pipeline.upload.model import BatchState
 from jwo_catalog_pipeline.upload.outcomes import batch_body, body_key, items_key
-from jwo_catalog_pipeline.upload.queries import item_history
 from jwo_catalog_pipeline.upload.recovery import salvage
 from jwo_catalog_pipeline.upload.results.in_doubt import reconcile_orphans
 from jwo_catalog_pipeline_tests.support.former_schema import back_to_schema_2, former_number

@@ -6,9 +6,10 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.defs.pruning import stored_tables
 from jwo_catalog_pipeline.storage import table_bytes
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.ledger import keys
 from jwo_catalog_pipeline.upload.prune import Prunable, Tables, find_prunable, remove
-from jwo_catalog_pipeline.upload.queries import item_history, overview
+from jwo_catalog_pipeline.upload.queries import overview
 from jwo_catalog_pipeline.upload.recovery import applied_uploads, salvage
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, Parts, items
 from jwo_catalog_pipeline_tests.upload.test_storage_growth import same_replayed, stored

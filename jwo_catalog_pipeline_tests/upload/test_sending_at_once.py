@@ -8,8 +8,8 @@ import pytest
 from jwo_catalog_pipeline import failpoints
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.upload.errors import BatchTaken, NoPlan, UploadStopped
+from jwo_catalog_pipeline.upload.history import item_history
 from jwo_catalog_pipeline.upload.model import BatchState
-from jwo_catalog_pipeline.upload.queries import item_history
 from jwo_catalog_pipeline_tests.support.parts import FIELDS, KilledWhileSending, Parts, items
 
 PATIENCE_SECONDS = 30

@@ -26,8 +26,6 @@ INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT = (
 KINDS = (INSERT, UPDATE, UNCHANGED, IN_FLIGHT, HELD, ARCHIVE, ABSENT)
 SENT_KINDS = (INSERT, UPDATE)
 
-_WRITTEN_ROWS = 10 * MAX_ITEMS
-
 
 @dataclass(frozen=True)
 class PlanRules:
@@ -82,25 +80,36 @@ def plan_changes(
     unidentified = _count(db, "quarantined WHERE item_sku IS NULL AND external_product_id IS NOT NULL")
     _look_up_skus(db, rules, archive=rules.archive and not unidentified)
     others = [field for field in fields if field not in columns(PlanRow)]
-    compared = _COMPARED.format(
-        document=document_sql(fields),
-        others="".join(f', CASE WHEN change IN {SENT_KINDS} THEN d."{field}" END AS "{field}"' for field in others),
-        retry=rules.retry_rejected,
+    # What no item has need not be written, compared, or sorted.
+    given = [field for field in fields if items.has_values(field)] or fields
+    sent = "".join(
+        f', CASE WHEN change IN {SENT_KINDS} THEN d."{field}" END AS "{field}"' for field in others if field in given
     )
+    compared = _COMPARED.format(document=document_sql(given), others=sent, retry=rules.retry_rejected)
     db.execute(f"CREATE TEMP VIEW comparison AS {compared}")
-    if published.rows:  # else nothing is looked up in it, and what is to be sorted need not be written before
+    query, parameters = _FIRST_PLAN, dict[str, object]()
+    if published.rows:
         path = new_path(folder, "compared")
         db.execute(f"COPY (FROM comparison) TO '{quoted(path)}' (FORMAT parquet)")
         view(db, "comparison", TableFile(path))
-    query = _PLAN.format(others="".join(f', c."{field}"' for field in others))
-    parameters = {"archive": rules.archive and not unidentified, "why_absent": _why_absent(rules, unidentified)}
+        query = _PLAN
+        parameters = {"archive": rules.archive and not unidentified, "why_absent": _why_absent(rules, unidentified)}
+    query = query.format(others="".join(f', c."{field}"' for field in others if field in given))
     schema = pa.schema([*arrow_schema(PlanRow), *(pa.field(field, pa.large_string()) for field in others)])
     # A batch's items are read by themselves, so the file's parts are as large as a batch.
     with TableWriter(new_path(folder, "changes"), schema, group_rows=MAX_ITEMS) as writer:
-        for piece in of_equal_length(tables(db, query, parameters), _WRITTEN_ROWS):
-            writer.write(piece)
+        for piece in of_equal_length(tables(db, query, parameters, MAX_ITEMS), MAX_ITEMS):
+            writer.write(_completed(piece, schema))
     view(db, "changes", writer.table)
     return writer.table
+
+
+def _completed(piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows with the columns that are empty."""
+    for column in schema:
+        if column.name not in piece.column_names:
+            piece = piece.append_column(column, pa.nulls(len(piece), column.type))
+    return piece
 
 
 def _count(db: duckdb.DuckDBPyConnection, rows: str) -> int:
@@ -198,6 +207,11 @@ SELECT c.change, c.store_id, c.item_sku, c.content_hash, c.document_bytes,
 FROM comparison c LEFT JOIN published p ON p.file_row_number = c.published_row
 ORDER BY store_id, item_sku
 """
+
+
+_FIRST_PLAN = """
+SELECT c.change, c.store_id, c.item_sku, c.content_hash, c.document_bytes{others}
+FROM comparison c ORDER BY store_id, item_sku"""
 
 
 def _why_absent(rules: PlanRules, unidentified: int) -> str:

@@ -127,8 +127,7 @@ def _unknown_barcodes(db: duckdb.DuckDBPyConnection) -> int:
     # The form of 12 to 14 digits, which most barcodes have, is known.
     others = f"""SELECT external_product_id, external_product_id_type FROM changes
                  WHERE change IN {SENT_KINDS} AND NOT regexp_full_match(external_product_id, '[0-9]{{12,14}}')"""  # noqa: S608
-    known = ((pc.sum(barcode_facts(piece)["form_known"]).as_py() or 0, len(piece)) for piece in tables(db, others))
-    return sum(rows - those for those, rows in known)
+    return sum(pc.sum(pc.invert(barcode_facts(piece)["form_known"])).as_py() or 0 for piece in tables(db, others))
 
 
 def _column(db: duckdb.DuckDBPyConnection, query: str) -> list[str]:

@@ -7,6 +7,7 @@ them makes the same ones.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,13 @@ import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog_api.operations import OPERATIONS, Operation
 from jwo_catalog_pipeline.catalog_api.requests import MAX_ITEMS, serialiser
-from jwo_catalog_pipeline.table_file import PIECE_ROWS, TableFile, TableWriter, hash_pieces, hash_table
+from jwo_catalog_pipeline.table_file import PIECE_ROWS, TableFile, TableWriter, hash_pieces, hash_table, write_table
 from jwo_catalog_pipeline.upload.batch_ids import whole_id
 from jwo_catalog_pipeline.upload.errors import NoPlan
 from jwo_catalog_pipeline.upload.ledger.ledger import Ledger
 from jwo_catalog_pipeline.upload.model import Batch, Head, PlanRecord
 from jwo_catalog_pipeline.upload.plan.changes import ARCHIVE, SENT_KINDS
+from jwo_catalog_pipeline.work_folder import new_path
 
 DIGEST_CHARACTERS = 12  # of a SHA-256: enough to tell the plans of one upload apart
 _KEY = ["store_id", "item_sku"]
@@ -125,17 +127,19 @@ def contents_of(changes: TableFile, fields: Sequence[str], archive_stores: Seque
 _KEYS = pa.schema([(name, pa.large_string()) for name in _KEY])
 
 
+def sent_rows(changes: TableFile, fields: Sequence[str], folder: Path) -> TableFile:
+    """The fields of the rows that are uploaded, in a file of the folder."""
+    schema = pa.schema([(name, pa.large_string()) for name in fields])
+    rows = (_sent_of(piece, fields) for piece in changes.pieces(["change", *fields]))
+    return write_table(new_path(folder, "sent"), rows, schema)
+
+
 def _archived(changes: TableFile) -> pa.Table:
     pieces = changes.pieces(["change", *_KEY])
     found = pa.concat_tables(
         piece.filter(pc.equal(piece["change"], ARCHIVE)).select(_KEY).cast(_KEYS) for piece in pieces
     )
     return found.sort_by([("item_sku", "ascending"), ("store_id", "ascending")])
-
-
-def sent_rows(changes: TableFile) -> Iterator[pa.Table]:
-    """The rows of a plan that are uploaded, a piece at a time."""
-    return (_sent_of(piece, changes.columns) for piece in changes.pieces())
 
 
 def _sent_of(piece: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from jwo_catalog_pipeline.catalog.rules.validation import CHECKED_WITH
 from jwo_catalog_pipeline.engine import connect
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.table_file import TableFile
@@ -21,8 +22,8 @@ from jwo_catalog_pipeline.upload.published_state import published_state
 from jwo_catalog_pipeline.upload.snapshots import LAYERED_ITEMS, keep_before, write_before
 from jwo_catalog_pipeline.upload.waiting import Waits
 
-# What the tables that a plan is made of say of themselves in their `attrs`.
-CHECKED_WITH, EXCLUDED, MERGED = "checked_with", "excluded", "merged"
+# In the `attrs` of quarantined rows: rows that the mapping leaves out, or makes part of another item.
+EXCLUDED, MERGED = "excluded", "merged"
 ARCHIVE_RETRY_HOURS = 24  # a SKU that is still on a planogram today may be off it tomorrow
 _HOUR = 3600
 
