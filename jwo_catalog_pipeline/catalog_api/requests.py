@@ -20,7 +20,6 @@ MAX_BYTES = 9_500_000  # bytes of one request's body: the gateway's 10 MB less r
 PIECE_ROWS = 61_440  # half of what DuckDB itself stores together
 ADDITIONAL_BARCODES = "additional_external_product_information"
 
-_HASH = "sha256(document) AS content_hash"
 _PREFIX, _SUFFIX = b'{"catalogItems":[', b"]}"
 
 
@@ -36,23 +35,12 @@ def item_documents(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         ordered by store and SKU (byte order), so that equal items give equal batches.
     """
     table = pa.Table.from_pandas(items[list(fields)], preserve_index=False)
-    return _documents(table, fields, f"store_id, item_sku, document, {_HASH}", in_order=True).to_pandas()
-
-
-def item_hashes(items: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
-    """The hashes of `item_documents` without the documents, of which a plan needs only the sizes.
-
-    Returns:
-        `store_id`, `item_sku`, `content_hash`, `document_bytes`, in the items' order.
-    """
-    table = pa.Table.from_pandas(items[list(fields)], preserve_index=False)
-    selected = f"store_id, item_sku, {_HASH}, strlen(document) AS document_bytes"
-    return _documents(table, fields, selected, in_order=False).to_pandas()
+    return _documents(table, fields, "store_id, item_sku, document, sha256(document) AS content_hash").to_pandas()
 
 
 def upload_body(items: pa.Table, fields: Sequence[str]) -> bytes:
     """The upload request that carries the documents of items, ordered by store and SKU; see `item_documents`."""
-    documents = _documents(items, fields, "document", in_order=True)["document"]
+    documents = _documents(items, fields, "document")["document"]
     # Arrow joins texts of up to 2 GB; a request has 9.5 MB.
     texts = pa.concat_arrays([chunk.cast(pa.string()) for chunk in documents.chunks])
     joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
@@ -64,11 +52,11 @@ def serialiser(fields: Sequence[str]) -> str:
     return f"DuckDB {duckdb.__version__}: {document_sql(fields)}"
 
 
-def _documents(items: pa.Table, fields: Sequence[str], selected: str, *, in_order: bool) -> pa.Table:
+def _documents(items: pa.Table, fields: Sequence[str], selected: str) -> pa.Table:
     # A field that no item has is left out of every document anyway.
     given = [field for field in fields if items[field].null_count < len(items)] or fields
     query = f"""SELECT {selected} FROM (SELECT store_id, item_sku, {document_sql(given)} AS document FROM items)
-                {"ORDER BY store_id, item_sku" if in_order else ""}"""  # noqa: S608 (the field names are ours)
+                ORDER BY store_id, item_sku"""  # noqa: S608 (the field names are ours)
     with _database().cursor() as db:
         # In pieces, for DuckDB shares out whole pieces among its threads.
         db.register("items", pa.Table.from_batches(items.to_batches(max_chunksize=PIECE_ROWS), items.schema))

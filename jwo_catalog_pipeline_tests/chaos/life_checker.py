@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.table_file import table_of
 from jwo_catalog_pipeline.upload.model import BatchState, utc
 from jwo_catalog_pipeline.upload.plan.plan import PlanSettings, make_plan
@@ -57,7 +57,7 @@ def check_words(week: Week, wrong: Wrong) -> None:
     said = state[(state["state"] == "accepted") & state["content_hash"].notna() & (state["doubted_at"] == 0)]
     held = catalog(week)
     rows = [{name: item.get(name) for name in FIELDS} for item in held.values()]
-    hashes = item_hashes(pd.DataFrame(rows, columns=FIELDS, dtype="str"), FIELDS)
+    hashes = item_documents(pd.DataFrame(rows, columns=FIELDS, dtype="str"), FIELDS)
     truth = dict(zip(zip(hashes["store_id"], hashes["item_sku"], strict=True), hashes["content_hash"], strict=True))
     for row in said.itertuples():
         if truth.get((row.store_id, row.item_sku)) != row.content_hash:

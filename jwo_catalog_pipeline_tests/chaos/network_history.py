@@ -13,7 +13,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.catalog_api.errors import CatalogApiError
-from jwo_catalog_pipeline.catalog_api.requests import item_hashes
+from jwo_catalog_pipeline.catalog_api.requests import item_documents
 from jwo_catalog_pipeline.upload.errors import UploadError
 from jwo_catalog_pipeline.upload.model import Batch, BatchState, leaf_batches
 from jwo_catalog_pipeline.upload.results.in_doubt import expire_doubts, reconcile_orphans
@@ -188,7 +188,7 @@ class History:
         if not self.troubles and told is not None and (told == "accepted").all():
             return False
         known = self.parts.state()
-        wanted = item_hashes(self.source, FIELDS)
+        wanted = item_documents(self.source, FIELDS)
         same = known[known["state"] == "accepted"].merge(wanted, on=["store_id", "item_sku", "content_hash"])
         return not len(same) == len(known) == len(wanted)
 

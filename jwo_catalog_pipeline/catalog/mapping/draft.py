@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
 from jwo_catalog_pipeline.catalog.mapping.column_facts import (
-    ROWS_LOOKED_AT,
     ColumnFacts,
     column_facts,
     result_facts,
@@ -28,20 +26,19 @@ from jwo_catalog_pipeline.catalog.mapping.file import validated_options
 from jwo_catalog_pipeline.catalog.mapping.locations import Location, find_locations
 from jwo_catalog_pipeline.catalog.mapping.model import Source
 from jwo_catalog_pipeline.catalog.mapping.proposal import REPEATED, evidence, propose, quoted
+from jwo_catalog_pipeline.catalog.mapping.samples import sample_of
 from jwo_catalog_pipeline.catalog.mapping.store_files import StoreFiles, find_store_files
 from jwo_catalog_pipeline.catalog.mapping.systems import Base, Chosen, System, ready_mapping, recognise
-from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS, SOURCE_ROW
+from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS
 from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
 from jwo_catalog_pipeline.catalog.source.detection import Detected
 from jwo_catalog_pipeline.catalog.source.detection_of_several import detect_all
 from jwo_catalog_pipeline.catalog.source.fill_down import FillDown, filled_down
 from jwo_catalog_pipeline.catalog.source.options import ExportFile
 from jwo_catalog_pipeline.catalog.source.reading import read_export
-from jwo_catalog_pipeline.table_file import TableFile, as_frame
 from jwo_catalog_pipeline.wording import plural
 from jwo_catalog_pipeline.work_folder import work_folder
 
-LAST_ROWS = 10  # where a sum may stand
 STORES_LISTED = 30  # as many stores are listed by their number; of more, a table is better
 
 
@@ -148,28 +145,13 @@ def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequen
     detected = detect_all(files, written)
     options = validated_options(Source, detected.source).as_options()
     with work_folder() as folder:
-        source = _sample(read_export(files, options, folder / "source.parquet"))
+        source = sample_of(read_export(files, options, folder / "source.parquet"))
     if any("\0" in str(column) for column in source.columns):
         raise SourceFileError(
             f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",
             "export it again, as CSV or as a workbook",
         )
     return make_draft(source, detected, file.name)
-
-
-def _sample(source: TableFile) -> pd.DataFrame:
-    """All rows of a small export; of a large one its beginning, rows from all over the rest, and the last ones."""
-    if source.rows <= 2 * ROWS_LOOKED_AT:
-        return source.frame()
-    beginning, end = source.slice(0, ROWS_LOOKED_AT), source.slice(source.rows - LAST_ROWS, LAST_ROWS)
-    step, first = source.rows // ROWS_LOOKED_AT, source.rows - LAST_ROWS
-    parts = [beginning]
-    for piece in source.pieces():
-        numbers = piece[SOURCE_ROW].to_numpy()
-        parts.append(piece.filter(pa.array((numbers > ROWS_LOOKED_AT) & (numbers <= first) & (numbers % step == 0))))
-    frame = as_frame(pa.concat_tables([*parts, end]))
-    frame.attrs = dict[Any, Any](source.attrs)
-    return frame
 
 
 def make_draft(source: pd.DataFrame, detected: Detected, export: str) -> Draft:
