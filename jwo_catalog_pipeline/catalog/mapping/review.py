@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.mapping.fitting import FittedMapping
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping, MappedField, shown
+from jwo_catalog_pipeline.catalog.mapping.picture import picture_of
 from jwo_catalog_pipeline.catalog.mapping.transform import CONDITION, Mapped, apply_mapping, source_columns
 from jwo_catalog_pipeline.catalog.markdown import as_markdown, cell
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, KEY, REQUIRED_FIELDS, SOURCE_ROW
@@ -288,29 +289,10 @@ def render(template: str, **values: Any) -> str:
 
 def as_html(review: Review) -> str:
     """One self-contained page: no script, no request, readable on a phone."""
-    return render(
-        "review.html.jinja", review=review, quarantined=review.first_quarantined.fillna(""), picture=_picture(review)
-    )
+    quarantined, picture = review.first_quarantined.fillna(""), picture_of(review.fields)
+    return render("review.html.jinja", review=review, quarantined=quarantined, picture=picture)
 
 
 def as_review_markdown(review: Review) -> str:
     """The same facts, shorter, for a pull request."""
     return render("review.md.jinja", review=review, quarantined=review.first_quarantined.head(10))
-
-
-ROW_HEIGHT = 26  # of the picture, in its own units
-
-
-def _picture(review: Review) -> dict[str, Any]:
-    """Which column feeds which field: places of the two lists and the lines between them."""
-    fields = [field for field in review.fields if field.expression]
-    columns = list(dict.fromkeys(column for field in fields for column in field.columns))
-    column_y = {column: (place + 1) * ROW_HEIGHT for place, column in enumerate(columns)}
-    field_y = {field.name: (place + 1) * ROW_HEIGHT for place, field in enumerate(fields)}
-    lines = [(column_y[column], field_y[field.name]) for field in fields for column in field.columns]
-    return {
-        "columns": column_y,
-        "fields": field_y,
-        "lines": lines,
-        "height": (max(len(columns), len(fields)) + 1) * ROW_HEIGHT,
-    }

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from jwo_catalog_pipeline.catalog.errors import InvalidItems, StructureError
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import FUNCTIONS
 from jwo_catalog_pipeline.catalog.pieces import in_order, spread, with_rows_beside
+from jwo_catalog_pipeline.catalog.rules.reasons import MAX_SHOWN, quarantined_rows, warned_rows
 from jwo_catalog_pipeline.catalog.rules.row_facts import ROW_FACTS, with_row_facts
 from jwo_catalog_pipeline.catalog.rules.rulebook import OWN_LEVELS, rules
 from jwo_catalog_pipeline.catalog.rules.rules import (
@@ -40,7 +41,6 @@ from jwo_catalog_pipeline.table_file import TableFile, TableWriter, as_frame, wr
 
 CHECKED_WITH = "checked_with"  # the attribute of valid items that says what checked them
 MAX_SAMPLES = 20
-MAX_SHOWN = 80  # characters of an offending value in a reason
 
 
 @dataclass(frozen=True)
@@ -248,8 +248,8 @@ def _checked(first: int, piece: pa.Table, shared: pa.Table, asked: Sequence[Rule
     valid = piece.select(VALID.names)
     return _Checked(
         valid.filter(pa.array(~broken)) if broken.any() else valid,
-        _quarantined(items, broken, failing),
-        _warnings(items, warned),
+        quarantined_rows(items, broken, failing),
+        warned_rows(items, warned),
         results,
     )
 
@@ -273,36 +273,3 @@ def _result(rule: Rule, items: pd.DataFrame, bad: np.ndarray) -> RuleResult:
     samples["value"] = items[rule.shown].take(first).astype("str").str.slice(0, 300)
     samples = samples.reset_index(drop=True)
     return RuleResult(rule.name, rule.fields, rule.level, rule.description, int(bad.sum()), samples)
-
-
-def _quarantined(items: pd.DataFrame, broken: np.ndarray, failing: list[tuple[Rule, np.ndarray]]) -> pd.DataFrame:
-    rows = items.loc[broken]
-    table = rows[[SOURCE_ROW, *ITEM_FIELDS]]
-    table.insert(1, "reasons", _in_words(rows, broken, failing))
-    return table
-
-
-def _warnings(items: pd.DataFrame, warned: list[tuple[Rule, np.ndarray]]) -> pd.DataFrame:
-    some = np.zeros(len(items), dtype=bool)
-    for _, bad in warned:
-        some |= bad
-    rows = items.loc[some]
-    return rows[[SOURCE_ROW, "store_id"]].assign(warnings=_in_words(rows, some, warned))
-
-
-def _in_words(rows: pd.DataFrame, among: np.ndarray, failing: list[tuple[Rule, np.ndarray]]) -> pd.Series:
-    """What is wrong with each row; `rows` are those `among` all items."""
-    sentences = np.full(len(rows), "", dtype=object)
-    for rule, bad in failing:
-        here = bad[among]
-        before, _, after = rule.sentence.partition("{value}")
-        value = rows.loc[here, rule.shown].astype("str").fillna("").str.slice(0, _shown_length(rule))
-        text = f"{rule.name}: {before}" + value + after if "{value}" in rule.sentence else f"{rule.name}: {before}"
-        separator = np.where(sentences[here] == "", "", "; ")
-        sentences[here] = sentences[here] + separator + (text if isinstance(text, str) else text.to_numpy(object))
-    return pd.Series(sentences, index=rows.index, dtype="str")
-
-
-def _shown_length(rule: Rule) -> int:
-    # What the mapping says is a list of sentences, and other SKUs are a list: shortened already.
-    return 1000 if rule.shown in (MAPPING_ERRORS, "barcode_others", "sku_twins") else MAX_SHOWN

@@ -6,7 +6,6 @@ Numbers lose a needless `.0` and no digit. Nested values become JSON text.
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.source.duckdb_errors import reason
 from jwo_catalog_pipeline.catalog.source.json_counts import count_below, count_lines, count_objects
+from jwo_catalog_pipeline.catalog.source.json_remedies import explained, lists_remedy
 from jwo_catalog_pipeline.catalog.source.shaping import Read
 from jwo_catalog_pipeline.catalog.source.text_files import check_utf8
 from jwo_catalog_pipeline.engine import pieces
@@ -24,6 +23,7 @@ from jwo_catalog_pipeline.engine import pieces
 _KEY = "key"  # the column of the keys under which objects stand
 # A whole document is one value for DuckDB; records of JSON Lines are smaller.
 _LINE_BYTES = 64 << 20
+_HEAD = 4096  # bytes that show whether a document is a list
 _SQL_POINTER = "'/' || replace(replace(key, '~', '~0'), '/', '~1')"
 
 
@@ -40,27 +40,51 @@ def read_json(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: 
     Raises:
         SourceFileError: it is cut off or damaged, or holds no such list.
     """
-    steps = path_of(records)
     db.execute(NUMBER_MACRO)
+    if format_ == "json" and not path_of(records) and _begins_with_list(path):
+        try:
+            return _read(db, path, "list", records, name)
+        except SourceFileError:
+            _drop_tables(db)  # as one document, more can be said of what is wrong
+    return _read(db, path, format_, records, name)
+
+
+def _begins_with_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_HEAD).lstrip().startswith(b"[")
+
+
+def _drop_tables(db: duckdb.DuckDBPyConnection) -> None:
+    for (table,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        db.execute(f"DROP TABLE {table}")
+
+
+def _read(db: duckdb.DuckDBPyConnection, path: Path, format_: str, records: str | None, name: str) -> Read:
+    steps = path_of(records)
     try:
         _load(db, path, format_)
         if format_ == "json" and not steps:
             _check_is_list(db, name)
-        outer = _walk(db, steps, records or "", name)
+        outer = _walk(db, steps, records or "", name, entries=format_ == "list")
         wrong = _first(
             db, "SELECT number FROM records WHERE json_type(record) IS DISTINCT FROM 'OBJECT' ORDER BY number LIMIT 1"
         )
         columns = _columns(db, outer)
     except duckdb.InvalidInputException as error:
         check_utf8(path, name)
-        raise _explained(error, name, format_, records) from error
+        raise explained(error, name, format_, records) from error
+    except duckdb.OutOfMemoryException as error:
+        raise SourceFileError(
+            f"{name} is one JSON document of {path.stat().st_size / 1e6:,.0f} MB, and takes more memory than there is",
+            "export the records as JSON Lines or CSV, or set JWO_MEMORY_LIMIT higher",
+        ) from error
     if wrong is not None:
         raise SourceFileError(
-            f"{name}, record {wrong[0]} is not an object with fields", _lists(db, format_) or "export it again"
+            f"{name}, record {wrong[0]} is not an object with fields", lists_remedy(db, format_) or "export it again"
         )
     if not columns:
         where = f" under {records!r}" if records else ""
-        raise SourceFileError(f"{name} holds no records{where}", _lists(db, format_) or "export it again")
+        raise SourceFileError(f"{name} holds no records{where}", lists_remedy(db, format_) or "export it again")
     found = _first(db, "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM records)") or (0, 0)
     return Read(
         [label for *_, label in columns],
@@ -86,8 +110,8 @@ def path_of(records: str | None) -> list[str]:
 
 
 def _load(db: duckdb.DuckDBPyConnection, path: Path, format_: str) -> None:
-    layout = "newline_delimited" if format_ == "jsonl" else "unstructured"
-    size = _LINE_BYTES if format_ == "jsonl" else path.stat().st_size + 1024
+    layout = {"jsonl": "newline_delimited", "list": "array"}.get(format_, "unstructured")
+    size = path.stat().st_size + 1024 if format_ == "json" else _LINE_BYTES
     db.execute(
         f"CREATE TABLE documents AS SELECT json AS record FROM read_json($path, format = '{layout}', "  # noqa: S608
         "records = false, columns = {'json': 'JSON'}, maximum_object_size = $size, compression = 'none')",
@@ -100,12 +124,16 @@ def _check_is_list(db: duckdb.DuckDBPyConnection, name: str) -> None:
     if kinds == {"OBJECT"} and not _under_keys(db, "documents"):
         raise SourceFileError(
             f"{name} is one object, and not a list of records",
-            _lists(db, "json") or "export the records as a list",
+            lists_remedy(db, "json") or "export the records as a list",
         )
 
 
-def _walk(db: duckdb.DuckDBPyConnection, steps: list[str], records: str, name: str) -> list[tuple[str, str]]:
+def _walk(
+    db: duckdb.DuckDBPyConnection, steps: list[str], records: str, name: str, *, entries: bool
+) -> list[tuple[str, str]]:
     """Make the table `records` (number, record, and a column for each outer object).
+
+    `entries` says that the documents are the entries of the list already.
 
     Returns:
         The columns of outer objects, and what the names of their fields begin with.
@@ -113,7 +141,8 @@ def _walk(db: duckdb.DuckDBPyConnection, steps: list[str], records: str, name: s
     outer: list[tuple[str, str]] = []
     db.execute("CREATE TABLE step0 AS SELECT rowid AS place, record FROM documents")
     number, prefix = 0, ""
-    number = _unnested(db, number, outer, keyed=not steps)  # a list at the top level
+    if not entries:
+        number = _unnested(db, number, outer, keyed=not steps)  # a list at the top level
     for place, step in enumerate(steps):
         outer.append((f"outer{place}", prefix))
         missing = _first(
@@ -124,7 +153,7 @@ def _walk(db: duckdb.DuckDBPyConnection, steps: list[str], records: str, name: s
         if missing and missing[0] and not missing[1]:
             raise SourceFileError(
                 f"{name} holds nothing under {records!r}: there is no {step!r}",
-                _lists(db, "json") or "check source.records",
+                lists_remedy(db, "json") or "check source.records",
             )
         kept = "".join(f", {column}" for column, _ in outer[:-1])
         db.execute(
@@ -258,49 +287,11 @@ def _looks_like_long_number(text: str) -> str:
 
 # A number as JSON writes it, without exponent and needless zeros behind the point; what has more digits than fit stays.
 NUMBER_MACRO = r"""
-CREATE MACRO _json_number(x) AS CASE
+CREATE OR REPLACE MACRO _json_number(x) AS CASE
     WHEN contains(lower(x), 'e') THEN coalesce(
         regexp_replace(CAST(TRY_CAST(x AS DECIMAL(38, 9)) AS VARCHAR), '[.]?0+$', ''), x)
     ELSE regexp_replace(x, '[.]0+$', '') END
 """
-
-
-def _lists(db: duckdb.DuckDBPyConnection, format_: str) -> str:
-    """The remedy that names the lists of objects of the document; "" where there is none."""
-    if format_ != "json":
-        return ""
-    found = _first(db, "SELECT record FROM documents LIMIT 1")
-    try:
-        document = json.loads(found[0]) if found else None
-    except (ValueError, RecursionError):
-        return ""
-    paths = sorted(_paths(document, "", 0))
-    return f"set source.records in the field mapping to the list, such as {', '.join(paths[:3])}" if paths else ""
-
-
-def _paths(value: object, path: str, depth: int) -> set[str]:
-    if depth > 5:
-        return set()
-    if isinstance(value, dict):
-        if path and value and all(_is_record(each) for each in value.values()):
-            return {path}
-        inner = (_paths(each, f"{path}.{key}" if path else key, depth + 1) for key, each in value.items())
-        return set().union(*inner)
-    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
-        inside = (_paths(each, f"{path}[]", depth + 1) for each in value[:20])
-        return ({f"{path}[]"} if path else set()).union(*inside)
-    return set()
-
-
-def _is_record(value: object) -> bool:
-    return isinstance(value, dict) and any(not isinstance(each, dict | list) for each in value.values())
-
-
-def _explained(error: duckdb.Error, name: str, format_: str, records: str | None) -> SourceFileError:
-    problem = f"{name} cannot be read as {format_}: {reason(error)}"
-    if "JSON transform" in problem:
-        return SourceFileError(problem, f"source.records must name the key that holds the list, and it is {records!r}")
-    return SourceFileError(f"{problem}: the file is cut off or damaged", "export it again")
 
 
 def _first(db: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
