@@ -23,7 +23,7 @@ def ours(export: Path, mapping_path: Path) -> dict[str, float]:
 
     mapping, begin = load_mapping(mapping_path), time.perf_counter()
     with work_folder() as folder:
-        source = read_export([ExportFile(export, str(export))], mapping.source, folder / "source.parquet")
+        source = read_export([ExportFile(export, export.name)], mapping.source, folder / "source.parquet")
         read = time.perf_counter()
         mapped = apply_mapping(mapping, source, folder)
         applied = time.perf_counter()

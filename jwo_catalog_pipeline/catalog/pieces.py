@@ -12,20 +12,21 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.table_file import TableFile
 
-In, Out = TypeVar("In"), TypeVar("Out")
+In = TypeVar("In")
+Out = TypeVar("Out")
 PLACE = "place"  # of a row in another table, from 0
 
 AT_ONCE = 2  # DuckDB and Arrow use further cores by themselves
 
 
-def in_order(work: Callable[[In], Out], pieces: Iterable[In]) -> Iterator[Out]:
-    """What `work` makes of each piece, in the order of the pieces; some pieces are worked on ahead, in threads."""
+def in_order(work: Callable[[In], Out], pieces: Iterable[In], at_once: int = AT_ONCE) -> Iterator[Out]:
+    """What `work` makes of each piece, in the order of the pieces; as many are worked on ahead, in threads."""
     waiting: deque[Future[Out]] = deque()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             for piece in pieces:
                 waiting.append(pool.submit(work, piece))
-                if len(waiting) > AT_ONCE:
+                if len(waiting) > at_once:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

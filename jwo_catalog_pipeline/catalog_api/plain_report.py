@@ -60,10 +60,10 @@ def plain_entries(content: bytes, id_names: tuple[str, ...]) -> tuple[dict[str, 
         )
     except pa.ArrowException:
         return None
-    (results,) = table["itemResults"].chunks if table["itemResults"].num_chunks == 1 else (None,)
-    if results is None or len(results) != 1 or results.null_count:
+    listed = table["itemResults"]
+    if len(listed) != 1 or listed.null_count:
         return None
-    entries = results.flatten()
+    entries = listed.chunk(0).flatten()
     errors = entries.field("errors")
     brackets = content.count(b"{") + content.count(b"[")
     if brackets > OTHER_BRACKETS + 2 * len(entries) + len(errors.flatten()):

@@ -7,6 +7,7 @@ and nothing is guessed about its items.
 import functools
 import json
 import re
+import threading
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,6 +60,7 @@ _S3_HOST = re.compile(
     rf"|{_BUCKET}s3-accelerate(?:\.dualstack)?\.amazonaws\.com"
     rf"|{_BUCKET}s3-accesspoint(?:-fips)?(?:\.dualstack)?\.{_REGION}\.amazonaws\.com"
 )
+_PARSING = threading.Lock()  # one report at a time, for its values may take 240 MB
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")  # S3's errors
 _SUCCEEDED = frozenset({"SUCCESS", "SUCCEEDED", "OK", "ACCEPTED", "DONE"})
 _FAILED = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "REJECTED", "FATAL"})
@@ -155,7 +157,10 @@ def read_report(content: bytes, *, archive: bool = False) -> Report:
     content = _gunzipped(content) if content.startswith(_GZIP) else content
     if sum(content.count(mark) for mark in (b"{", b"[", b",")) > MAX_REPORT_VALUES:
         return _unknown()
-    return _read_plain(content, archive) or read_in_full(content, archive)
+    if plain := _read_plain(content, archive):
+        return plain
+    with _PARSING:
+        return read_in_full(content, archive)
 
 
 def read_in_full(content: bytes, archive: bool) -> Report:

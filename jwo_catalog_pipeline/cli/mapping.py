@@ -216,7 +216,8 @@ def diff(old: Path, new: Path, export: str, stores: str, fail_on: tuple[str, ...
     if as_json:
         print_json(difference.summary())
     else:
-        click.echo(as_diff_markdown(difference, old.name, new.name, name))
+        names = (str(old), str(new)) if old.name == new.name else (old.name, new.name)
+        click.echo(as_diff_markdown(difference, *names, name))
     if failed := difference.findings() & set(fail_on):
         click.echo(f"fails on: {', '.join(sorted(failed))}", err=True)
         sys.exit(1)

@@ -81,6 +81,8 @@ def salvage(*, write: bool, as_json: bool) -> None:
     show_table("What the ledger lacked" if write else "What the ledger lacks", batches, "The ledger lacks nothing.")
     if batches and not write:
         click.echo("Nothing was written. Stop the daemon and every run, then: jwo-catalog state salvage --write")
+    if batches and write:
+        click.echo("Next: jwo-catalog state prune, then jwo-catalog state rebuild --restore")
 
 
 @state.command()

@@ -15,6 +15,7 @@ import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError, StructureError
 from jwo_catalog_pipeline.catalog.mapping.loaded import FieldMapping
+from jwo_catalog_pipeline.catalog.mapping.placeholders import placeholders
 from jwo_catalog_pipeline.catalog.mapping.review import collect
 from jwo_catalog_pipeline.catalog.mapping.transform import apply_mapping
 from jwo_catalog_pipeline.catalog.markdown import as_markdown
@@ -211,7 +212,7 @@ def mapped_catalog(
     yield from rule_results(validation)
     if not share.passed:
         with upload_step(context, storage):
-            raise RowsInvalid(str(share.description))
+            raise RowsInvalid(". ".join([*placeholders(mapping), str(share.description)]))
     yield dg.MaterializeResult(
         asset_key=storage.asset_key("jwo_catalog"),
         value=items,

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog_api.operations import UPLOAD
 from jwo_catalog_pipeline.catalog_api.requests import item_documents
-from jwo_catalog_pipeline.engine import ask, connect, view
+from jwo_catalog_pipeline.engine import ask
 from jwo_catalog_pipeline.storage import Bucket
 from jwo_catalog_pipeline.table_file import (
     PIECE_ROWS,
@@ -32,7 +31,7 @@ from jwo_catalog_pipeline.upload.so_far import keep_so_far, read_so_far
 from jwo_catalog_pipeline.upload.stops import Pause, Stop
 from jwo_catalog_pipeline.upload.tables import ItemOutcome, conform, empty
 from jwo_catalog_pipeline.upload.waiting import Waits, waiting_items
-from jwo_catalog_pipeline.work_folder import work_folder
+from jwo_catalog_pipeline.work_folder import new_path, work_folder
 
 _KEY = ["store_id", "item_sku"]
 
@@ -162,12 +161,10 @@ def rejected_items(ledger: Ledger, bucket: Bucket, items: TableFile, fields: Seq
         `source_row`, `store_id`, `item_sku`, `reason`, `upload`: rejected items whose content is still what was
         rejected; one that was corrected since is not listed.
     """
+    query = "SELECT * EXCLUDE (file_row_number) FROM published WHERE state = $state AND operation = $operation"
+    of: dict[str, object] = {"state": str(PublishedState.REJECTED), "operation": UPLOAD.name}
     with work_folder() as folder:
-        rejected = ask(
-            "SELECT * EXCLUDE (file_row_number) FROM published WHERE state = $state AND operation = $operation",
-            {"state": str(PublishedState.REJECTED), "operation": UPLOAD.name},
-            published=published_state(ledger, bucket, folder),
-        )
+        rejected = ask(query, of, published=published_state(ledger, bucket, folder))
     of_sku = rows_with(items, "item_sku", rejected["item_sku"].to_list())
     current = of_sku.merge(rejected[_KEY])
     unchanged = item_documents(current, fields).merge(rejected, on=[*_KEY, "content_hash"])
@@ -201,7 +198,7 @@ def upload_outcomes(
     rows = (_of_upload(table, batch) for batch, table in zip(batches, outcomes, strict=True))
     conformed = (conform(ItemOutcome, as_frame(piece)) for piece in of_equal_length(rows, PIECE_ROWS))
     schema = as_arrow(empty(ItemOutcome)).schema
-    return write_table(folder / f"{uuid4().hex}.parquet", conformed, schema)
+    return write_table(new_path(folder, "outcomes"), conformed, schema)
 
 
 def _of_upload(outcomes: pa.Table, batch: Batch) -> pa.Table:
@@ -214,24 +211,17 @@ def _of_upload(outcomes: pa.Table, batch: Batch) -> pa.Table:
 def outcome_counts(outcomes: TableFile) -> dict[str, int]:
     """How many items have each outcome, most frequent first."""
     query = "SELECT outcome, count(*) FROM outcomes GROUP BY ALL ORDER BY ALL"
-    counts = dict(_asked(outcomes, query).itertuples(index=False, name=None))
+    counts = dict(ask(query, outcomes=outcomes).itertuples(index=False, name=None))
     return dict(sorted(counts.items(), key=itemgetter(1), reverse=True))
 
 
 def not_accepted(outcomes: TableFile) -> pd.DataFrame:
     """Why items were not accepted, most frequent first: `outcome`, `code`, `items`, `example` (a message)."""
-    return _asked(
-        outcomes,
+    return ask(
         """
         SELECT outcome, coalesce(code, '') AS code, count(*) AS items,
                arg_min(coalesce(message, ''), file_row_number) AS example
         FROM outcomes WHERE outcome <> 'accepted'
         GROUP BY ALL ORDER BY items DESC, min(file_row_number)""",
+        outcomes=outcomes,
     )
-
-
-def _asked(outcomes: TableFile, query: str) -> pd.DataFrame:
-    """A small answer about a table of outcomes."""
-    with connect(outcomes.path.parent) as db:
-        view(db, "outcomes", outcomes)
-        return as_frame(db.sql(query).to_arrow_table())

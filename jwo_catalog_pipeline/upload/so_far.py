@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 
@@ -19,6 +18,7 @@ from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.table_file import TableFile, TableWriter
 from jwo_catalog_pipeline.upload.model import IN_FLIGHT, Batch, BatchState
 from jwo_catalog_pipeline.upload.snapshots import folder as folder_of
+from jwo_catalog_pipeline.work_folder import new_path
 
 FEW_BATCHES = 8  # so many are read by themselves before all is written anew
 _BATCHES = "batches"  # in the table's attributes: by batch, where its rows are, and what they were made of
@@ -65,7 +65,7 @@ def read_so_far(bucket: Bucket, batches: Sequence[Batch], folder: Path) -> SoFar
     if len(batches) < 2:
         return SoFar()
     try:
-        return SoFar(bucket.fetch(so_far_key(batches[0]), folder / f"{uuid4().hex}.parquet"))
+        return SoFar(bucket.fetch(so_far_key(batches[0]), new_path(folder, "so_far")))
     except NoSuchObject:
         return SoFar()
 
@@ -74,7 +74,7 @@ def keep_so_far(
     bucket: Bucket, batches: Sequence[Batch], outcomes: Iterable[pa.Table], schema: pa.Schema, folder: Path
 ) -> Iterator[pa.Table]:
     """Pass on the outcomes of an upload's batches, each as `batch_outcomes`, and keep them once the last is passed."""
-    path = folder / f"{uuid4().hex}.parquet"
+    path = new_path(folder, "so_far")
     places: dict[str, list[Any]] = {}
     with TableWriter(path, schema) as writer:
         for batch, table in zip(batches, outcomes, strict=True):

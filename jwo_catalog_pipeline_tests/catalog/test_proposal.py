@@ -149,3 +149,16 @@ def test_strange_columns_and_values_do_no_harm(
     path.write_text(as_yaml(drafted(source)), encoding="utf-8", newline="")
     mapped = apply_mapping(load_mapping(path), source)
     assert len(mapped.items) + len(mapped.excluded) >= len(source)
+
+
+def test_a_price_that_only_a_comma_would_explain_stays_an_error_among_prices_with_points() -> None:
+    """Petrol at 1.299 would be sent at 1299.00."""
+    source = table(SKU=SKUS, Barcode=CODES, Name=NAMES, Price=["4.99", "2.49", "1.299", "1.309"])
+    assert drafted(source).fields["standard_price"].expr == 'price("Price")'
+    among_commas = table(SKU=SKUS, Barcode=CODES, Name=NAMES, Price=["4,99", "2,49", "1.299", "1.309"])
+    assert drafted(among_commas).fields["standard_price"].expr == """price("Price", ',')"""
+
+
+def test_the_second_of_two_columns_of_one_name_is_a_doubt() -> None:
+    found = proposed(SKU=SKUS, Barcode=CODES, Name=NAMES, Price=PRICES, Price_2=["2.00", "3.00", "4.00", "5.00"])
+    assert found["standard_price"].doubts == ("it may as well be Price_2",)

@@ -65,6 +65,7 @@ TABLE = "SKU,Price\nA,1\n"
     [
         ("x.zip", zipped(**{"__MACOSX/._a.csv": b"x", "a/": b"", "a/items.csv": TABLE.encode()}), {"format": "csv"}),
         ("x.csv.zip", zipped(items=TABLE.encode()), {}),
+        ("x.csv.zip", zipped(**{"readme.txt": b"hello", "a.csv": TABLE.encode(), "a.csv.md5": b"0f"}), {}),
         ("x.txt", TABLE.encode("utf-16"), {}),
         ("x.txt", TABLE.encode("utf-16-be"), {}),
         ("x.txt", TABLE.encode("utf-16-be"), {"encoding": "utf-16"}),

@@ -1,13 +1,17 @@
 """Validation loses and doubles nothing, orders its tables, and stays small whatever comes."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from jwo_catalog_pipeline.catalog.errors import InvalidItems, StructureError
+from jwo_catalog_pipeline.catalog.rules import validation
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS
+from jwo_catalog_pipeline.catalog.rules.validation import checked_with
+from jwo_catalog_pipeline.table_file import table_of
 from jwo_catalog_pipeline_tests.support.mapped_items import CODE, KIND, items
 from jwo_catalog_pipeline_tests.support.tables import revalidate, validate
 
@@ -72,6 +76,14 @@ def test_what_is_sent_is_checked_again() -> None:
         revalidate(pd.concat([sound.iloc[:1], sound.iloc[:1]]))
     with pytest.raises(StructureError, match="item_sku"):
         revalidate(sound.drop(columns="item_sku"))
+
+
+def test_what_items_were_checked_with_is_noted_and_depends_on_the_stores(tmp_path: Path) -> None:
+    table = table_of(items({}), tmp_path / "mapped.parquet")
+    found = validation.validate(table, tmp_path, ["S1", "S2"], attrs={"run": "r"})
+    assert found.valid.attrs == {"run": "r", "checked_with": checked_with(["S2", "S1"])}
+    assert found.quarantined.attrs == {"run": "r"}
+    assert len({checked_with(), checked_with(["S1"]), checked_with(["S1", "S2"])}) == 3
 
 
 def big(rows: int) -> pd.DataFrame:

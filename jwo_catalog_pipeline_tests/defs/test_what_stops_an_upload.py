@@ -89,3 +89,11 @@ def test_an_unknown_column_in_the_mapping_names_field_and_line(project: Project)
     assert "nmae" in sentence
     assert "line 6" in sentence
     assert project.requests() == []
+
+
+def test_a_store_whose_id_nobody_has_written_names_the_line_of_the_mapping(project: Project) -> None:
+    project.mapping(MAPPING.replace("store_id: store", "store_id: \"'YOUR-STORE-ID'\""))
+    sentence = failure(project.upload("u1"))
+    assert "line 7, fields.store_id: YOUR-STORE-ID stands for a store: write Amazon's id of it" in sentence
+    assert "3 of 3 rows (100.0%) failed a check" in sentence
+    assert project.requests() == []

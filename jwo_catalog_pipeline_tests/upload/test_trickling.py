@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -12,8 +13,10 @@ from jwo_catalog_pipeline.catalog_api import requests
 from jwo_catalog_pipeline.defs.io_manager import table_version
 from jwo_catalog_pipeline.defs.sensors import ingestion_results_sensor
 from jwo_catalog_pipeline.storage import table_bytes
+from jwo_catalog_pipeline.upload import so_far
 from jwo_catalog_pipeline.upload.model import Batch
 from jwo_catalog_pipeline.upload.outcomes import outcomes_key
+from jwo_catalog_pipeline.upload.results import polling
 from jwo_catalog_pipeline.upload.results.polling import mark_reported
 from jwo_catalog_pipeline.upload.so_far import so_far_key
 from jwo_catalog_pipeline_tests.support.calls import counted_calls
@@ -121,6 +124,38 @@ def test_runs_of_the_sensor_store_the_same_asset_as_one_run_for_all(project: Pro
     pd.testing.assert_frame_equal(trickled, project.table("ingestion_results", "u1"))
     assert version == version_of(project)
     assert trickled["outcome"].tolist() == ["accepted", "accepted", "rejected", "accepted"]
+
+
+def test_a_run_is_requested_once_all_announced_reports_are_marked(project: Project, monkeypatch: Any) -> None:
+    monkeypatch.setattr(polling, "NEWS_A_TICK", 2)
+    project.export(HEADER, *(f"{sku},4006381333931,Item,JWO-STORE-01,1.99" for sku in skus(3)))
+    project.must_upload("u1")
+    project.sandbox.drain()
+    first, second = (project.tick(ingestion_results_sensor) for _ in range(2))
+    assert first.skip_message == "more reports are announced than one tick records"
+    assert [request.partition_key for request in second.run_requests] == ["u1"]
+    assert {batch.state for batch in project.ledger.batches("u1")} == {"reported"}
+
+
+def test_news_that_stays_keeps_no_upload_from_its_run(parts: Parts, monkeypatch: Any) -> None:
+    monkeypatch.setattr(polling, "NEWS_A_TICK", 1)
+    (batch, *_) = ended_silently(parts, "u1", 2)
+    parts.ledger.keep_news(batch.ingestion_id, "queue", "DONE", None)
+    assert mark_reported(parts.ledger)
+    parts.ledger.keep_news(batch.ingestion_id, "queue", "DONE", None)
+    assert not mark_reported(parts.ledger)
+
+
+def test_what_is_known_so_far_is_written_anew_only_when_much_has_changed(parts: Parts, monkeypatch: Any) -> None:
+    monkeypatch.setattr(so_far, "FEW_BATCHES", 2)
+    batches = ended_silently(parts, "u1", 6)
+    kept = []
+    for reported in (batches[:1], batches[1:2], batches[2:4], batches[4:]):
+        report(parts, *reported)
+        parts.results("u1")
+        kept.append(parts.bucket.get(so_far_key(batches[0])))
+    assert [one == other for one, other in pairwise(kept)] == [True, False, False]
+    assert table_bytes(parts.state()) == table_bytes(parts.rebuilt())
 
 
 def version_of(project: Project) -> str | None:

@@ -37,12 +37,24 @@ def test_what_waited_is_sent_when_the_results_are_in(project: Project) -> None:
 
 @pytest.mark.thorough
 def test_after_a_failed_run_the_next_one_is_asked_for_later(project: Project) -> None:
+    """A run whose process was lost: nothing says that a person must fix something."""
+    wait(project)
+    project.settle("u1")
+    job = project.defs.resolve_job_def("catalog_upload_job")
+    run = project.instance.create_run_for_job(job, tags={AFTER_TAG: "u2", "dagster/partition": "u3"})
+    project.instance.report_run_failed(run)
+    said = project.tick(waiting_items_sensor).skip_message
+    assert said.startswith("1 item can be sent; 1 run failed; the next starts after")
+
+
+@pytest.mark.thorough
+def test_what_a_person_must_fix_is_not_started_again(project: Project) -> None:
     wait(project)
     project.settle("u1")
     project.env["JWO_MAPPING"] = "/nowhere/mapping.yaml"
     assert not project.run("catalog_upload_job", "u3", tags={AFTER_TAG: "u2"}).success
     said = project.tick(waiting_items_sensor).skip_message
-    assert said.startswith("1 item can be sent; 1 run failed; the next starts after")
+    assert "upload u3 is stopped (failed): the field mapping /nowhere/mapping.yaml does not exist" in said
 
 
 def test_what_a_person_has_cancelled_is_not_started_again(project: Project) -> None:

@@ -143,7 +143,7 @@ def _show_items(
     view(db, f"excluded_{side}", mapped.excluded)
     view(db, f"quarantined_{side}", validate(mapped.items, folder, store_ids, mapping.levels).quarantined)
     db.execute(
-        f"CREATE TEMP VIEW {side} AS SELECT i.*, reasons FROM items_{side} i LEFT JOIN quarantined_{side} q "
+        f"CREATE TEMP VIEW {side} AS SELECT i.*, reasons FROM items_{side} i LEFT JOIN quarantined_{side} q "  # noqa: S608
         f"ON i.{SOURCE_ROW} = q.{SOURCE_ROW} AND i.store_id IS NOT DISTINCT FROM q.store_id"
     )
 

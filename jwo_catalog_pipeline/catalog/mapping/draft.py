@@ -15,11 +15,18 @@ from typing import Any
 import pandas as pd
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
-from jwo_catalog_pipeline.catalog.mapping.column_facts import ColumnFacts, column_facts, result_facts, total_row
+from jwo_catalog_pipeline.catalog.mapping.column_facts import (
+    ColumnFacts,
+    column_facts,
+    result_facts,
+    total_row,
+)
+from jwo_catalog_pipeline.catalog.mapping.decimal_separator import with_separator
 from jwo_catalog_pipeline.catalog.mapping.file import validated_options
 from jwo_catalog_pipeline.catalog.mapping.locations import Location, find_locations
 from jwo_catalog_pipeline.catalog.mapping.model import Source
-from jwo_catalog_pipeline.catalog.mapping.proposal import REPEATED, Proposed, evidence, propose, quoted
+from jwo_catalog_pipeline.catalog.mapping.proposal import REPEATED, evidence, propose, quoted
+from jwo_catalog_pipeline.catalog.mapping.samples import sample_of
 from jwo_catalog_pipeline.catalog.mapping.store_files import StoreFiles, find_store_files
 from jwo_catalog_pipeline.catalog.mapping.systems import Base, Chosen, System, ready_mapping, recognise
 from jwo_catalog_pipeline.catalog.rules.rules import ITEM_FIELDS, REQUIRED_FIELDS
@@ -138,7 +145,7 @@ def draft_mapping(file: Path, name: str, written: dict[str, Any], others: Sequen
     detected = detect_all(files, written)
     options = validated_options(Source, detected.source).as_options()
     with work_folder() as folder:
-        source = read_export(files, options, folder / "source.parquet").frame()
+        source = sample_of(read_export(files, options, folder / "source.parquet"))
     if any("\0" in str(column) for column in source.columns):
         raise SourceFileError(
             f"the names of the columns in {name} hold zero bytes, so the file is no text, or damaged",
@@ -193,7 +200,7 @@ def _fields(base: Base, facts: list[ColumnFacts], source: pd.DataFrame, *, known
         if name in base.fields:
             yield name, _from_base(name, base.fields[name], results[name])
         elif name in proposals and (not known or name == "store_id"):
-            proposal = _with_separator(proposals[name], source) if name == "standard_price" else proposals[name]
+            proposal = with_separator(proposals[name], source) if name == "standard_price" else proposals[name]
             rest = {"values": _store_numbers(source, proposal.column)} if name == "store_id" else {}
             rest = rest if rest.get("values") else {}
             yield name, Line(proposal.expression, proposal.why, proposal.doubts, rest)
@@ -204,19 +211,6 @@ def _by_store_files(sku: Line, found: StoreFiles) -> dict[str, Line]:
     doubts = tuple(doubt for doubt in sku.doubts if REPEATED not in doubt)
     store = Line(found.expression, found.why, (found.doubt,), {"values": found.values} if found.values else {})
     return {"item_sku": replace(sku, doubts=doubts), "store_id": store}
-
-
-def _with_separator(price: Proposed, source: pd.DataFrame) -> Proposed:
-    """Name the decimal separator where that makes more of the prices readable."""
-    inner = price.expression.removesuffix(")")
-    tried = {"": price.expression, "'.'": f"{inner}, '.')", "','": f"{inner}, ',')"}
-    results = result_facts(source, tried, [])
-    best = max(tried, key=lambda separator: results[separator].prices)
-    if results[best].prices < results[""].prices + 0.005:
-        return price
-    gain = results[best].prices - results[""].prices
-    doubt = f"{gain:.0%} of the prices can be read only if {best} separates the decimals"
-    return replace(price, expression=tried[best], doubts=(*price.doubts, doubt))
 
 
 def _from_base(name: str, chosen: Chosen, result: ColumnFacts) -> Line:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
+from jwo_catalog_pipeline.catalog.rules.texts import rows_holding
 
 
 def line_breaks(source: pa.Table, used: Collection[str], delimiter: str) -> dict[int, str]:
@@ -32,13 +33,17 @@ def line_breaks(source: pa.Table, used: Collection[str], delimiter: str) -> dict
     folded = {name.casefold() for name in used}
     for place, name in enumerate(columns):
         texts = source[name]
-        candidates = np.flatnonzero(_matches(texts, r"[\r\n]"))
+        candidates = rows_holding(texts, _ENDS)
         broken = candidates[_matches(pc.utf8_trim_whitespace(texts.take(pa.array(candidates))), r"[\r\n]")]
         for row in broken.tolist():
             text = texts[row].as_py()
             if name.casefold() in folded or _holds_rows(text, delimiter, place, len(columns)):
                 found.setdefault(source[SOURCE_ROW][row].as_py(), text)
     return found
+
+
+_ENDS = np.zeros(256, dtype=bool)
+_ENDS[list(b"\r\n")] = True
 
 
 def _matches(texts: pa.ChunkedArray, pattern: str) -> np.ndarray:

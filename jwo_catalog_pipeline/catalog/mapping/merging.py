@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -102,24 +103,22 @@ def _changes(items: TableFile, folder: Path) -> TableFile:
         )
         (count,) = db.execute("SELECT count(*) FROM repeated").fetchall()[0]
         columns = ", ".join([SOURCE_ROW, *ITEM_FIELDS, MAPPING_ERRORS])
+        buckets = count // _BUCKET + 1
         db.execute(
-            f"CREATE TEMP TABLE rows AS SELECT file_row_number AS {PLACE}, {columns}, key % {count // _BUCKET + 1} AS bucket "  # noqa: S608
+            f"CREATE TEMP TABLE rows AS SELECT file_row_number AS {PLACE}, {columns}, key % {buckets} AS bucket "  # noqa: S608
             "FROM items JOIN repeated ON hash(store_id, item_sku) = key "
             "WHERE store_id IS NOT NULL AND item_sku IS NOT NULL"
         )
-        unordered = folder / "merging.parquet"
-        buckets = (
-            _merged_bucket(
-                db.execute(
-                    f"SELECT * EXCLUDE bucket FROM rows WHERE bucket = {bucket} ORDER BY {PLACE}"
-                ).to_arrow_table()
-            )
-            for bucket in range(count // _BUCKET + 1)
-        )
-        view(db, "changes", write_table(unordered, buckets, _CHANGES))
+        changed = (_merged_bucket(_bucket(db, number)) for number in range(buckets))
+        view(db, "changes", write_table(folder / "merging.parquet", changed, _CHANGES))
         query = f"SELECT * EXCLUDE file_row_number FROM changes ORDER BY {PLACE}"  # noqa: S608
         ordered = (pa.Table.from_batches([batch]) for batch in pieces(db, query))
         return write_table(folder / "changes.parquet", ordered, _CHANGES)
+
+
+def _bucket(db: duckdb.DuckDBPyConnection, number: int) -> pa.Table:
+    query = f"SELECT * EXCLUDE bucket FROM rows WHERE bucket = {number} ORDER BY {PLACE}"  # noqa: S608
+    return db.sql(query).to_arrow_table()
 
 
 def _merged_bucket(table: pa.Table) -> pa.Table:

@@ -222,7 +222,9 @@ def _with_doubts(proposal: Proposed, rivals: list[Proposed], facts: dict[str, Co
     elif proposal.score < SURE and _UNSURE not in doubts:
         doubts.append(_UNSURE)
     joined = [rival for rival in rivals if rival.column not in proposal.columns]
-    near = [rival.column for rival in joined if rival.score > proposal.score - CLOSE]
+    # A name that came twice in the export has a number.
+    again = re.compile(rf"{re.escape(proposal.column)}_[0-9]+")
+    near = [rival.column for rival in joined if rival.score > proposal.score - CLOSE or again.fullmatch(rival.column)]
     if near:
         doubts.append(f"it may as well be {' or '.join(near[:3])}")
     alone = len(proposal.columns) == 1

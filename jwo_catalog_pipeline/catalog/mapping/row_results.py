@@ -57,9 +57,10 @@ def row_results(mapped: Mapped, validation: Validation, folder: Path) -> TableFi
             view(db, name, table)
         db.execute("CREATE TEMP TABLE stores (store VARCHAR, nth BIGINT)")
         db.execute("CREATE TEMP TABLE why (condition VARCHAR, sentence VARCHAR)")
-        for table, pairs in (("stores", [(store, nth) for nth, store in enumerate(stores)]), ("why", [*why.items()])):
-            if pairs:
-                db.executemany(f"INSERT INTO {table} VALUES (?, ?)", pairs)  # noqa: S608
+        for nth, store in enumerate(stores):
+            db.execute("INSERT INTO stores VALUES (?, ?)", [store, nth])
+        for condition, sentence in why.items():
+            db.execute("INSERT INTO why VALUES (?, ?)", [condition, sentence])
         found = (pa.Table.from_batches([batch]) for batch in pieces(db, _RESULTS))
         return write_table(folder / "rows.parquet", found, SCHEMA)
 
@@ -68,7 +69,8 @@ _FIELDS = ", ".join(ITEM_FIELDS)
 _SAME_STORE = "{0}.store_id IS NOT DISTINCT FROM {1}.store_id"
 _RESULTS = f"""
 WITH results AS (
-    SELECT items.source_row, CASE WHEN reasons IS NULL THEN '{VALID}' ELSE '{QUARANTINED}' END AS status, reasons, warnings,
+    SELECT items.source_row, CASE WHEN reasons IS NULL THEN '{VALID}' ELSE '{QUARANTINED}' END AS status,
+        reasons, warnings,
         items.file_row_number AS place, {", ".join(f"items.{field}" for field in ITEM_FIELDS)}
     FROM items
     LEFT JOIN quarantined q ON q.source_row = items.source_row AND {_SAME_STORE.format("q", "items")}

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.mapping.column_facts import SOURCE_FILE
 from jwo_catalog_pipeline.catalog.mapping.sql_engine import connect_locked, register
+from jwo_catalog_pipeline.catalog.rules.rules import SOURCE_ROW
 from jwo_catalog_pipeline.catalog.rules.store_rules import PLACEHOLDER
 from jwo_catalog_pipeline.catalog.source.reading import FILES
 
@@ -51,7 +52,8 @@ def find_store_files(source: pd.DataFrame, sku: str, conditions: list[str]) -> S
     names, rows = zip(*source.attrs.get(FILES, [["", len(source)]]), strict=True)
     if len(names) < 2 or len(set(names)) < len(names) or SOURCE_FILE in source:
         return None
-    files = pd.Series(np.repeat(np.array(names, dtype=object), rows), index=source.index, dtype="str")
+    places = np.searchsorted(np.cumsum(rows), source[SOURCE_ROW].to_numpy())  # of a large export, not all rows are here
+    files = pd.Series(np.array(names, dtype=object)[places], index=source.index, dtype="str")
     table = pa.Table.from_pandas(source.assign(**{SOURCE_FILE: files}), preserve_index=False)
     every = " AND ".join(f"({condition})" for condition in conditions) or "true"
     with connect_locked() as db:

@@ -1,7 +1,7 @@
 """The rules about barcodes (CATALOG_API.md, "Barcodes").
 
 Belongs here: levels, descriptions and sentences.
-Does not belong here: what is known of a code (see `functions.sql`, through `facts.py`).
+Does not belong here: what is known of a code (see `functions.sql`, through `row_facts.py`).
 """
 
 from __future__ import annotations

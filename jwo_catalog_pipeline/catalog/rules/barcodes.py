@@ -34,29 +34,59 @@ def barcode_facts(items: pa.Table) -> dict[str, pa.Array]:
         `product_number` (int64; the same for UPC, EAN and GTIN of one product; 0 where there is none). A missing code
         is fine in every respect.
     """
-    types = items["external_product_id_type"]
-    known = pc.if_else(pc.is_in(types, pa.array(BARCODE_TYPES, types.type)), types, pa.scalar(None, types.type))
-    # SQL gives NULL where a question does not apply; that is no fault.
-    found = _over_rows(
-        [items["external_product_id"], known],
-        "_barcode_facts(c0, c1) AS f",
-        {
-            "fits_type": "coalesce(f.fits, true)",
-            "check_digit_right": "coalesce(f.right, true)",
-            "form_known": "coalesce(f.known, true)",
-            "form_ambiguous": "coalesce(f.ambiguous, false)",
-            "fault": "coalesce(f.fault, 0)::TINYINT",
-            "number": "coalesce(f.number, 0)::BIGINT",
-        },
-    )
-    number, right, fault = (found[name].to_numpy() for name in ("number", "check_digit_right", "fault"))
-    fault = np.where(fault < 0, _fault_of_long(number), fault).astype("int8")
+    codes = items["external_product_id"].combine_chunks()
+    types = items["external_product_id_type"].combine_chunks()
+    types = pc.if_else(pc.is_in(types, pa.array(BARCODE_TYPES, types.type)), types, pa.scalar(None, types.type))
+    lengths = pc.binary_length(codes)
+    digits = pc.and_(pc.string_is_ascii(codes), pc.utf8_is_digit(codes))
+    long = pc.fill_null(pc.and_(digits, pc.is_in(lengths, pa.array([12, 13, 14], lengths.type))), False)
+    facts = _facts_of_long(codes, types, lengths, long)
+    others = np.flatnonzero(pc.and_(pc.invert(long), codes.is_valid()).to_numpy(zero_copy_only=False))
+    if len(others):
+        found = _over_rows([codes.take(pa.array(others)), types.take(pa.array(others))], *_OF_OTHERS)
+        for name in facts:
+            facts[name][others] = found[name].to_numpy()
+    number, right, fault = facts.pop("number"), facts["check_digit_right"], facts["barcode_fault"]
     prefix = number % 10**13 // 10**11
-    facts = {name: found[name] for name in ("fits_type", "check_digit_right", "form_known", "form_ambiguous")}
-    return facts | {
-        "barcode_fault": pa.array(fault),
-        "barcode_weighed": pa.array((number > 0) & ((prefix == 2) | ((prefix >= 20) & (prefix <= 29)))),
-        "product_number": pa.array(np.where(fault > 0, 0, product_numbers(number, right))),
+    facts["barcode_weighed"] = (number > 0) & ((prefix == 2) | ((prefix >= 20) & (prefix <= 29)))
+    facts["product_number"] = np.where(fault > 0, 0, product_numbers(number, right))
+    return {name: pa.array(values) for name, values in facts.items()}
+
+
+# SQL gives NULL where a question does not apply; that is no fault.
+_OF_OTHERS = (
+    "_barcode_facts(c0, c1) AS f",
+    {
+        "fits_type": "coalesce(f.fits, true)",
+        "check_digit_right": "coalesce(f.right, true)",
+        "form_known": "coalesce(f.known, true)",
+        "form_ambiguous": "coalesce(f.ambiguous, false)",
+        "barcode_fault": "coalesce(f.fault, 0)::TINYINT",
+        "number": "coalesce(f.number, 0)::BIGINT",
+    },
+)
+_LENGTHS = {"UPC": 12, "EAN": 13, "GTIN": 14}  # of 12 digits or more
+
+
+def _facts_of_long(codes: pa.Array, types: pa.Array, lengths: pa.Array, long: pa.Array) -> dict[str, np.ndarray]:
+    """The facts of codes of 12 to 14 digits, which most are, by arithmetic over all of them; of no code elsewhere."""
+    is_long = np.asarray(long)
+    number = np.zeros(len(codes), dtype="int64")
+    number[is_long] = codes.filter(long).cast(pa.int64()).to_numpy()
+    right = np.ones(len(codes), dtype=bool)
+    with connect_locked() as db:
+        register(db, "codes", pa.table({"n": number[is_long]}))
+        right[is_long] = db.sql("SELECT _gs1_right(n) AS gs1_right FROM codes").to_arrow_table()["gs1_right"].to_numpy()
+    wanted = pc.index_in(types, pa.array(BARCODE_TYPES, types.type))
+    length = np.array([*(_LENGTHS.get(kind, 0) for kind in BARCODE_TYPES), -1])[pc.fill_null(wanted, -1).to_numpy()]
+    fits = ~is_long | (length == -1) | (length == pc.fill_null(lengths, 0).to_numpy())
+    return {
+        "fits_type": fits,
+        "check_digit_right": right,
+        "form_known": np.ones(len(codes), dtype=bool),
+        "form_ambiguous": np.zeros(len(codes), dtype=bool),
+        "barcode_fault": np.where(is_long, _fault_of_long(number), 0).astype("int8"),
+        "number": number,
     }
 
 
@@ -106,7 +136,8 @@ def additional_barcode_facts(items: pa.Table) -> dict[str, pa.Array]:
         {
             "additional_count": "coalesce(len(parsed), 0)::BIGINT",
             # A wrong entry that has no code shows the whole text.
-            "additional_wrong": "CASE WHEN parsed IS NULL THEN c0 WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
+            "additional_wrong": "CASE WHEN parsed IS NULL THEN c0 "
+            "WHEN len(wrong) > 0 THEN coalesce(wrong[1][1], c0) END",
             "additional_fault": "faulty[1][1]",
             "additional_products": "products::BIGINT[]",
         },

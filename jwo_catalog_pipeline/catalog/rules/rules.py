@@ -73,7 +73,8 @@ class Rule:
         description: What is required, and why.
         sentence: What is wrong with a row; `{value}` is replaced by the value of the `shown` column.
         shown: The column with the invalid value.
-        check: Takes items with the facts of `facts.py`; gives one boolean for each row, true if the row passes.
+        check: Takes items with the facts of `row_facts.py` and `shared_facts.py`; gives one boolean for each row, true
+            if the row passes.
     """
 
     name: str

@@ -54,15 +54,20 @@ _FOLDED = (
     "lower(CASE WHEN regexp_full_match(item_sku, '[!-~]*') THEN item_sku "
     f"ELSE regexp_replace(item_sku, '{EDGE}', '', 'g') END)"
 )
-_STATEMENTS = [
-    # Numbers for texts: grouping them is many times faster. What two texts of one number add, the exact look takes out.
-    f"""CREATE TEMP VIEW hashed AS SELECT file_row_number AS place, store_id, item_sku, external_product_id,
+# Numbers for texts: grouping them is many times faster. What two texts of one number add, the exact look takes out.
+_HASHED = f"""CREATE TEMP VIEW hashed AS SELECT file_row_number AS place, store_id, item_sku, external_product_id,
         hash({_FOLDED}) AS folded, hash(item_sku) AS sku, hash(store_id, item_sku) AS key,
         CASE WHEN external_product_id IS NOT NULL THEN hash(external_product_id) END AS barcode
-        FROM items WHERE item_sku IS NOT NULL""",
-    """CREATE TEMP VIEW barcodes AS SELECT file_row_number AS place, 0 AS nth, store_id, item_sku, product_number AS product
-        FROM items UNION ALL SELECT place, nth, store_id, item_sku, product FROM (SELECT file_row_number AS place, store_id,
-        item_sku, unnest(additional_products) AS product, generate_subscripts(additional_products, 1) AS nth FROM items
+        FROM items WHERE item_sku IS NOT NULL"""  # noqa: S608 - our own names
+_SOME_ALIKE = f"""CREATE TEMP TABLE some_alike AS SELECT place, item_sku, external_product_id, {_FOLDED} AS folded
+        FROM hashed SEMI JOIN alike USING (folded)"""  # noqa: S608
+_STATEMENTS = [
+    _HASHED,
+    """CREATE TEMP VIEW barcodes AS
+        SELECT file_row_number AS place, 0 AS nth, store_id, item_sku, product_number AS product FROM items
+        UNION ALL SELECT place, nth, store_id, item_sku, product FROM (
+        SELECT file_row_number AS place, store_id, item_sku,
+        unnest(additional_products) AS product, generate_subscripts(additional_products, 1) AS nth FROM items
         WHERE additional_products IS NOT NULL)""",
     "CREATE TEMP TABLE repeated AS SELECT key FROM hashed WHERE store_id IS NOT NULL GROUP BY key HAVING count(*) > 1",
     """CREATE TEMP TABLE alike AS SELECT folded FROM hashed GROUP BY folded
@@ -70,8 +75,7 @@ _STATEMENTS = [
     """CREATE TEMP TABLE shared AS SELECT hash(store_id, product) AS code FROM barcodes
         WHERE product <> 0 AND store_id IS NOT NULL AND item_sku IS NOT NULL
         GROUP BY code HAVING min(hash(item_sku)) <> max(hash(item_sku))""",
-    f"""CREATE TEMP TABLE some_alike AS SELECT place, item_sku, external_product_id, {_FOLDED} AS folded
-        FROM hashed SEMI JOIN alike USING (folded)""",
+    _SOME_ALIKE,
     """CREATE TEMP TABLE some_shared AS SELECT place, nth, item_sku, store_id, product FROM barcodes
         SEMI JOIN shared ON hash(store_id, product) = code
         WHERE product <> 0 AND store_id IS NOT NULL AND item_sku IS NOT NULL""",
@@ -110,7 +114,8 @@ WITH found AS (
     FROM some_alike JOIN ({_groups("some_alike", "folded", "place")}) USING (folded)
     UNION ALL
     SELECT place, NULL, NULL, NULL, arg_min({_in_words("skus", "n")}, nth)
-    FROM some_shared JOIN ({_groups("some_shared", "store_id, product", _ORDER)}) USING (store_id, product) GROUP BY place
+    FROM some_shared JOIN ({_groups("some_shared", "store_id, product", _ORDER)}) USING (store_id, product)
+    GROUP BY place
 )
 SELECT place, coalesce(bool_or(item_repeated), false) AS item_repeated,
     coalesce(bool_or(barcode_differs), false) AS barcode_differs,

@@ -1,7 +1,7 @@
 """The rules about SKUs, names and the other texts of an item.
 
 Belongs here: levels, descriptions and sentences.
-Does not belong here: looking at the texts (see `texts.py`, through `facts.py`).
+Does not belong here: looking at the texts (see `texts.py`, through `row_facts.py`).
 """
 
 from __future__ import annotations

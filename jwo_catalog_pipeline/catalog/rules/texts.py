@@ -56,7 +56,7 @@ def text_facts(items: pa.Table) -> dict[str, pa.Array]:
     rows = len(items)
     unusual = rows_holding(items["item_sku"], _UNUSUAL)
     spaced = unusual[_matches(items["item_sku"].take(pa.array(unusual)), _SPACED)]
-    marked, damaged, broken = np.zeros(rows, dtype=bool), {}, {}
+    marked, damaged, broken = np.zeros(rows, dtype=bool), dict[int, str](), dict[int, str]()
     for field in TEXTS:
         hits = rows_holding(items[field], _EXTRAORDINARY)
         if not len(hits):

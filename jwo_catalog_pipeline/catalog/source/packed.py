@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from jwo_catalog_pipeline.catalog.errors import SourceFileError
+from jwo_catalog_pipeline.catalog.source.file_names import is_beside
 from jwo_catalog_pipeline.catalog.source.signatures import kind_of
 
 _PIECE = 1 << 20
@@ -147,7 +148,7 @@ def _only_entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     if len(tables) == 1:
         return tables[0]
     # A note beside the table is none.
-    named = [entry for entry in tables if PurePosixPath(entry.filename).suffix.lower() not in (".pdf", ".md", ".html")]
+    named = [entry for entry in tables if not _is_note(entry)]
     if len(named) == 1:
         return named[0]
     names = ", ".join(entry.filename for entry in tables[:5]) + (
@@ -159,6 +160,11 @@ def _only_entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         f"the zip file {name} holds {len(tables)} files, and not one: {names}",
         "pack each table by itself; to read several as one export, unpack them and name them by a glob",
     )
+
+
+def _is_note(entry: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(entry.filename)
+    return path.suffix.lower() in (".pdf", ".md", ".html") or is_beside(path.name, entry.file_size)
 
 
 _UNPACK = {"gzip": _gunzip, "zstd": _unzstd, "zip": _unzip}

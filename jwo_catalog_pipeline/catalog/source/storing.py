@@ -64,31 +64,37 @@ def take_records(read: Read, write: Callable[[Iterator[pa.Table], Tally], None])
         SourceFileError: the file is damaged, or the numbers differ.
     """
     unnamed = labelled(read.names, read.name).unnamed
-    tally: Tally | None = Tally(unnamed)
-    counted = -1
-    try:
-        _take(read.pieces(), write, tally)
-        counted = read.counted()
-        if tally.records == counted:
-            return tally
-    except Refused:
-        tally = None
+
+    def taken(pieces: Iterator[pa.Table]) -> Tally:
+        tally = Tally(unnamed)
+        write(tally.with_content(pieces), tally)
+        return tally
+
     if read.exact is None:
-        raise SourceFileError(
-            f"{read.name}: {tally.records if tally else 0:,} records were read, and the file holds {counted:,}",
-            "export it again; if the numbers differ again, report it with the file",
-        )
+        return taken(_all_records(read))
+    try:
+        tally = taken(read.pieces())
+    except Refused:
+        return taken(read.exact())
+    if tally.records == read.counted():
+        return tally
     judge = Tally(unnamed)
     for _ in judge.with_content(read.exact()):
         pass
-    if tally is None or tally.rows != judge.rows:
-        tally = Tally(unnamed)
-        _take(read.exact(), write, tally)
-    return tally
+    return tally if tally.rows == judge.rows else taken(read.exact())
 
 
-def _take(pieces: Iterator[pa.Table], write: Callable[[Iterator[pa.Table], Tally], None], tally: Tally) -> None:
-    write(tally.with_content(pieces), tally)
+def _all_records(read: Read) -> Iterator[pa.Table]:
+    """The records of a file; an error at their end, before the table is whole, where they are not all."""
+    records = 0
+    for piece in read.pieces():
+        records += len(piece)
+        yield piece
+    if records != (counted := read.counted()):
+        raise SourceFileError(
+            f"{read.name}: {records:,} records were read, and the file holds {counted:,}",
+            "export it again; if the numbers differ again, report it with the file",
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 from jwo_catalog_pipeline.catalog_api.client import CatalogApi
 from jwo_catalog_pipeline.catalog_api.errors import (
@@ -32,10 +31,10 @@ from jwo_catalog_pipeline.upload.model import Batch, BatchState
 from jwo_catalog_pipeline.upload.outcomes import batch_item_table, outcomes_key, report_key
 from jwo_catalog_pipeline.upload.queries import upload_outcomes
 from jwo_catalog_pipeline.upload.so_far import forget_so_far
+from jwo_catalog_pipeline.work_folder import new_path
 
 _ENDED_BADLY = frozenset({"CANCELLED", "FATAL"})
-# A batch takes 1 MB of report, some 10 MB once it is parsed, and mostly waits for S3 and the ledger.
-SETTLED_AT_ONCE = 4
+SETTLED_AT_ONCE = 8  # each takes some 10 MB, and mostly waits for S3 and the ledger
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ class Settler:
         self.bucket.put(outcomes_key(batch), content, PARQUET)
         counts = {entry["values"]: entry["counts"] for entry in outcomes["outcome"].value_counts().to_pylist()}
         self.ledger.settle(batch, report.shape, counts)
-        path = folder / f"{batch.id}-{uuid4().hex}.parquet"
+        path = new_path(folder, batch.id)
         path.write_bytes(content)
         return TableFile(path)
 
