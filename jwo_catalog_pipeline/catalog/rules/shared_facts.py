@@ -75,6 +75,8 @@ _STATEMENTS = [
     """CREATE TEMP TABLE shared AS SELECT hash(store_id, product) AS code FROM barcodes
         WHERE product <> 0 AND store_id IS NOT NULL AND item_sku IS NOT NULL
         GROUP BY code HAVING min(hash(item_sku)) <> max(hash(item_sku))""",
+    """CREATE TEMP TABLE some_repeated AS SELECT place, store_id, item_sku FROM hashed
+        SEMI JOIN repeated USING (key) WHERE store_id IS NOT NULL""",
     _SOME_ALIKE,
     """CREATE TEMP TABLE some_shared AS SELECT place, nth, item_sku, store_id, product FROM barcodes
         SEMI JOIN shared ON hash(store_id, product) = code
@@ -104,7 +106,9 @@ _FACTS = f"""
 WITH found AS (
     SELECT place, true AS item_repeated, NULL::BOOLEAN AS barcode_differs, NULL::VARCHAR AS sku_twins,
         NULL::VARCHAR AS barcode_others
-    FROM hashed SEMI JOIN repeated USING (key) WHERE store_id IS NOT NULL
+    FROM some_repeated SEMI JOIN (
+        SELECT store_id, item_sku FROM some_repeated GROUP BY ALL HAVING count(*) > 1
+    ) USING (store_id, item_sku)
     UNION ALL
     SELECT place, NULL, true, NULL, NULL FROM some_alike JOIN (SELECT item_sku FROM some_alike GROUP BY item_sku
         HAVING min(external_product_id) <> max(external_product_id)) USING (item_sku)
