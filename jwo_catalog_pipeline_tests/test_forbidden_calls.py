@@ -27,6 +27,7 @@ ALLOWED = {
     ("cli/doctor.py", "takes the environment"): "hands it whole to the doctor, who hands it to readable_settings",
     ("cli/upload.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
     ("cli/state.py", "takes the environment"): "DAGSTER_HOME is Dagster's own",
+    ("engine.py", "takes the environment"): "hands it whole to readable_settings",
     ("demo/run.py", "takes the environment"): "makes the environment that the pipeline is then configured by",
     ("sandbox/__main__.py", "takes the environment"): "keeps the caller's AWS settings out; a process of its own",
     ("sandbox/aws.py", "Config without time-outs"): "its own moto; botocore's default of 60 s will do",

@@ -174,11 +174,12 @@ def mapping(installation: Installation) -> Finding:
         except MappingError as error:
             remedy = error.remedy or f"fix {source.mapping_path}"
             return problem(error.problem, f"{remedy}; jwo-catalog mapping review EXPORT shows what the mapping does")
-    invalid, of = checked.quarantined.rows, checked.quarantined.rows + checked.valid.rows
+        invalid, of, left_out = checked.quarantined.rows, checked.valid.rows, mapped.excluded.rows
+    of += invalid
     share, allowed = invalid / max(of, 1), CatalogConfig.model_fields["max_invalid_share"].default
     message = f"{file.uri} of {file.modified:%Y-%m-%d %H:%M} UTC: {of:,} rows, {invalid:,} quarantined ({share:.1%})"
     review = f"jwo-catalog mapping review EXPORT --mapping {source.mapping_path} shows why"
-    if left_out := mapped.excluded.rows:
+    if left_out:
         message += f", {left_out:,} excluded"
     if not of and left_out:
         return problem(message, "check `where` and `stores` of the mapping: they exclude every row")

@@ -114,6 +114,7 @@ def test_every_step_of_the_runbook_works_and_role_alarms_and_setting_follow(proj
     expiry = table.describe_time_to_live(TableName=NEW)["TimeToLiveDescription"]
     assert (expiry["TimeToLiveStatus"], expiry["AttributeName"]) == ("ENABLED", "expires_at")
     doctor = CliRunner(env=project.env).invoke(main, ["doctor", "--thorough", "--json"])
+    assert doctor.exception is None or isinstance(doctor.exception, SystemExit), doctor.exception
     found = {each["check"]: each for each in json.loads(doctor.stdout)}
     assert {found[name]["status"] for name in ("ledger", "ledger expiry", "ledger recovery")} == {"ok"}
     project.export(HEADER, *ROWS[:2], "C,036000291452,Tissues,JWO-STORE-02,2.60")
