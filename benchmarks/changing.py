@@ -35,8 +35,8 @@ def receive_all(control: str) -> None:
     resources = resources_from(os.environ)
     ledger, bucket = resources["storage"].open_ledger(), resources["storage"].open_bucket()
     inbox = resources["queue"].inbox(ledger, bucket)
-    while inbox.receive(20):
-        mark_reported(ledger)
+    while inbox.receive(20) or mark_reported(ledger):
+        pass
 
 
 def settle(upload: str, control: str) -> None:

@@ -136,6 +136,7 @@ def test_further_barcodes_are_distinct_typed_and_without_the_main_one(tmp_path: 
         ({"skuu": ["A"], "ean": ["1"], "name": ["x"], "branch": ["1"]}, "no column 'sku'; did you mean 'skuu'"),
         ({"sku;ean;name;branch": ["A;1;x;1"]}, "the delimiter is probably wrong"),
         ({"x": ["1"], "y": ["1"]}, "its columns are 'x', 'y'"),
+        ({"Item library": ["SKU"], "column_2": ["EAN"], "column_3": ["Name"]}, "set source.header_row to it"),
     ],
 )
 def test_a_column_that_the_export_has_not_is_named(

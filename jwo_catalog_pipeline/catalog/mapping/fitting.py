@@ -6,6 +6,7 @@ Does not belong here: evaluating expressions (see `transform.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ def fit_mapping(mapping: FieldMapping, columns: Iterable[str]) -> FittedMapping:
 
 
 _Choose = Callable[[Alternatives], MappedField | None]
+_UNNAMED = re.compile(r"column_\d+(?:_\d+)*")  # what reading calls a column without a name
 
 
 def _chosen(choose: _Choose, listed: Iterable[Alternatives]) -> tuple[MappedField, ...]:
@@ -140,6 +142,10 @@ def _lacks(mapping: FieldMapping, lacking: list[Alternatives], columns: list[str
     if len(hints) < len(near):
         more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
         hints.append(f"its columns are {', '.join(map(repr, columns[:SHOWN_COLUMNS]))}{more}")
+    if sum(bool(_UNNAMED.fullmatch(column)) for column in columns) > len(columns) // 2:
+        hints.insert(
+            0, "most columns have no name: if the names are in a row further down, set source.header_row to it"
+        )
     remedy = f"{'; '.join(hints)} (text, other than names, goes in single quotes)"
     return MappingError("; ".join([problem, *others]), remedy)
 

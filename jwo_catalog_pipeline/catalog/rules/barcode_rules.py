@@ -123,7 +123,7 @@ BARCODE_WARNINGS = [
         ("external_product_id", "item_sku"),
         "warning",
         "A SKU has the same barcode in every store; several can mean that two products share a SKU.",
-        "the SKU has other barcodes than '{value}' in other stores",
+        "the SKU has another barcode than '{value}' in another row",
         lambda items: ~items["barcode_differs"],
     ),
     make_rule(

@@ -80,7 +80,7 @@ TEXT_WARNINGS = [
         "warning",
         "Texts are read with the encoding that they were written with; CafÃ© and \N{REPLACEMENT CHARACTER} show that "
         "they were not. Set source.options.encoding, or repair what writes the export.",
-        "'{value}' was read with a wrong encoding",
+        "'{value}' was read, or written, with a wrong encoding",
         lambda items: items["text_damaged"].isna(),
         "text_damaged",
     ),
