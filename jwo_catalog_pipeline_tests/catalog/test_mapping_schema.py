@@ -202,7 +202,7 @@ def has_a_wrong_encoding(mapping: dict[str, Any]) -> bool:
     """Which encodings there are, only Python knows."""
     source = mapping.get("source")
     options = source.get("options") if isinstance(source, dict) else None
-    return isinstance(options, dict) and options.get("encoding") in ("a", "ab", 7.5, True)
+    return isinstance(options, dict) and options.get("encoding") in ("a", "ab", "barcodes", 7.5, True)
 
 
 def has_null_in_the_middle(value: Any) -> bool:
