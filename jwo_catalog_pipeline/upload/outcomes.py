@@ -1,23 +1,21 @@
 """What became of the items of each batch, and where what belongs to a batch is kept."""
 
 import io
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jwo_catalog_pipeline.catalog.pieces import in_order
 from jwo_catalog_pipeline.storage import Bucket, NoSuchObject
 from jwo_catalog_pipeline.table_file import TableFile
 from jwo_catalog_pipeline.upload.model import Batch, BatchState
 from jwo_catalog_pipeline.upload.snapshots import folder as folder_of
 from jwo_catalog_pipeline.upload.so_far import SoFar, open_outcome, read_so_far
 
-READ_AT_ONCE = 4  # tables of outcomes: while one is waited for, another is decoded
-READ_AHEAD = 2 * READ_AT_ONCE  # tables that wait to be used, of some 2 MB each
+READ_AT_ONCE = 6  # tables of outcomes, of some 2 MB each: while one is waited for, another is decoded
 _FACTS = ("outcome", "code", "message")
 OUTCOMES = pa.schema(
     [
@@ -83,14 +81,7 @@ def outcomes_of(
             return so_far.rows(batch).select(OUTCOMES.names).cast(OUTCOMES)
         return batch_outcomes(bucket, batch)
 
-    ahead: deque[Future[pa.Table]] = deque()
-    with ThreadPoolExecutor(READ_AT_ONCE) as threads:
-        for batch in batches:
-            ahead.append(threads.submit(read, batch))
-            if len(ahead) > READ_AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    return in_order(read, batches, READ_AT_ONCE)
 
 
 def _table(bucket: Bucket, key: str) -> pa.Table:

@@ -74,8 +74,7 @@ class Races:
         self.shop.new_day()
         retailer.settle_everything()
         if point in CALLING:
-            # The worker that was paused goes on by itself after so long.
-            time.sleep(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
+            time.sleep(max(0.0, began + PAUSE_SECONDS - time.monotonic()))  # the paused worker goes on after so long
         sent = len(self.sandbox.get("ingestions"))
         self.sandbox.misbehave(signature_seconds=SIGNATURE_SECONDS)
         os.kill(pid, signal.SIGCONT)
